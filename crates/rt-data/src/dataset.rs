@@ -1,0 +1,108 @@
+//! The data in memory: events, vocabularies, features.
+
+use crate::Vocab;
+
+/// One feature of users, items or events; row `r` belongs to dense id `r` (or event `r`), and row 0 of
+/// users and items is "unknown": category 0, an empty bag, number 0.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Column {
+    /// One category a row.
+    Category {
+        /// The categories; dense id 0 is unknown.
+        vocab: Vocab,
+        /// Dense category of each row.
+        values: Vec<u32>,
+    },
+    /// Several categories a row (genres).
+    Bag {
+        /// The categories.
+        vocab: Vocab,
+        /// `values[offsets[r] .. offsets[r + 1]]` are row r's.
+        offsets: Vec<u32>,
+        /// Dense categories.
+        values: Vec<u32>,
+    },
+    /// A finite number a row, as read (not standardised).
+    Number {
+        /// One a row.
+        values: Vec<f32>,
+    },
+}
+
+impl Column {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Category { values, .. } => values.len(),
+            Self::Bag { offsets, .. } => offsets.len().saturating_sub(1),
+            Self::Number { values } => values.len(),
+        }
+    }
+}
+
+/// Named columns, all with the same number of rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Features {
+    /// (name, column), in the order of the file.
+    pub columns: Vec<(String, Column)>,
+}
+
+/// Everything that was read.
+#[derive(Debug, Clone, Default)]
+pub struct Dataset {
+    /// What it is called in tables: the last part of the path, or `synthetic`.
+    pub name: String,
+    /// Users: those with events, in the order of first appearance, then those of the user file without.
+    pub users: Vocab,
+    /// Items: those with events, then those of the item file without.
+    pub items: Vocab,
+    /// Dense item of each event. Events are sorted by (user, part, time, order in the input); `part` (train,
+    /// valid, test) counts only where three files were given.
+    pub event_item: Vec<u32>,
+    /// Dense user of each event.
+    pub event_user: Vec<u32>,
+    /// Time of each event in seconds (any origin); empty where the data has none.
+    pub event_time: Vec<i64>,
+    /// True if `event_time` is only a position in the order, not a clock (no time split, no ties to report).
+    pub time_is_order: bool,
+    /// 0 = train, 1 = valid, 2 = test of each event where three files were given; else empty.
+    pub event_part: Vec<u8>,
+    /// Events of user u are `user_start[u] .. user_start[u + 1]`; `users.rows() + 1` long; user 0 has none.
+    pub user_start: Vec<u32>,
+    /// Columns by dense user id.
+    pub user_features: Features,
+    /// Columns by dense item id.
+    pub item_features: Features,
+    /// Columns by event (context known at request time, such as a device); often none.
+    pub event_features: Features,
+    /// Title by dense item id; empty where the data has none.
+    pub titles: Vec<String>,
+    /// Dense items with an interaction anywhere in the data, ascending: what is ranked.
+    pub catalogue: Vec<u32>,
+}
+
+impl Dataset {
+    /// Events of a user, as a range of the event arrays.
+    #[must_use]
+    pub fn events_of(&self, user: u32) -> std::ops::Range<usize> {
+        self.user_start[user as usize] as usize..self.user_start[user as usize + 1] as usize
+    }
+
+    /// First event of a user and the one past the last, as the numbers that splits hold.
+    pub(crate) fn event_span(&self, user: u32) -> (u32, u32) {
+        (
+            self.user_start[user as usize],
+            self.user_start[user as usize + 1],
+        )
+    }
+
+    /// Title of an item, or its raw id where the data has no titles.
+    #[must_use]
+    pub fn title(&self, item: u32) -> &str {
+        match self.titles.get(item as usize) {
+            Some(title) if !title.is_empty() => title,
+            _ => self.items.raw(item),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Readers, vocabularies, histories, splits and built-in synthetic data of recall-tape.
+//!
+//! A [`Dataset`] is one array of events sorted by (user, time, order in the input), two vocabularies
+//! and columns of features. A [`Split`] names which events train and which are targets; histories are
+//! ranges of the event array, never copies.
+//!
+//! ```
+//! use rt_data::{SplitKind, SplitOptions, Synthetic, split};
+//!
+//! let (data, latent) = Synthetic::parse("synthetic:users=50,items=80,events=12,seed=3")?.generate();
+//! let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
+//! let case = &split.test[0];
+//! let target = case.targets[0] as usize;
+//! println!("{} watched {}", data.users.raw(case.user), data.title(data.event_item[target]));
+//!
+//! // The best ranking that any model could make of this case: by the logits that the event was drawn from.
+//! let mut scores = vec![0.0; data.items.rows()];
+//! latent.scores(&data, case.user, case.history.clone(), data.event_time[target], &mut scores);
+//! assert!(scores[data.event_item[target] as usize] > rt_data::NEVER);
+//! # Ok::<(), rt_data::Error>(())
+//! ```
+//!
+//! Real data is read by [`read`] (MovieLens folders, CSV, TSV) and [`read_files`] (three given files).
+
+mod builder;
+mod columns;
+mod dataset;
+mod error;
+mod ids;
+mod parse;
+mod read;
+mod split;
+mod synthetic;
+mod vocab;
+
+pub use columns::FeatureKind;
+pub use dataset::{Column, Dataset, Features};
+pub use error::{Error, Result};
+pub use read::{FeatureSpec, ReadOptions, read, read_files};
+pub use split::{
+    EvalCase, EvalHistory, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split,
+};
+pub use synthetic::{Latent, NEVER, Synthetic};
+pub use vocab::Vocab;

@@ -1,0 +1,107 @@
+//! What a caller may say about a table of interactions.
+
+use crate::columns::FeatureKind;
+use crate::{Error, Result};
+
+/// A column that becomes a feature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureSpec {
+    /// The column's name in the header.
+    pub column: String,
+    /// What it holds.
+    pub kind: FeatureKind,
+}
+
+impl FeatureSpec {
+    /// Reads `country`, `country:category`, `age:number`, `genres:bag` (separated by `|`) or `genres:bag;`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] if the name is empty or the kind is none of these.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (column, kind) = text.rsplit_once(':').unwrap_or((text, "category"));
+        let kind = match kind {
+            "category" => FeatureKind::Category,
+            "number" => FeatureKind::Number,
+            "bag" => FeatureKind::Bag('|'),
+            _ => {
+                let mut separator = kind.strip_prefix("bag").unwrap_or_default().chars();
+                match (separator.next(), separator.next()) {
+                    (Some(separator), None) => FeatureKind::Bag(separator),
+                    _ => {
+                        return Err(Error::Request(format!(
+                            "feature `{text}`: `{kind}` is no kind; name:category, name:number, name:bag or name:bag; \
+                             (any one separator) is wanted"
+                        )));
+                    }
+                }
+            }
+        };
+        if column.is_empty() {
+            return Err(Error::Request(format!(
+                "feature `{text}`: the column's name is missing"
+            )));
+        }
+        Ok(Self {
+            column: column.to_owned(),
+            kind,
+        })
+    }
+}
+
+/// How to read a table of interactions. The MovieLens folders need none of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Column of the user's id; without it `user`, `user_id`, `userId`, `uid`, `reviewerID` are tried (case, `_`, `-`
+    /// and blanks do not count).
+    pub user_col: Option<String>,
+    /// Column of the item's id; without it `item`, `item_id`, `iid`, `movie`, `movieId`, `product`, `product_id`,
+    /// `asin`, `parent_asin`.
+    pub item_col: Option<String>,
+    /// Column of the time in whole seconds; without it `time`, `timestamp`, `ts`, `unix_time`, `unixReviewTime`; the
+    /// data has no time if none is there.
+    pub time_col: Option<String>,
+    /// Column of the item's title; without it `title`, if there.
+    pub title_col: Option<String>,
+    /// Columns that describe the user; the first filled value of a user counts.
+    pub user_features: Vec<FeatureSpec>,
+    /// Columns that describe the item; the first filled value of an item counts.
+    pub item_features: Vec<FeatureSpec>,
+    /// Columns that describe the moment of the request (a device); one value an event.
+    pub context: Vec<FeatureSpec>,
+    /// What separates fields; without it the tab in `.tsv` and `.tab`, else the most frequent of `,` tab `;` `|` in
+    /// the header.
+    pub delimiter: Option<u8>,
+    /// The lines are in order: times are not read, an event's time is its place among the user's events.
+    pub order_input: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn feature_specs() {
+        let kind = |text: &str| FeatureSpec::parse(text).map(|spec| (spec.column, spec.kind));
+        assert_eq!(
+            kind("country").unwrap(),
+            ("country".into(), FeatureKind::Category)
+        );
+        assert_eq!(
+            kind("a:b:number").unwrap(),
+            ("a:b".into(), FeatureKind::Number)
+        );
+        assert_eq!(
+            kind("genres:bag").unwrap(),
+            ("genres".into(), FeatureKind::Bag('|'))
+        );
+        assert_eq!(
+            kind("genres:bag;").unwrap(),
+            ("genres".into(), FeatureKind::Bag(';'))
+        );
+        for bad in ["age:numbr", "genres:bag;;", ":number", ""] {
+            let text = FeatureSpec::parse(bad).unwrap_err().to_string();
+            assert!(text.starts_with(&format!("feature `{bad}`: ")), "{text}");
+        }
+    }
+}

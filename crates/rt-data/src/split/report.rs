@@ -1,0 +1,74 @@
+//! What a table says about a split beside the metrics: ties, repeats, cold targets, other users' future.
+
+use std::collections::HashSet;
+
+use super::Split;
+use crate::Dataset;
+
+/// True if `event` has the timestamp of the user's event before it (the same page of ratings, say); false for a
+/// user's first event; `None` where there is no clock.
+#[must_use]
+pub fn is_tied(data: &Dataset, event: u32) -> Option<bool> {
+    if data.event_time.is_empty() || data.time_is_order {
+        return None;
+    }
+    let event = event as usize;
+    let first = data.user_start[data.event_user[event] as usize] as usize;
+    Some(event > first && data.event_time[event] == data.event_time[event - 1])
+}
+
+impl Split {
+    /// Number of test cases with a target whose item stands in the history already.
+    #[must_use]
+    pub fn repeated_targets(&self, data: &Dataset) -> usize {
+        let item = |event: u32| data.event_item[event as usize];
+        let repeated = self.test.iter().filter(|case| {
+            let history: HashSet<u32> = case.history.clone().map(item).collect();
+            case.targets
+                .iter()
+                .any(|&target| history.contains(&item(target)))
+        });
+        repeated.count()
+    }
+
+    /// Number of test targets whose item has a train interaction, and of those whose item has none.
+    #[must_use]
+    pub fn warm_and_cold_targets(&self, data: &Dataset) -> (usize, usize) {
+        let counts = self.item_counts(data);
+        let targets = || self.test.iter().flat_map(|case| &case.targets);
+        let warm = targets()
+            .filter(|&&target| counts[data.event_item[target as usize] as usize] > 0)
+            .count();
+        (warm, targets().count() - warm)
+    }
+
+    /// Number of test cases with an empty history.
+    #[must_use]
+    pub fn without_history(&self) -> usize {
+        self.test
+            .iter()
+            .filter(|case| case.history.is_empty())
+            .count()
+    }
+}
+
+/// See [`Split::train_after_test`].
+pub(super) fn train_after_test(data: &Dataset, split: &Split) -> Option<f64> {
+    if data.event_time.is_empty() || data.time_is_order {
+        return None;
+    }
+    let users = 0..data.users.rows() as u32;
+    let mut train: Vec<i64> = users
+        .flat_map(|user| split.train_events(data, user))
+        .map(|event| data.event_time[event])
+        .collect();
+    train.sort_unstable();
+    let (mut sum, mut count) = (0.0, 0usize);
+    for &target in split.test.iter().flat_map(|case| &case.targets) {
+        let time = data.event_time[target as usize];
+        let later = train.len() - train.partition_point(|&train| train <= time);
+        sum += later as f64 / train.len() as f64;
+        count += 1;
+    }
+    (count > 0 && !train.is_empty()).then(|| sum / count as f64)
+}
