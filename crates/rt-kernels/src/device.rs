@@ -1,0 +1,373 @@
+//! Devices: one enum is the seam between the CPU path and the GPU.
+
+use crate::memory::CpuMemory;
+use crate::{Dtype, Error, Result, Target};
+use std::sync::{Arc, RwLock};
+
+#[cfg(feature = "gpu")]
+use crate::gpu::{GpuBuffer, GpuDevice, GpuOptions};
+
+/// Which device is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// A hardware GPU, else the CPU path; never a software driver.
+    #[default]
+    Auto,
+    /// The CPU path.
+    Cpu,
+    /// A GPU: hardware first, else a software driver.
+    Gpu,
+    /// The Nth adapter of the list.
+    GpuIndex(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            _ => text
+                .strip_prefix("gpu:")
+                .and_then(|n| n.parse().ok())
+                .map(Self::GpuIndex)
+                .ok_or_else(|| Error::NoDevice(format!("`{text}` (auto, cpu, gpu or gpu:N)"))),
+        }
+    }
+}
+
+/// One adapter that the machine has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adapter {
+    /// Its number, for `gpu:N`.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Vulkan, Metal, DX12 or GL.
+    pub backend: String,
+    /// Driver and version.
+    pub driver: String,
+    /// True for a hardware GPU, false for a software driver.
+    pub hardware: bool,
+    /// Why it cannot be used, if so.
+    pub unusable: Option<String>,
+    /// (limit, value) as the adapter has them.
+    pub limits: Vec<(String, u64)>,
+    /// Optional features that kernels can use.
+    pub features: Vec<String>,
+}
+
+/// A device. Cheap to clone; clones are the same device.
+#[derive(Clone)]
+pub enum Device {
+    /// The CPU path.
+    Cpu(CpuDevice),
+    /// A GPU through wgpu.
+    #[cfg(feature = "gpu")]
+    Gpu(GpuDevice),
+}
+
+/// The CPU path: a pool of threads.
+#[derive(Clone)]
+pub struct CpuDevice {
+    pool: Arc<rayon::ThreadPool>,
+}
+
+impl CpuDevice {
+    /// A pool of `threads` threads; 0 = one for each core.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the threads cannot be started.
+    pub fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("recall-tape-{i}"))
+            .build()
+            .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        Ok(Self {
+            pool: Arc::new(pool),
+        })
+    }
+
+    /// Number of threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs `f` inside the pool, so that its parallel loops use these threads.
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(f)
+    }
+}
+
+impl Device {
+    /// Opens a device; `threads` (0 = all cores) counts for the CPU path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`] naming what there is, where the wanted one is not there.
+    pub fn open(choice: DeviceChoice, threads: usize) -> Result<Self> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Self::Cpu(CpuDevice::new(threads)?)),
+            #[cfg(feature = "gpu")]
+            DeviceChoice::Auto => match GpuDevice::open_hardware()? {
+                Some(gpu) => Ok(Self::Gpu(gpu)),
+                None => Ok(Self::Cpu(CpuDevice::new(threads)?)),
+            },
+            #[cfg(feature = "gpu")]
+            DeviceChoice::Gpu => GpuDevice::open_any().map(Self::Gpu),
+            #[cfg(feature = "gpu")]
+            DeviceChoice::GpuIndex(index) => Self::open_gpu(index, GpuOptions::default()),
+            #[cfg(not(feature = "gpu"))]
+            DeviceChoice::Auto => Ok(Self::Cpu(CpuDevice::new(threads)?)),
+            #[cfg(not(feature = "gpu"))]
+            DeviceChoice::Gpu | DeviceChoice::GpuIndex(_) => Err(Error::NoDevice(
+                "gpu: this build has no GPU support (cargo feature `gpu`)".into(),
+            )),
+        }
+    }
+
+    /// Adapter number `index` of [`Device::adapters`], opened in a special way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`] naming what there is, where there is no such adapter or it cannot be used.
+    #[cfg(feature = "gpu")]
+    pub fn open_gpu(index: usize, options: GpuOptions) -> Result<Self> {
+        GpuDevice::open_index(index, options).map(Self::Gpu)
+    }
+
+    /// What [`DeviceChoice::Auto`] does with these adapters, and why: one line.
+    #[must_use]
+    pub fn auto_note(adapters: &[Adapter]) -> String {
+        #[cfg(feature = "gpu")]
+        {
+            crate::gpu::auto_note(adapters)
+        }
+        #[cfg(not(feature = "gpu"))]
+        {
+            let _ = adapters;
+            "auto takes the CPU: this build has no GPU support (cargo feature `gpu`)".to_owned()
+        }
+    }
+
+    /// The CPU path with `threads` threads (0 = one for each core).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the threads cannot be started.
+    pub fn cpu(threads: usize) -> Result<Self> {
+        Self::open(DeviceChoice::Cpu, threads)
+    }
+
+    /// The adapters of this machine, hardware first; empty in a build without `gpu`.
+    #[must_use]
+    pub fn adapters() -> Vec<Adapter> {
+        #[cfg(feature = "gpu")]
+        {
+            GpuDevice::adapters()
+        }
+        #[cfg(not(feature = "gpu"))]
+        {
+            Vec::new()
+        }
+    }
+
+    /// Where programs run.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Cpu(_) => Target::Cpu,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => Target::Gpu,
+        }
+    }
+
+    /// Name for tables: the adapter's, or the CPU's instruction set and threads.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Cpu(cpu) => format!(
+                "CPU, {}, {} threads",
+                crate::simd::instruction_set(),
+                cpu.threads()
+            ),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.name(),
+        }
+    }
+
+    /// A buffer of `words` zero words. `what` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] where it does not fit.
+    pub fn zeros(&self, dtype: Dtype, words: usize, what: &str) -> Result<Buffer> {
+        let inner = match self {
+            Self::Cpu(_) => {
+                Inner::Cpu(Arc::new(RwLock::new(CpuMemory::zeros(words.max(1), what)?)))
+            }
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => Inner::Gpu(gpu.zeros(words.max(1), what)?),
+        };
+        Ok(Buffer {
+            dtype,
+            words,
+            inner,
+        })
+    }
+
+    /// A buffer holding `data`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] where it does not fit.
+    pub fn upload_f32(&self, data: &[f32], what: &str) -> Result<Buffer> {
+        let buffer = self.zeros(Dtype::F32, data.len(), what)?;
+        self.write(&buffer, 0, bytemuck::cast_slice(data))?;
+        Ok(buffer)
+    }
+
+    /// A buffer holding `data`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] where it does not fit.
+    pub fn upload_u32(&self, data: &[u32], what: &str) -> Result<Buffer> {
+        let buffer = self.zeros(Dtype::U32, data.len(), what)?;
+        self.write(&buffer, 0, data)?;
+        Ok(buffer)
+    }
+
+    /// Writes words into a buffer from word `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] where they do not fit into the buffer, [`Error::DeviceLost`].
+    pub fn write(&self, buffer: &Buffer, offset: usize, words: &[u32]) -> Result<()> {
+        buffer.range("write", offset, words.len())?;
+        match (&buffer.inner, self) {
+            (Inner::Cpu(memory), _) => {
+                let mut memory = memory
+                    .write()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                memory.words_mut()[offset..offset + words.len()].copy_from_slice(words);
+                Ok(())
+            }
+            #[cfg(feature = "gpu")]
+            (Inner::Gpu(inner), Self::Gpu(gpu)) => gpu.write(inner, offset, words),
+            #[cfg(feature = "gpu")]
+            (Inner::Gpu(_), Self::Cpu(_)) => Err(other_device("write")),
+        }
+    }
+
+    /// Reads `words` words of a buffer from word `offset` on; waits for the device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] past the buffer's end, [`Error::DeviceLost`].
+    pub fn read(&self, buffer: &Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
+        buffer.range("read", offset, words)?;
+        match (&buffer.inner, self) {
+            (Inner::Cpu(memory), _) => {
+                let memory = memory
+                    .read()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                Ok(memory.words()[offset..offset + words].to_vec())
+            }
+            #[cfg(feature = "gpu")]
+            (Inner::Gpu(inner), Self::Gpu(gpu)) => gpu.read(inner, offset, words),
+            #[cfg(feature = "gpu")]
+            (Inner::Gpu(_), Self::Cpu(_)) => Err(other_device("read")),
+        }
+    }
+
+    /// Reads a whole buffer as floats.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`].
+    pub fn read_f32(&self, buffer: &Buffer) -> Result<Vec<f32>> {
+        Ok(self
+            .read(buffer, 0, buffer.words)?
+            .into_iter()
+            .map(f32::from_bits)
+            .collect())
+    }
+
+    /// Reads a whole buffer as integers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`].
+    pub fn read_u32(&self, buffer: &Buffer) -> Result<Vec<u32>> {
+        self.read(buffer, 0, buffer.words)
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn other_device(kernel: &'static str) -> Error {
+    Error::Call {
+        kernel,
+        what: "the buffer belongs to another device".into(),
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// Words on a device. Cheap to clone; clones are the same words.
+#[derive(Clone)]
+pub struct Buffer {
+    dtype: Dtype,
+    words: usize,
+    pub(crate) inner: Inner,
+}
+
+#[derive(Clone)]
+pub(crate) enum Inner {
+    Cpu(Arc<RwLock<CpuMemory>>),
+    #[cfg(feature = "gpu")]
+    Gpu(GpuBuffer),
+}
+
+impl Buffer {
+    /// Type of the words.
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Number of words.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
+    fn range(&self, kernel: &'static str, offset: usize, words: usize) -> Result<()> {
+        if offset
+            .checked_add(words)
+            .is_some_and(|end| end <= self.words)
+        {
+            return Ok(());
+        }
+        let what = format!(
+            "words {offset} .. {offset} + {words} of a buffer of {} words",
+            self.words
+        );
+        Err(Error::Call { kernel, what })
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({:?} x {})", self.dtype, self.words)
+    }
+}

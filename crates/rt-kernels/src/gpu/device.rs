@@ -1,0 +1,425 @@
+//! One GPU: buffers in and out, errors, and a bound on how far the host runs ahead.
+
+use super::adapter::{self, Found};
+use super::faults::{Faults, Refusal, scoped};
+use super::pipeline::Pipelines;
+use crate::{Adapter, Error, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Runs that may be under way before the host waits for the oldest: enough to keep the device busy while the host
+/// encodes, few enough that an error is seen soon.
+const IN_FLIGHT: u64 = 3;
+/// Bytes of one piece of a long upload or read: bounds the staging memory.
+const PIECE: usize = 32 << 20;
+/// Bytes of the staging buffer that is kept for short reads.
+const SMALL_READ: u64 = 64 << 10;
+/// Storage bindings that the unused operands of one dispatch can take.
+const DUMMIES: usize = 8;
+
+/// How to open a GPU; the default is right outside tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Ask for WebGPU's default limits alone, as the smallest adapters have them.
+    pub default_limits: bool,
+    /// Keep wgpu's run-time checks in shaders (bounds, loop counters, zeroed workgroup memory).
+    pub checked_shaders: bool,
+    /// At most this many bytes in one binding.
+    pub max_binding_bytes: Option<u64>,
+}
+
+/// Objects made on a device since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Buffers, staging included.
+    pub buffers: u64,
+    /// Bind groups.
+    pub bind_groups: u64,
+    /// Compute pipelines.
+    pub pipelines: u64,
+    /// Submissions to the queue.
+    pub submissions: u64,
+}
+
+/// A GPU. Cheap to clone; clones are the same device.
+#[derive(Clone)]
+pub struct GpuDevice(Arc<Shared>);
+
+/// Words on a GPU.
+#[derive(Clone)]
+pub(crate) struct GpuBuffer {
+    pub(crate) buffer: wgpu::Buffer,
+    owner: usize,
+}
+
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    about: Adapter,
+    limits: wgpu::Limits,
+    options: GpuOptions,
+    faults: Faults,
+    pipelines: Pipelines,
+    dummies: Vec<wgpu::Buffer>,
+    small_read: Mutex<Option<wgpu::Buffer>>,
+    buffers: AtomicU64,
+    bind_groups: AtomicU64,
+    submissions: AtomicU64,
+    finished: Arc<AtomicU64>,
+}
+
+impl GpuDevice {
+    /// The first hardware GPU that opens; `None` where there is none.
+    pub(crate) fn open_hardware() -> Result<Option<Self>> {
+        let hardware = usable().filter(|f| f.about.hardware);
+        adapter::first(hardware, |f| Self::open(f, GpuOptions::default()))
+    }
+
+    /// The first hardware GPU that opens, else the first software driver.
+    pub(crate) fn open_any() -> Result<Self> {
+        let hardware = usable().filter(|f| f.about.hardware);
+        let software = usable().filter(|f| !f.about.hardware);
+        let open = |f| Self::open(f, GpuOptions::default());
+        adapter::first(hardware.chain(software), open)?.ok_or_else(|| adapter::nothing("gpu"))
+    }
+
+    /// Adapter number `index` of [`GpuDevice::adapters`].
+    pub(crate) fn open_index(index: usize, options: GpuOptions) -> Result<Self> {
+        match usable().find(|f| f.about.index == index) {
+            Some(found) => Self::open(found, options),
+            None => Err(adapter::nothing(&format!("gpu:{index}"))),
+        }
+    }
+
+    /// Every adapter of this machine.
+    pub(crate) fn adapters() -> Vec<Adapter> {
+        adapter::all().iter().map(|f| f.about.clone()).collect()
+    }
+
+    fn open(found: &Found, options: GpuOptions) -> Result<Self> {
+        let has = found.adapter.limits();
+        let mut limits = if options.default_limits {
+            adapter::default_limits(&has)
+        } else {
+            adapter::limits_to_request(&has)
+        };
+        if let Some(bytes) = options.max_binding_bytes {
+            let bytes = bytes & !15;
+            limits.max_storage_buffer_binding_size =
+                limits.max_storage_buffer_binding_size.min(bytes.max(256));
+        }
+        let features = if options.default_limits {
+            wgpu::Features::empty()
+        } else {
+            found.adapter.features() & wgpu::Features::TIMESTAMP_QUERY
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("recall-tape"),
+            required_features: features,
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(found.adapter.request_device(&descriptor))
+            .map_err(|e| Error::NoDevice(format!("{} cannot be opened: {e}", found.about.name)))?;
+        let faults = Faults::default();
+        faults.listen(&device);
+        let dummies = (0..=DUMMIES)
+            .map(|_| {
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("unused operand"),
+                    size: 256,
+                    usage: wgpu::BufferUsages::STORAGE,
+                    mapped_at_creation: false,
+                })
+            })
+            .collect();
+        Ok(Self(Arc::new(Shared {
+            device,
+            queue,
+            about: found.about.clone(),
+            limits,
+            options,
+            faults,
+            pipelines: Pipelines::default(),
+            dummies,
+            small_read: Mutex::new(None),
+            buffers: AtomicU64::new(DUMMIES as u64 + 1),
+            bind_groups: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
+            finished: Arc::new(AtomicU64::new(0)),
+        })))
+    }
+
+    /// Name and backend.
+    pub(crate) fn name(&self) -> String {
+        format!("{} ({})", self.0.about.name, self.0.about.backend)
+    }
+
+    /// The adapter that it runs on.
+    #[must_use]
+    pub fn adapter(&self) -> &Adapter {
+        &self.0.about
+    }
+
+    /// Objects made so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            buffers: self.0.buffers.load(Ordering::Relaxed),
+            bind_groups: self.0.bind_groups.load(Ordering::Relaxed),
+            pipelines: self.0.pipelines.made(),
+            submissions: self.0.submissions.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Bytes of the largest buffer that kernels can use: one binding.
+    #[must_use]
+    pub fn max_buffer_bytes(&self) -> u64 {
+        let limits = &self.0.limits;
+        limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
+    }
+
+    /// Destroys the device, as a driver reset would: for tests.
+    #[doc(hidden)]
+    pub fn lose(&self) {
+        self.0.device.destroy();
+        self.wait_all();
+    }
+
+    pub(crate) fn raw(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    pub(crate) fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    pub(crate) fn limits(&self) -> &wgpu::Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn options(&self) -> GpuOptions {
+        self.0.options
+    }
+
+    pub(crate) fn pipelines(&self) -> &Pipelines {
+        &self.0.pipelines
+    }
+
+    /// The error that the device reported since the last call, if any.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.faults.check()
+    }
+
+    /// A buffer to bind where a kernel was not given a read operand.
+    pub(crate) fn unused_read(&self) -> &wgpu::Buffer {
+        &self.0.dummies[0]
+    }
+
+    /// A buffer to bind where a kernel was not given written operand; `n` counts them within a dispatch, because two
+    /// writable bindings must not share one.
+    pub(crate) fn unused_write(&self, n: usize) -> Option<&wgpu::Buffer> {
+        self.0.dummies.get(1 + n)
+    }
+
+    /// A buffer for `what`; counts it and turns refusals into errors.
+    pub(crate) fn create_buffer(
+        &self,
+        what: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        self.check()?;
+        let made = scoped(&self.0.device, || {
+            self.0.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(what),
+                size: bytes,
+                usage,
+                mapped_at_creation: false,
+            })
+        });
+        self.0.buffers.fetch_add(1, Ordering::Relaxed);
+        self.check()?;
+        made.map_err(|refusal| match refusal {
+            Refusal::OutOfMemory => Error::Device(format!(
+                "{what} needs {} MiB and the device has no such block free: use a smaller batch, table or width",
+                bytes.div_ceil(1 << 20)
+            )),
+            other => other.about(what),
+        })
+    }
+
+    /// A bind group; the caller holds the error scope.
+    pub(crate) fn create_bind_group(
+        &self,
+        descriptor: &wgpu::BindGroupDescriptor<'_>,
+    ) -> wgpu::BindGroup {
+        self.0.bind_groups.fetch_add(1, Ordering::Relaxed);
+        self.0.device.create_bind_group(descriptor)
+    }
+
+    /// A buffer of zeros.
+    pub(crate) fn zeros(&self, words: usize, what: &str) -> Result<GpuBuffer> {
+        // Whole vec4s, so that any element type that a shader declares fits into the smallest buffer.
+        let need = (words as u64 * 4).next_multiple_of(16);
+        let have = self.max_buffer_bytes();
+        if need > have {
+            let what = what.to_owned();
+            return Err(Error::Memory { what, need, have });
+        }
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
+        Ok(GpuBuffer {
+            buffer: self.create_buffer(what, need, usage)?,
+            owner: self.id(),
+        })
+    }
+
+    /// The buffer, if it is this device's.
+    pub(crate) fn own<'a>(
+        &self,
+        buffer: &'a GpuBuffer,
+        kernel: &'static str,
+    ) -> Result<&'a wgpu::Buffer> {
+        if buffer.owner == self.id() {
+            return Ok(&buffer.buffer);
+        }
+        let what = "the buffer belongs to another device".to_owned();
+        Err(Error::Call { kernel, what })
+    }
+
+    fn id(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
+    /// Copies words to the device. Long uploads go in pieces, each done before the next but one is staged.
+    pub(crate) fn write(&self, buffer: &GpuBuffer, offset: usize, words: &[u32]) -> Result<()> {
+        self.check()?;
+        let target = self.own(buffer, "write")?;
+        let mut at = offset as u64 * 4;
+        for piece in words.chunks(PIECE / 4) {
+            self.0
+                .queue
+                .write_buffer(target, at, bytemuck::cast_slice(piece));
+            at += piece.len() as u64 * 4;
+            if words.len() > PIECE / 4 {
+                self.submit([]);
+                self.throttle()?;
+            }
+        }
+        self.check()
+    }
+
+    /// Copies words from the device; waits for all that was submitted.
+    pub(crate) fn read(&self, buffer: &GpuBuffer, offset: usize, words: usize) -> Result<Vec<u32>> {
+        self.check()?;
+        let source = self.own(buffer, "read")?;
+        let mut out = vec![0; words];
+        let mut at = offset as u64 * 4;
+        for piece in out.chunks_mut(PIECE / 4) {
+            let bytes = piece.len() as u64 * 4;
+            let mut encoder = self.0.device.create_command_encoder(&Default::default());
+            let staging = self.staging(bytes)?;
+            encoder.copy_buffer_to_buffer(source, at, &staging, 0, bytes);
+            self.submit([encoder.finish()]);
+            self.map(&staging, bytes, |mapped| {
+                piece.copy_from_slice(bytemuck::cast_slice(mapped));
+            })?;
+            at += bytes;
+            if bytes <= SMALL_READ {
+                *self.small_read() = Some(staging);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Maps the first bytes of a `MAP_READ` buffer once all that was submitted is done.
+    pub(crate) fn map(
+        &self,
+        staging: &wgpu::Buffer,
+        bytes: u64,
+        take: impl FnOnce(&[u8]),
+    ) -> Result<()> {
+        let (send, receive) = std::sync::mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
+            // The receiver lives until the end of this function; a late report has no one to tell.
+            let _ = send.send(result);
+        });
+        self.wait_all();
+        self.check()?;
+        let refused = |why: &str| Error::Device(format!("reading from the device: {why}"));
+        match receive.try_recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(refused(&error.to_string())),
+            Err(_) => return Err(refused("the copy did not come back")),
+        }
+        let view = staging
+            .get_mapped_range(0..bytes)
+            .map_err(|e| refused(&e.to_string()))?;
+        take(&view);
+        drop(view);
+        staging.unmap();
+        Ok(())
+    }
+
+    fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
+        if bytes <= SMALL_READ
+            && let Some(kept) = self.small_read().take()
+        {
+            return Ok(kept);
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        self.create_buffer("a copy to the host", bytes.max(SMALL_READ), usage)
+    }
+
+    fn small_read(&self) -> std::sync::MutexGuard<'_, Option<wgpu::Buffer>> {
+        self.0
+            .small_read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Submits, and counts the submission until it is done.
+    pub(crate) fn submit<const N: usize>(&self, commands: [wgpu::CommandBuffer; N]) {
+        self.0.queue.submit(commands);
+        self.0.submissions.fetch_add(1, Ordering::Relaxed);
+        let finished = self.0.finished.clone();
+        self.0.queue.on_submitted_work_done(move || {
+            finished.fetch_add(1, Ordering::Release);
+        });
+    }
+
+    /// Waits until fewer than [`IN_FLIGHT`] submissions are under way, and tells of errors.
+    ///
+    /// Not through `Device::poll`: it panics where the device is lost while it waits; `Instance::poll_all` does not.
+    pub(crate) fn throttle(&self) -> Result<()> {
+        let target = (self.0.submissions.load(Ordering::Relaxed) + 1).saturating_sub(IN_FLIGHT);
+        loop {
+            adapter::instance().poll_all(false);
+            self.check()?;
+            if self.0.finished.load(Ordering::Acquire) >= target {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+
+    /// Waits for all that was submitted.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        self.wait_all();
+        self.check()
+    }
+
+    /// Waits for every device of the process, which is one but in tests.
+    fn wait_all(&self) {
+        adapter::instance().poll_all(true);
+    }
+}
+
+fn usable() -> impl Iterator<Item = &'static Found> {
+    adapter::all().iter().filter(|f| f.about.unusable.is_none())
+}

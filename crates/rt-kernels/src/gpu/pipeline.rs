@@ -1,0 +1,193 @@
+//! Compute pipelines, made once for each shader, set of constants and list of bindings.
+#![allow(
+    unsafe_code,
+    reason = "wgpu's bounds checks and loop counters cost up to 1.85x and only an unsafe call leaves them out"
+)]
+
+use super::device::GpuDevice;
+use super::faults::scoped;
+use crate::{Binding, Dispatch, Error, Result};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A pipeline and the layout that its bind groups need.
+pub(crate) struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+/// What makes two dispatches use one pipeline.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    shader: &'static str,
+    constants: Vec<(&'static str, u64)>,
+    step: bool,
+    writes: Vec<bool>,
+}
+
+impl Key {
+    pub(crate) fn of(dispatch: &Dispatch) -> Self {
+        let write = |b: &Binding| matches!(b, Binding::Write(_) | Binding::NoWrite);
+        Self {
+            shader: dispatch.shader,
+            constants: dispatch
+                .constants
+                .iter()
+                .map(|(name, value)| (*name, value.to_bits()))
+                .collect(),
+            step: dispatch.step,
+            writes: dispatch.bindings.iter().map(write).collect(),
+        }
+    }
+}
+
+/// A device's pipelines; programs share them.
+#[derive(Default)]
+pub(crate) struct Pipelines {
+    made: AtomicU64,
+    known: Mutex<HashMap<Key, Arc<Pipeline>>>,
+}
+
+impl Pipelines {
+    /// Number of pipelines made.
+    pub(crate) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// The pipelines of these keys, in their order. Those not known yet are compiled on several threads: drivers
+    /// take milliseconds to seconds for each.
+    pub(crate) fn get(&self, device: &GpuDevice, keys: &[Key]) -> Result<Vec<Arc<Pipeline>>> {
+        let mut missing: Vec<Key> = Vec::new();
+        {
+            let known = self.known();
+            for key in keys {
+                if !known.contains_key(key) && !missing.contains(key) {
+                    missing.push(key.clone());
+                }
+            }
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let failed = Mutex::new(None);
+        let work = || {
+            while let Some(key) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match compile(device, key) {
+                    Ok(pipeline) => {
+                        self.made.fetch_add(1, Ordering::Relaxed);
+                        self.known().insert(key.clone(), Arc::new(pipeline));
+                    }
+                    Err(error) => {
+                        failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .get_or_insert(error);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.min(missing.len()) {
+                // wgpu's front end recurses: the default stack of a thread is not always enough. Where no thread can
+                // be had, this one does all the work.
+                let builder = std::thread::Builder::new().stack_size(8 << 20);
+                let _ = builder.spawn_scoped(scope, work);
+            }
+            work();
+        });
+        device.check()?;
+        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let known = self.known();
+        keys.iter()
+            .map(|key| {
+                let missing = || Error::Device(format!("`{}` was not compiled", key.shader));
+                known.get(key).cloned().ok_or_else(missing)
+            })
+            .collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pipeline>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn compile(device: &GpuDevice, key: &Key) -> Result<Pipeline> {
+    let source = rt_shaders::source(key.shader)
+        .ok_or_else(|| Error::Device(format!("there is no shader `{}`", key.shader)))?;
+    let raw = device.raw();
+    scoped(raw, || {
+        let module = shader(device, key.shader, source);
+        let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(key.shader),
+            entries: &layout_entries(key),
+        });
+        let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(key.shader),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let constants: Vec<(&str, f64)> = key
+            .constants
+            .iter()
+            .map(|(name, bits)| (*name, f64::from_bits(*bits)))
+            .collect();
+        let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(key.shader),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: None,
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                zero_initialize_workgroup_memory: device.options().checked_shaders,
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    })
+    .map_err(|refusal| refusal.about(&format!("shader `{}`", key.shader)))
+}
+
+fn shader(device: &GpuDevice, label: &str, source: &str) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(source.into()),
+    };
+    if device.options().checked_shaders {
+        return device.raw().create_shader_module(descriptor);
+    }
+    // SAFETY: the shaders are this workspace's own. Each bounds its indices by the shapes in its params, which come
+    // from operands that `Program::new` checked against the buffers' sizes; its loops are bounded by those shapes;
+    // it divides by none of them where they can be zero. The tests run every kernel with the checks on as well, with
+    // the same results.
+    unsafe {
+        device
+            .raw()
+            .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+    }
+}
+
+fn layout_entries(key: &Key) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    };
+    let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+    if key.step {
+        entries.push(entry(1, wgpu::BufferBindingType::Uniform));
+    }
+    entries.extend((2..).zip(&key.writes).map(|(binding, write)| {
+        entry(
+            binding,
+            wgpu::BufferBindingType::Storage { read_only: !write },
+        )
+    }));
+    entries
+}

@@ -1,0 +1,284 @@
+//! A program on a GPU: pipelines, bind groups and grids made once, encoded anew and submitted each run.
+
+use super::device::GpuDevice;
+use super::faults::scoped;
+use super::pipeline::{Key, Pipeline};
+use super::timing::Timing;
+use crate::device::Inner;
+use crate::{Binding, Buffer, Call, Cost, Dispatch, Error, Result, Step};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Operating systems end a device whose submission runs for seconds (2 s on Windows), so one is cut between
+/// dispatches where it is estimated to take longer than this.
+const MAX_SECONDS: f64 = 0.25;
+/// What a slow GPU does, for that estimate: bytes and operations a second.
+const SLOW_GPU: Cost = Cost {
+    bytes: 20e9,
+    flops: 500e9,
+};
+
+/// One dispatch, ready to encode.
+pub(crate) struct Launch {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    grid: (u32, u32),
+}
+
+impl Launch {
+    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
+    }
+}
+
+/// A program on a GPU.
+pub(crate) struct GpuProgram {
+    pub(crate) device: GpuDevice,
+    pub(crate) launches: Vec<Launch>,
+    /// The launches of each call.
+    pub(crate) calls: Vec<Range<usize>>,
+    /// The launches of each submission of a run.
+    submissions: Vec<Range<usize>>,
+    step: wgpu::Buffer,
+    pub(crate) timing: Option<Timing>,
+}
+
+impl GpuProgram {
+    pub(crate) fn new(device: &GpuDevice, calls: &[Call], buffers: &[Buffer]) -> Result<Self> {
+        let mut dispatches: Vec<(&'static str, Dispatch)> = Vec::new();
+        let mut ranges = Vec::with_capacity(calls.len());
+        for call in calls {
+            let first = dispatches.len();
+            let name = call.kernel.name();
+            for dispatch in call.kernel.dispatches(&call.operands) {
+                // A grid of nothing is no dispatch.
+                if dispatch.workgroups > 0 {
+                    check(device, name, &dispatch)?;
+                    dispatches.push((name, dispatch));
+                }
+            }
+            ranges.push(first..dispatches.len());
+        }
+        let keys: Vec<Key> = dispatches.iter().map(|(_, d)| Key::of(d)).collect();
+        let pipelines = device.pipelines().get(device, &keys)?;
+        let (params, places) = upload_params(device, &dispatches)?;
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let step = device.create_buffer("the step", size_of::<Step>() as u64, usage)?;
+        let mut launches = Vec::with_capacity(dispatches.len());
+        for (((name, dispatch), pipeline), place) in dispatches.iter().zip(pipelines).zip(&places) {
+            let uniform = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &params,
+                offset: place.start,
+                size: wgpu::BufferSize::new(place.end - place.start),
+            });
+            let bind_group = bind(
+                device,
+                name,
+                dispatch,
+                &pipeline.layout,
+                uniform,
+                &step,
+                buffers,
+            )?;
+            launches.push(Launch {
+                pipeline,
+                bind_group,
+                grid: fold(device, name, dispatch.workgroups)?,
+            });
+        }
+        device.check()?;
+        Ok(Self {
+            submissions: cut(device, calls, &ranges, launches.len()),
+            device: device.clone(),
+            launches,
+            calls: ranges,
+            step,
+            timing: None,
+        })
+    }
+
+    pub(crate) fn dispatches(&self) -> usize {
+        self.launches.len()
+    }
+
+    /// Encodes and submits; waits only where earlier runs pile up.
+    pub(crate) fn run(&mut self, step: &Step) -> Result<()> {
+        self.write_step(step)?;
+        for launches in &self.submissions {
+            let mut encoder = self
+                .device
+                .raw()
+                .create_command_encoder(&Default::default());
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for launch in &self.launches[launches.clone()] {
+                launch.encode(&mut pass);
+            }
+            drop(pass);
+            self.device.submit([encoder.finish()]);
+            self.device.throttle()?;
+        }
+        Ok(())
+    }
+
+    /// The step's uniform for what is submitted next; what is under way keeps its own.
+    pub(crate) fn write_step(&self, step: &Step) -> Result<()> {
+        self.device.check()?;
+        self.device
+            .queue()
+            .write_buffer(&self.step, 0, bytemuck::bytes_of(step));
+        Ok(())
+    }
+}
+
+/// Refuses a dispatch that the device's limits or WebGPU's rules do not allow.
+fn check(device: &GpuDevice, kernel: &'static str, dispatch: &Dispatch) -> Result<()> {
+    let bindings = dispatch.bindings.len();
+    let limit = device.limits().max_storage_buffers_per_shader_stage;
+    if bindings > limit as usize {
+        return Err(Error::Device(format!(
+            "{kernel} binds {bindings} storage buffers in `{}`, the device allows {limit}",
+            dispatch.shader
+        )));
+    }
+    let written = |b: &Binding| matches!(b, Binding::Write(_));
+    let buffer = |b: &Binding| match b {
+        Binding::Read(buffer) | Binding::Write(buffer) => Some(*buffer),
+        Binding::NoRead | Binding::NoWrite => None,
+    };
+    for (i, first) in dispatch.bindings.iter().enumerate() {
+        for second in &dispatch.bindings[i + 1..] {
+            let shared = buffer(first).is_some() && buffer(first) == buffer(second);
+            if shared && (written(first) || written(second)) {
+                let what = format!(
+                    "`{}` binds buffer {:?} as written and once more",
+                    dispatch.shader,
+                    buffer(first).unwrap_or_default()
+                );
+                return Err(Error::Call { kernel, what });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All params in one uniform buffer, and the bytes of each dispatch.
+fn upload_params(
+    device: &GpuDevice,
+    dispatches: &[(&'static str, Dispatch)],
+) -> Result<(wgpu::Buffer, Vec<Range<u64>>)> {
+    let align = device.limits().min_uniform_buffer_offset_alignment as usize;
+    let mut image: Vec<u32> = Vec::new();
+    let mut places = Vec::with_capacity(dispatches.len());
+    for (_, dispatch) in dispatches {
+        image.resize(image.len().next_multiple_of(align / 4), 0);
+        let start = image.len();
+        image.extend(&dispatch.params);
+        // A uniform struct is whole vec4s.
+        image.resize(start + dispatch.params.len().next_multiple_of(4).max(4), 0);
+        places.push(start as u64 * 4..image.len() as u64 * 4);
+    }
+    image.resize(image.len().max(4), 0);
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let buffer = device.create_buffer("kernel params", image.len() as u64 * 4, usage)?;
+    device
+        .queue()
+        .write_buffer(&buffer, 0, bytemuck::cast_slice(&image));
+    Ok((buffer, places))
+}
+
+fn bind(
+    device: &GpuDevice,
+    kernel: &'static str,
+    dispatch: &Dispatch,
+    layout: &wgpu::BindGroupLayout,
+    params: wgpu::BindingResource<'_>,
+    step: &wgpu::Buffer,
+    buffers: &[Buffer],
+) -> Result<wgpu::BindGroup> {
+    let mut entries = vec![wgpu::BindGroupEntry {
+        binding: 0,
+        resource: params,
+    }];
+    if dispatch.step {
+        entries.push(wgpu::BindGroupEntry {
+            binding: 1,
+            resource: step.as_entire_binding(),
+        });
+    }
+    let mut unused = 0;
+    for (binding, place) in (2..).zip(&dispatch.bindings) {
+        let buffer = match place {
+            Binding::Read(i) | Binding::Write(i) => match buffers.get(*i).map(|b| &b.inner) {
+                Some(Inner::Gpu(buffer)) => device.own(buffer, kernel)?,
+                _ => {
+                    let what = format!("buffer {i} is not on the GPU");
+                    return Err(Error::Call { kernel, what });
+                }
+            },
+            Binding::NoRead => device.unused_read(),
+            Binding::NoWrite => {
+                unused += 1;
+                device.unused_write(unused - 1).ok_or_else(|| {
+                    Error::Device(format!("{kernel} leaves out too many written operands"))
+                })?
+            }
+        };
+        entries.push(wgpu::BindGroupEntry {
+            binding,
+            resource: buffer.as_entire_binding(),
+        });
+    }
+    scoped(device.raw(), || {
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(kernel),
+            layout,
+            entries: &entries,
+        })
+    })
+    .map_err(|refusal| refusal.about(kernel))
+}
+
+/// `n` workgroups as x by y: one dimension ends at 65,535.
+fn fold(device: &GpuDevice, kernel: &str, n: usize) -> Result<(u32, u32)> {
+    let limit = device.limits().max_compute_workgroups_per_dimension as usize;
+    let x = n.min(limit);
+    let y = n.div_ceil(x);
+    if y > limit {
+        return Err(Error::Device(format!(
+            "{kernel} needs {n} workgroups, the device allows {limit} x {limit}"
+        )));
+    }
+    Ok((x as u32, y as u32))
+}
+
+/// Cuts the launches into submissions of at most [`MAX_SECONDS`], as estimated from the calls' costs on a slow GPU;
+/// the launches of a call share its cost evenly. Nothing ends a software driver's submission, so there it is one.
+fn cut(
+    device: &GpuDevice,
+    calls: &[Call],
+    ranges: &[Range<usize>],
+    launches: usize,
+) -> Vec<Range<usize>> {
+    let mut cuts = Vec::new();
+    let (mut first, mut seconds) = (0, 0.0);
+    if device.adapter().hardware {
+        for (call, range) in calls.iter().zip(ranges) {
+            let cost = call.kernel.cost();
+            let whole = cost.bytes / SLOW_GPU.bytes + cost.flops / SLOW_GPU.flops;
+            let each = whole / range.len().max(1) as f64;
+            for launch in range.clone() {
+                if seconds > 0.0 && seconds + each > MAX_SECONDS {
+                    cuts.push(first..launch);
+                    (first, seconds) = (launch, 0.0);
+                }
+                seconds += each;
+            }
+        }
+    }
+    if first < launches {
+        cuts.push(first..launches);
+    }
+    cuts
+}

@@ -1,0 +1,107 @@
+//! Seconds of each call of a program: device timestamps where there are some, else a submission each.
+
+use super::device::GpuDevice;
+use super::program::GpuProgram;
+use crate::{Result, Step};
+use std::time::Instant;
+
+/// Calls timed in one submission; a query set holds 4,096 timestamps.
+const CHUNK: usize = 1024;
+
+/// Queries for the calls of one submission, and the way back of their results.
+pub(crate) struct Timing {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    staging: wgpu::Buffer,
+}
+
+impl Timing {
+    fn new(device: &GpuDevice, calls: usize) -> Result<Self> {
+        let count = 2 * calls.clamp(1, CHUNK) as u32;
+        let bytes = u64::from(count) * 8;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let back = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        Ok(Self {
+            resolved: device.create_buffer("timestamps", bytes, usage)?,
+            staging: device.create_buffer("timestamps", bytes, back)?,
+            queries: device.raw().create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            }),
+        })
+    }
+}
+
+impl GpuProgram {
+    /// Runs once and gives the seconds of each call.
+    pub(crate) fn run_timed(&mut self, step: &Step) -> Result<Vec<f64>> {
+        self.write_step(step)?;
+        self.device.synchronize()?;
+        let features = self.device.raw().features();
+        if !features.contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return self.run_apart();
+        }
+        if self.timing.is_none() {
+            self.timing = Some(Timing::new(&self.device, self.calls.len())?);
+        }
+        let Some(timing) = &self.timing else {
+            return self.run_apart();
+        };
+        let mut seconds = Vec::with_capacity(self.calls.len());
+        for calls in self.calls.chunks(CHUNK) {
+            let mut encoder = self
+                .device
+                .raw()
+                .create_command_encoder(&Default::default());
+            for (i, call) in (0..).step_by(2).zip(calls) {
+                // A pass a call: timestamps stand at the bounds of a pass.
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &timing.queries,
+                        beginning_of_pass_write_index: Some(i),
+                        end_of_pass_write_index: Some(i + 1),
+                    }),
+                });
+                for launch in &self.launches[call.clone()] {
+                    launch.encode(&mut pass);
+                }
+            }
+            let count = 2 * calls.len() as u32;
+            let bytes = u64::from(count) * 8;
+            encoder.resolve_query_set(&timing.queries, 0..count, &timing.resolved, 0);
+            encoder.copy_buffer_to_buffer(&timing.resolved, 0, &timing.staging, 0, bytes);
+            self.device.submit([encoder.finish()]);
+            let tick = f64::from(self.device.queue().get_timestamp_period()) * 1e-9;
+            self.device.map(&timing.staging, bytes, |mapped| {
+                let stamps: &[u64] = bytemuck::cast_slice(mapped);
+                for pair in stamps.chunks_exact(2) {
+                    seconds.push(pair[1].saturating_sub(pair[0]) as f64 * tick);
+                }
+            })?;
+        }
+        Ok(seconds)
+    }
+
+    /// A submission and a wait for each call.
+    fn run_apart(&self) -> Result<Vec<f64>> {
+        let mut seconds = Vec::with_capacity(self.calls.len());
+        for call in &self.calls {
+            let start = Instant::now();
+            let mut encoder = self
+                .device
+                .raw()
+                .create_command_encoder(&Default::default());
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for launch in &self.launches[call.clone()] {
+                launch.encode(&mut pass);
+            }
+            drop(pass);
+            self.device.submit([encoder.finish()]);
+            self.device.synchronize()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(seconds)
+    }
+}

@@ -1,0 +1,297 @@
+//! What a kernel is: a signature, a cost, a CPU twin and GPU dispatches, all derived from plain data.
+
+use crate::{CpuIo, Error, Result};
+
+/// Type of the words of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 32-bit float.
+    F32,
+    /// 32-bit unsigned integer (ids, counts, bits).
+    U32,
+}
+
+/// Bytes that a kernel must move and operations that it must do, the least that any way of doing it needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// Bytes read and written.
+    pub bytes: f64,
+    /// Floating-point operations (a fused multiply-add counts two).
+    pub flops: f64,
+}
+
+impl std::ops::Add for Cost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            flops: self.flops + other.flops,
+        }
+    }
+}
+
+/// One operand in a kernel's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// The name that errors and listings use.
+    pub name: &'static str,
+    /// Type of its words.
+    pub dtype: Dtype,
+    /// Rows; 0 = any number.
+    pub rows: usize,
+    /// Columns; 0 = any number.
+    pub cols: usize,
+    /// May be left out.
+    pub optional: bool,
+    /// Written operands only: also read (updated in place).
+    pub in_place: bool,
+}
+
+impl Slot {
+    /// A float operand `[rows, cols]`.
+    #[must_use]
+    pub fn f32(name: &'static str, rows: usize, cols: usize) -> Self {
+        Self {
+            name,
+            dtype: Dtype::F32,
+            rows,
+            cols,
+            optional: false,
+            in_place: false,
+        }
+    }
+
+    /// An integer operand `[rows, cols]`.
+    #[must_use]
+    pub fn u32(name: &'static str, rows: usize, cols: usize) -> Self {
+        Self {
+            dtype: Dtype::U32,
+            ..Self::f32(name, rows, cols)
+        }
+    }
+
+    /// The same, but it may be left out.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self {
+            optional: true,
+            ..self
+        }
+    }
+
+    /// The same, but updated in place.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self {
+            in_place: true,
+            ..self
+        }
+    }
+}
+
+/// What a kernel reads and writes, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// Operands that are read.
+    pub reads: Vec<Slot>,
+    /// Operands that are written.
+    pub writes: Vec<Slot>,
+}
+
+/// A matrix in a buffer: cell (r, c) is word `offset + r * stride + c`. Several operands may share a buffer
+/// (columns of a tower's input; parameters in one arena).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operand {
+    /// Index into the program's buffers.
+    pub buffer: usize,
+    /// First word.
+    pub offset: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+    /// Words from one row to the next, at least `cols`.
+    pub stride: usize,
+}
+
+impl Operand {
+    /// A whole buffer, rows contiguous.
+    #[must_use]
+    pub fn dense(buffer: usize, rows: usize, cols: usize) -> Self {
+        Self {
+            buffer,
+            offset: 0,
+            rows,
+            cols,
+            stride: cols,
+        }
+    }
+
+    /// First word past the last cell.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        if self.rows == 0 {
+            self.offset
+        } else {
+            self.offset + (self.rows - 1) * self.stride + self.cols
+        }
+    }
+}
+
+/// The operands of one call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Operands {
+    /// In the order of [`Signature::reads`].
+    pub reads: Vec<Option<Operand>>,
+    /// In the order of [`Signature::writes`]; a write that nobody needs may be `None` where it is optional.
+    pub writes: Vec<Option<Operand>>,
+    /// Scratch buffers, in the order of [`Kernel::scratch`]; filled in by the device.
+    pub scratch: Vec<Operand>,
+}
+
+impl Operands {
+    /// Read operand `i`, which the signature says must be there.
+    #[must_use]
+    pub fn read(&self, i: usize) -> Operand {
+        self.reads[i].expect("checked against the signature")
+    }
+
+    /// Written operand `i`, which the signature says must be there.
+    #[must_use]
+    pub fn write(&self, i: usize) -> Operand {
+        self.writes[i].expect("checked against the signature")
+    }
+}
+
+/// A storage binding of a dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// `var<storage, read>` on a buffer of the program.
+    Read(usize),
+    /// `var<storage, read_write>` on a buffer of the program.
+    Write(usize),
+    /// `var<storage, read>` that the kernel was not given and does not touch.
+    NoRead,
+    /// `var<storage, read_write>` that the kernel was not given and does not touch.
+    NoWrite,
+}
+
+impl Binding {
+    /// Read binding of an operand that may be left out.
+    #[must_use]
+    pub fn read(operand: Option<Operand>) -> Self {
+        operand.map_or(Self::NoRead, |o| Self::Read(o.buffer))
+    }
+
+    /// Write binding of an operand that may be left out.
+    #[must_use]
+    pub fn write(operand: Option<Operand>) -> Self {
+        operand.map_or(Self::NoWrite, |o| Self::Write(o.buffer))
+    }
+}
+
+/// One GPU dispatch as plain data. Binding 0 is the uniform `params`; binding 1 the [`crate::Step`] uniform where
+/// `step` is set; storage bindings follow from 2 on, in the order of `bindings`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dispatch {
+    /// Stem of the `.wgsl` file.
+    pub shader: &'static str,
+    /// Pipeline constants (`override`).
+    pub constants: Vec<(&'static str, f64)>,
+    /// The words of `params`.
+    pub params: Vec<u32>,
+    /// True if the shader declares the step uniform at binding 1.
+    pub step: bool,
+    /// Storage bindings from 2 on.
+    pub bindings: Vec<Binding>,
+    /// Workgroups in all; the device folds them into (x, y), so the shader takes `y * num_workgroups.x + x`
+    /// and returns past its end.
+    pub workgroups: usize,
+}
+
+/// Where a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The CPU twin.
+    Cpu,
+    /// The WGSL.
+    Gpu,
+}
+
+/// A kernel: plain data (shapes and attributes) from which everything else follows.
+pub trait Kernel: std::fmt::Debug {
+    /// The name in listings, benches and errors.
+    fn name(&self) -> &'static str;
+    /// What it reads and writes.
+    fn signature(&self) -> Signature;
+    /// Bytes and operations.
+    fn cost(&self) -> Cost;
+    /// Words of each scratch buffer that it wants on this target.
+    fn scratch(&self, target: Target) -> Vec<usize> {
+        let _ = target;
+        Vec::new()
+    }
+    /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.
+    fn run(&self, io: &mut CpuIo<'_>);
+    /// The GPU's dispatches, in order.
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch>;
+}
+
+/// Checks operands against a kernel's signature.
+///
+/// # Errors
+///
+/// [`Error::Shape`] for a missing operand or a wrong shape; [`Error::Call`] where one buffer is read and written
+/// (WebGPU forbids it within a dispatch), or written twice.
+pub fn check(kernel: &dyn Kernel, operands: &Operands) -> Result<()> {
+    let signature = kernel.signature();
+    let name = kernel.name();
+    for (slots, given, what) in [
+        (&signature.reads, &operands.reads, "reads"),
+        (&signature.writes, &operands.writes, "writes"),
+    ] {
+        if slots.len() != given.len() {
+            let what = format!(
+                "{what} {} operands, {} were given",
+                slots.len(),
+                given.len()
+            );
+            return Err(Error::Call { kernel: name, what });
+        }
+        for (slot, operand) in slots.iter().zip(given) {
+            let shape = |got: String| Error::Shape {
+                kernel: name,
+                operand: slot.name,
+                got,
+                want: format!("[{}, {}]", any(slot.rows), any(slot.cols)),
+            };
+            match operand {
+                None if slot.optional => {}
+                None => return Err(shape("missing".into())),
+                Some(o) => {
+                    let fits = |want: usize, got: usize| want == 0 || want == got;
+                    if !fits(slot.rows, o.rows) || !fits(slot.cols, o.cols) || o.stride < o.cols {
+                        return Err(shape(format!(
+                            "[{}, {}] with stride {}",
+                            o.rows, o.cols, o.stride
+                        )));
+                    }
+                }
+            }
+        }
+    }
+    let written: Vec<usize> = operands.writes.iter().flatten().map(|o| o.buffer).collect();
+    for (i, buffer) in written.iter().enumerate() {
+        if written[..i].contains(buffer)
+            || operands.reads.iter().flatten().any(|o| o.buffer == *buffer)
+        {
+            let what = format!("buffer {buffer} is written and used again in the same call");
+            return Err(Error::Call { kernel: name, what });
+        }
+    }
+    Ok(())
+}
+
+fn any(n: usize) -> String {
+    if n == 0 { "any".into() } else { n.to_string() }
+}

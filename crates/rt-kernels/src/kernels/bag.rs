@@ -1,0 +1,275 @@
+//! Pooled history slices: bags of table rows, and the gradient rows of a bag.
+
+mod backward;
+mod slices;
+
+pub use backward::BagBackward;
+pub(crate) use slices::Slices;
+
+use super::prefetch::prefetch;
+use crate::simd::vectorize;
+use crate::{
+    Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, Slot,
+};
+
+/// Most windows that a bag may have.
+pub const MAX_WINDOWS: usize = 16;
+
+/// Rows of a batch in one CPU task.
+const BLOCK: usize = 64;
+/// Positions that the CPU twin prefetches ahead.
+const AHEAD: usize = 8;
+
+/// The ends of the windows as numbers of positions; 0 or `usize::MAX` (everything) becomes `u32::MAX`. Slots past the
+/// last window repeat it.
+///
+/// # Panics
+///
+/// If there is no window, more than [`MAX_WINDOWS`], or they do not ascend.
+#[must_use]
+pub(crate) fn window_ends(windows: &[usize]) -> [u32; MAX_WINDOWS] {
+    assert!(
+        (1..=MAX_WINDOWS).contains(&windows.len()),
+        "a bag has 1 to {MAX_WINDOWS} windows"
+    );
+    let end = |w: usize| {
+        if w == 0 || w > u32::MAX as usize {
+            u32::MAX
+        } else {
+            w as u32
+        }
+    };
+    let mut ends = [end(windows[windows.len() - 1]); MAX_WINDOWS];
+    for (e, w) in ends.iter_mut().zip(windows) {
+        *e = end(*w);
+    }
+    assert!(
+        ends[..windows.len()].windows(2).all(|w| w[0] < w[1]),
+        "windows ascend: {windows:?}"
+    );
+    ends
+}
+
+/// Positions a row that costs count: the longest bounded window (a bag does not know how long its slices are).
+fn positions(windows: &[usize]) -> usize {
+    windows
+        .iter()
+        .copied()
+        .filter(|w| *w < u32::MAX as usize)
+        .max()
+        .unwrap_or(1)
+        .max(1)
+}
+
+/// Pooled rows of history slices: for each window w, the sum (or mean) of the rows of the last w items of the slice.
+///
+/// `out[i, y * dim ..] = sum of table[items[start + len - 1 - k], :]` over the positions k < `min(windows[y], len)`, k
+/// counted from the newest, that are kept: bit k of the row's `mask` is set (positions past the mask's bits are kept),
+/// the place in `items` is not the row's `hole`, and the id is not 0. `mean` divides by the number of kept positions; an
+/// empty window gives zeros. One pass: the running f32 sum goes from the newest to the oldest item and is written out at
+/// each window's end, so all windows cost what the longest costs.
+///
+/// Windows ascend; the last may be 0 or `usize::MAX`: everything. At most [`MAX_WINDOWS`].
+///
+/// Reads `table` `[any, dim]` (row 0 is never read), `items` `[any, 1]` u32, `slice` `[rows, 2]` u32 (start, length),
+/// optional `mask` `[rows, any]` u32, optional `hole` `[rows, 1]` u32; writes `out` `[rows, windows * dim]`.
+/// Cost per row: `positions * (dim + 1)` words read, `windows * dim` written, `positions * dim` additions.
+/// Source: the pooled watch history of Covington et al., RecSys 2016, section 3.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bag {
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Columns of the table.
+    pub dim: usize,
+    /// Window lengths, ascending.
+    pub windows: Vec<usize>,
+    /// Mean instead of sum.
+    pub mean: bool,
+}
+
+pub(crate) fn slice_slots(rows: usize) -> [Slot; 4] {
+    [
+        Slot::u32("items", 0, 1),
+        Slot::u32("slice", rows, 2),
+        Slot::u32("mask", rows, 0).optional(),
+        Slot::u32("hole", rows, 1).optional(),
+    ]
+}
+
+/// The words that both shaders start with, and the bindings of the slices: shape, mask words, windows, then the slices'
+/// operands.
+fn slice_params(
+    rows: usize,
+    dim: usize,
+    windows: &[usize],
+    mean: bool,
+    slices: &[Option<Operand>],
+) -> (Vec<u32>, Vec<Binding>) {
+    let [items, slice, mask, hole] = [0, 1, 2, 3].map(|i| slices[i]);
+    let mut params = vec![
+        rows as u32,
+        dim as u32,
+        windows.len() as u32,
+        u32::from(mean),
+        mask.map_or(0, |m| m.cols as u32),
+        u32::from(hole.is_some()),
+    ];
+    for o in [items, slice, mask, hole] {
+        params.extend(o.map_or([0, 0], |o| [o.offset as u32, o.stride as u32]));
+    }
+    (
+        params,
+        [items, slice, mask, hole].map(Binding::read).to_vec(),
+    )
+}
+
+impl Kernel for Bag {
+    fn name(&self) -> &'static str {
+        "bag"
+    }
+
+    fn signature(&self) -> Signature {
+        let mut reads = vec![Slot::f32("table", 0, self.dim)];
+        reads.extend(slice_slots(self.rows));
+        Signature {
+            reads,
+            writes: vec![Slot::f32("out", self.rows, self.windows.len() * self.dim)],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let read = positions(&self.windows) * (self.dim + 1) + 2;
+        Cost {
+            bytes: 4.0 * (self.rows * (read + self.windows.len() * self.dim)) as f64,
+            flops: (self.rows * positions(&self.windows) * self.dim) as f64,
+        }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let ends = window_ends(&self.windows);
+        let ends = &ends[..self.windows.len()];
+        let (table, slices, out) = (io.read(0), Slices::of(io, 1), io.write(0));
+        let (dim, mean) = (self.dim, self.mean);
+        out.par_blocks(BLOCK, |first, mut out| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    // The widest register tile that fits, again and again: widths 16, 32, 64 and 128 are one tile.
+                    let mut c = 0;
+                    while c < dim {
+                        let tile = Tile {
+                            column: c,
+                            dim,
+                            ends,
+                            mean,
+                        };
+                        c += match dim - c {
+                            128.. => tile.pool::<128>(&table, &slices, first, &mut out),
+                            64.. => tile.pool::<64>(&table, &slices, first, &mut out),
+                            32.. => tile.pool::<32>(&table, &slices, first, &mut out),
+                            16.. => tile.pool::<16>(&table, &slices, first, &mut out),
+                            8.. => tile.pool::<8>(&table, &slices, first, &mut out),
+                            4.. => tile.pool::<4>(&table, &slices, first, &mut out),
+                            _ => tile.pool::<1>(&table, &slices, first, &mut out),
+                        };
+                    }
+                },
+            );
+        });
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let (table, out) = (operands.read(0), operands.write(0));
+        let (mut params, slices) = slice_params(
+            self.rows,
+            self.dim,
+            &self.windows,
+            self.mean,
+            &operands.reads[1..],
+        );
+        for o in [table, out] {
+            params.extend([o.offset as u32, o.stride as u32]);
+        }
+        params.extend([0, 0]); // windows start on 16 bytes
+        params.extend(window_ends(&self.windows));
+        let mut bindings = vec![Binding::Read(table.buffer)];
+        bindings.extend(slices);
+        bindings.push(Binding::Write(out.buffer));
+        vec![Dispatch {
+            shader: "bag",
+            constants: vec![],
+            params,
+            step: false,
+            bindings,
+            workgroups: (self.rows * self.dim).div_ceil(64),
+        }]
+    }
+}
+
+/// Some columns of all windows of a block of rows.
+struct Tile<'a> {
+    column: usize,
+    dim: usize,
+    ends: &'a [u32],
+    mean: bool,
+}
+
+impl Tile<'_> {
+    /// Pools columns `column .. column + T`; gives T.
+    #[inline(always)]
+    fn pool<const T: usize>(
+        &self,
+        table: &Mat<'_>,
+        slices: &Slices<'_>,
+        first: usize,
+        out: &mut MatMut<'_>,
+    ) -> usize {
+        let (words, stride) = (table.f32(), table.stride);
+        let longest = self.ends[self.ends.len() - 1];
+        let cells = |id: u32| -> &[f32] {
+            let at = id as usize * stride + self.column;
+            words.get(at..at + T).unwrap_or(&[])
+        };
+        for r in 0..out.rows {
+            let row = slices.row(first + r);
+            let next = (r + 1 < out.rows).then(|| slices.row(first + r + 1));
+            let out = out.row(r);
+            let mut sum = [0.0f32; T];
+            let (mut count, mut k) = (0u32, 0u32);
+            for (y, end) in self.ends.iter().enumerate() {
+                for k in k..row.len.min(*end) {
+                    let ahead = k + AHEAD as u32;
+                    if ahead < row.len.min(longest) {
+                        prefetch(cells(row.id(slices, ahead)));
+                    } else if let Some(next) = &next
+                        && ahead - row.len.min(longest) < next.len.min(longest)
+                    {
+                        prefetch(cells(next.id(slices, ahead - row.len.min(longest))));
+                    }
+                    if !row.kept(slices, k) {
+                        continue;
+                    }
+                    count += 1;
+                    let cells: &[f32; T] = words
+                        [row.id(slices, k) as usize * stride + self.column..][..T]
+                        .try_into()
+                        .expect("T cells");
+                    for l in 0..T {
+                        sum[l] += cells[l];
+                    }
+                }
+                k = row.len.min(*end);
+                let scale = if self.mean && count > 0 {
+                    1.0 / count as f32
+                } else {
+                    1.0
+                };
+                let cells = &mut out[y * self.dim + self.column..][..T];
+                for l in 0..T {
+                    cells[l] = sum[l] * scale;
+                }
+            }
+        }
+        T
+    }
+}

@@ -1,0 +1,64 @@
+//! What kernels that work cell by cell share: the cut into rows on the CPU, the launch on the GPU.
+
+use crate::simd::vectorize;
+use crate::{Binding, Dispatch, MatMut, Operand};
+
+/// Matrices of fewer cells run on one thread: they take less time than waking another.
+const SMALL: usize = 1 << 15;
+
+/// Gives each row of `out` with its number to `f`, in parallel where there are many cells. `f` has to be
+/// `#[inline(always)]` to be compiled for the processor's best instruction set.
+pub(super) fn each_row(out: MatMut<'_>, f: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    each_block(out, |first, mut block| {
+        vectorize(
+            #[inline(always)]
+            || {
+                for r in 0..block.rows {
+                    f(first + r, block.row(r));
+                }
+            },
+        );
+    });
+}
+
+/// Gives blocks of rows of `out`, with the first row of each, to `f`, in parallel where there are many cells.
+pub(super) fn each_block(out: MatMut<'_>, f: impl Fn(usize, MatMut<'_>) + Sync + Send) {
+    let cells = out.rows * out.cols;
+    let block = if cells <= SMALL {
+        out.rows
+    } else {
+        (SMALL / 2 / out.cols.max(1)).max(1)
+    };
+    out.par_blocks(block.max(1), f);
+}
+
+/// Offset and stride of each operand; zeros for one that was not given.
+pub(super) fn places(operands: &[Option<Operand>]) -> impl Iterator<Item = u32> {
+    operands
+        .iter()
+        .flat_map(|o| o.map_or([0, 0], |o| [o.offset as u32, o.stride as u32]))
+}
+
+/// A dispatch of `invocations` in workgroups of 64, whose params are `attributes` and then the place of each operand,
+/// reads before writes.
+pub(super) fn dispatch(
+    shader: &'static str,
+    attributes: &[u32],
+    reads: &[Option<Operand>],
+    writes: &[Option<Operand>],
+    invocations: usize,
+) -> Dispatch {
+    let mut params = attributes.to_vec();
+    params.extend(places(reads));
+    params.extend(places(writes));
+    let read = reads.iter().map(|o| Binding::read(*o));
+    let write = writes.iter().map(|o| Binding::write(*o));
+    Dispatch {
+        shader,
+        constants: Vec::new(),
+        params,
+        step: false,
+        bindings: read.chain(write).collect(),
+        workgroups: invocations.div_ceil(64),
+    }
+}

@@ -1,0 +1,102 @@
+//! Softmax cross-entropy over a row's own list: the positive in column 0, negatives after it.
+
+use super::cells::dispatch;
+use crate::simd::{exp, vectorize};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+
+/// `loss_i = weight_i * (logsumexp_j z'_ij - z'_i0)`, `dz_ij = weight_i * (p_ij - [j = 0])`, where `z' = z - logq` (for the
+/// positive only with `correct_positive`) and, with `mask_hits`, negatives with the positive's id have probability 0: z
+/// `[rows, n]`, weight `[rows, 1]`, ids `[rows, n]` u32 or none, logq `[rows, n]` or none; loss `[rows, 1]`, dz `[rows, n]` or
+/// none. Sums run over j ascending.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListSoftmax {
+    /// Rows.
+    pub rows: usize,
+    /// Candidates of a row, the positive included.
+    pub n: usize,
+    /// Are negatives that equal the positive masked?
+    pub mask_hits: bool,
+    /// Is logq taken off the positive too?
+    pub correct_positive: bool,
+}
+
+/// Logit of a masked candidate.
+const MASKED: f32 = -1e30;
+
+impl Kernel for ListSoftmax {
+    fn name(&self) -> &'static str {
+        "list_softmax"
+    }
+
+    fn signature(&self) -> Signature {
+        let (rows, n) = (self.rows, self.n);
+        Signature {
+            reads: vec![
+                Slot::f32("z", rows, n),
+                Slot::f32("weight", rows, 1),
+                Slot::u32("ids", rows, n).optional(),
+                Slot::f32("logq", rows, n).optional(),
+            ],
+            writes: vec![
+                Slot::f32("loss", rows, 1),
+                Slot::f32("dz", rows, n).optional(),
+            ],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let cells = (self.rows * self.n) as f64;
+        Cost {
+            bytes: 16.0 * cells + 8.0 * self.rows as f64,
+            flops: 6.0 * cells,
+        }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let (z, weight, ids, logq) = (io.read(0), io.read(1), io.read_opt(2), io.read_opt(3));
+        let (mut loss, mut dz) = (io.write(0), io.write_opt(1));
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in 0..self.rows {
+                    let z = z.row(i);
+                    let logit = |j: usize| {
+                        let hit = self.mask_hits
+                            && j > 0
+                            && ids.is_some_and(|m| m.row_u32(i)[j] == m.row_u32(i)[0]);
+                        let corrected = j > 0 || self.correct_positive;
+                        let taken = logq.filter(|_| corrected).map_or(0.0, |q| q.row(i)[j]);
+                        if hit { MASKED } else { z[j] - taken }
+                    };
+                    let max = (0..z.len())
+                        .map(logit)
+                        .fold(MASKED, |a, b| if b > a { b } else { a });
+                    let sum: f32 = (0..z.len()).map(|j| exp(logit(j) - max)).sum();
+                    let w = weight.row(i)[0];
+                    loss.row(i)[0] = w * (max + sum.ln() - logit(0));
+                    if let Some(dz) = &mut dz {
+                        for (j, dz) in dz.row(i).iter_mut().enumerate() {
+                            let positive = if j == 0 { 1.0 } else { 0.0 };
+                            *dz = w * (exp(logit(j) - max) / sum - positive);
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let flags = u32::from(self.mask_hits && operands.reads[2].is_some())
+            | u32::from(operands.reads[3].is_some()) << 1
+            | u32::from(self.correct_positive) << 2
+            | u32::from(operands.writes[1].is_some()) << 3;
+        let attributes = [self.rows as u32, self.n as u32, flags];
+        vec![dispatch(
+            "list_softmax",
+            &attributes,
+            &operands.reads,
+            &operands.writes,
+            self.rows,
+        )]
+    }
+}

@@ -1,0 +1,69 @@
+//! How often each candidate is expected among the negatives, as a logarithm.
+
+use super::cells::dispatch;
+use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+
+/// Logit of a candidate that is left out: larger than any logarithm, so that kernels know padding by it.
+const LEFT_OUT: f32 = 1e30;
+
+/// `out[i] = table[ids[i]] + constant`; with `batch` also + ln(valid - 1), and 1e30 (left out) from row `valid` on: table
+/// `[any, 1]` of ln q, ids `[n, 1]` u32, out `[n, 1]`. Source: Bengio and Senecal 2008; Yi et al. 2019. Moves `3 n` words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogQ {
+    /// Candidates.
+    pub n: usize,
+    /// Are the candidates the batch's own targets?
+    pub batch: bool,
+    /// Added: ln of the number of draws.
+    pub constant: f32,
+}
+
+impl Kernel for LogQ {
+    fn name(&self) -> &'static str {
+        "logq"
+    }
+
+    fn signature(&self) -> Signature {
+        Signature {
+            reads: vec![Slot::f32("table", 0, 1), Slot::u32("ids", self.n, 1)],
+            writes: vec![Slot::f32("out", self.n, 1)],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            bytes: 12.0 * self.n as f64,
+            flops: self.n as f64,
+        }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let (table, ids, step) = (io.read(0), io.read(1), *io.step);
+        let mut out = io.write(0);
+        for i in 0..self.n {
+            let value = table.row(ids.id(i) as usize)[0] + self.constant;
+            out.row(i)[0] = match self.batch {
+                false => value,
+                true if i < step.valid as usize => value + step.ln_negatives,
+                true => LEFT_OUT,
+            };
+        }
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let attributes = [
+            self.n as u32,
+            u32::from(self.batch),
+            self.constant.to_bits(),
+        ];
+        let mut d = dispatch(
+            "logq",
+            &attributes,
+            &operands.reads,
+            &operands.writes,
+            self.n,
+        );
+        d.step = true;
+        vec![d]
+    }
+}

@@ -1,0 +1,280 @@
+//! Sums over the source rows of each distinct id.
+
+use super::prefetch::prefetch;
+use crate::simd::vectorize;
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
+
+/// The runs of one table in the output of [`Group`](super::Group).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segments<'a> {
+    keys: Mat<'a>,
+    sources: Mat<'a>,
+    starts: Mat<'a>,
+    first: usize,
+    /// Distinct ids.
+    pub(crate) count: usize,
+}
+
+impl<'a> Segments<'a> {
+    /// Operands `at .. at + 4` of a call: keys, sources, starts, first.
+    pub(crate) fn of(io: &CpuIo<'a>, at: usize, table: usize, capacity: usize) -> Self {
+        let first = io.read(at + 3);
+        let (from, to) = (first.id(table) as usize, first.id(table + 1) as usize);
+        Self {
+            keys: io.read(at),
+            sources: io.read(at + 1),
+            starts: io.read(at + 2),
+            first: from,
+            count: (to - from).min(capacity),
+        }
+    }
+
+    /// Global key of distinct id `k`.
+    #[inline(always)]
+    pub(crate) fn key(&self, k: usize) -> u32 {
+        self.keys.id(self.first + k)
+    }
+
+    /// `g = sum of source[s, :]` over the source rows of distinct id `k`, ascending.
+    #[inline(always)]
+    pub(crate) fn sum(&self, source: &Mat<'_>, k: usize, g: &mut [f32]) {
+        let dim = g.len();
+        let (from, to) = self.run(k);
+        let mut c = 0;
+        while c < dim {
+            c += match dim - c {
+                128.. => self.tile::<128>(source, from, to, c, g),
+                64.. => self.tile::<64>(source, from, to, c, g),
+                32.. => self.tile::<32>(source, from, to, c, g),
+                16.. => self.tile::<16>(source, from, to, c, g),
+                8.. => self.tile::<8>(source, from, to, c, g),
+                4.. => self.tile::<4>(source, from, to, c, g),
+                _ => self.tile::<1>(source, from, to, c, g),
+            };
+        }
+    }
+
+    /// Asks for the source rows of distinct id `k`, the first few of them.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, source: &Mat<'_>, k: usize) {
+        let (from, to) = self.run(k);
+        for e in from..to.min(from + 4) {
+            super::prefetch::prefetch_row(source, self.sources.id(e));
+        }
+    }
+
+    #[inline(always)]
+    fn run(&self, k: usize) -> (usize, usize) {
+        (
+            self.starts.id(self.first + k) as usize,
+            self.starts.id(self.first + k + 1) as usize,
+        )
+    }
+
+    #[inline(always)]
+    fn tile<const T: usize>(
+        &self,
+        source: &Mat<'_>,
+        from: usize,
+        to: usize,
+        c: usize,
+        g: &mut [f32],
+    ) -> usize {
+        const AHEAD: usize = 8;
+        let words = source.f32();
+        let mut sum = [0.0f32; T];
+        for e in from..to {
+            if e + AHEAD < to {
+                let at = self.sources.id(e + AHEAD) as usize * source.stride + c;
+                prefetch(words.get(at..at + T).unwrap_or(&[]));
+            }
+            let cells: &[f32; T] = words[self.sources.id(e) as usize * source.stride + c..][..T]
+                .try_into()
+                .expect("T cells");
+            for l in 0..T {
+                sum[l] += cells[l];
+            }
+        }
+        g[c..c + T].copy_from_slice(&sum);
+        T
+    }
+}
+
+/// The slots of the output of [`Group`](super::Group) as a reader of one table's runs sees them.
+pub(crate) fn segment_slots(tables: usize) -> [Slot; 4] {
+    [
+        Slot::u32("keys", 0, 1),
+        Slot::u32("sources", 0, 1),
+        Slot::u32("starts", 0, 1),
+        Slot::u32("first", tables + 1, 1),
+    ]
+}
+
+/// Segmented sum: row k of `out` is the sum of the source rows of the k-th distinct id of one table.
+///
+/// `out[k, :] = sum of source[sources[e], :]` for e in `starts[first[table] + k] .. starts[first[table] + k + 1]`,
+/// ascending e in one f32 a column. Rows past the number of distinct ids are left as they are.
+///
+/// Reads `source` `[any, dim]` and the output of [`Group`](super::Group): `keys`, `sources`, `starts` `[any, 1]`, `first`
+/// `[tables + 1, 1]`, all u32; writes `out` `[rows, dim]`. Moves at most `2 * rows * dim` words and their indices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentSum {
+    /// The table whose ids are summed.
+    pub table: usize,
+    /// Most distinct ids that the table can have in a step.
+    pub rows: usize,
+    /// Columns.
+    pub dim: usize,
+    /// Tables of the grouping.
+    pub tables: usize,
+}
+
+impl Kernel for SegmentSum {
+    fn name(&self) -> &'static str {
+        "segment_sum"
+    }
+
+    fn signature(&self) -> Signature {
+        let mut reads = vec![Slot::f32("source", 0, self.dim)];
+        reads.extend(segment_slots(self.tables));
+        Signature {
+            reads,
+            // Rows past the count keep what they hold.
+            writes: vec![Slot::f32("out", self.rows, self.dim)],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            bytes: 4.0 * (self.rows * (2 * self.dim + 2)) as f64,
+            flops: (self.rows * self.dim) as f64,
+        }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let (source, segments) = (io.read(0), Segments::of(io, 1, self.table, self.rows));
+        let block = (16_384 / self.dim.max(1)).max(16);
+        io.write(0).par_blocks(block, |first, mut out| {
+            let rows = segments.count.saturating_sub(first).min(out.rows);
+            vectorize(
+                #[inline(always)]
+                || {
+                    for r in 0..rows {
+                        if r + 4 < rows {
+                            segments.prefetch(&source, first + r + 4);
+                        }
+                        segments.sum(&source, first + r, out.row(r));
+                    }
+                },
+            );
+        });
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let [source, _, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
+        let out = operands.write(0);
+        let mut params = vec![self.rows as u32, self.dim as u32, self.table as u32];
+        for o in [source, sources, starts, first, out] {
+            params.extend([o.offset as u32, o.stride as u32]);
+        }
+        vec![Dispatch {
+            shader: "segment_sum",
+            constants: vec![],
+            params,
+            step: false,
+            bindings: vec![
+                Binding::Read(source.buffer),
+                Binding::Read(sources.buffer),
+                Binding::Read(starts.buffer),
+                Binding::Read(first.buffer),
+                Binding::Write(out.buffer),
+            ],
+            workgroups: (self.rows * self.dim).div_ceil(64),
+        }]
+    }
+}
+
+/// Adds the rows of a [`SegmentSum`] to a dense matrix: `dense[keys[first[table] + k] - base, :] += rows[k, :]`.
+///
+/// For gradient checks and for tables small enough to be treated as dense. Each row of `dense` has one writer.
+/// Reads `rows` `[capacity, dim]`, `keys` `[any, 1]` u32, `first` `[any, 1]` u32; updates `dense` `[rows, dim]` in place.
+/// Moves at most `3 * capacity * dim` words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScatterRows {
+    /// The table whose rows are added.
+    pub table: usize,
+    /// Its first global key.
+    pub base: u32,
+    /// Most distinct ids that the table can have in a step.
+    pub capacity: usize,
+    /// Columns.
+    pub dim: usize,
+    /// Rows of the dense matrix.
+    pub rows: usize,
+}
+
+impl Kernel for ScatterRows {
+    fn name(&self) -> &'static str {
+        "scatter_rows"
+    }
+
+    fn signature(&self) -> Signature {
+        Signature {
+            reads: vec![
+                Slot::f32("rows", self.capacity, self.dim),
+                Slot::u32("keys", 0, 1),
+                Slot::u32("first", 0, 1),
+            ],
+            writes: vec![Slot::f32("dense", self.rows, self.dim).in_place()],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            bytes: 4.0 * (self.capacity * (3 * self.dim + 1)) as f64,
+            flops: (self.capacity * self.dim) as f64,
+        }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let (rows, keys, first) = (io.read(0), io.read(1), io.read(2));
+        let mut dense = io.write(0);
+        let (from, to) = (
+            first.id(self.table) as usize,
+            first.id(self.table + 1) as usize,
+        );
+        for k in 0..(to - from).min(self.capacity) {
+            let id = keys.id(from + k) - self.base;
+            for (d, x) in dense.row(id as usize).iter_mut().zip(rows.row(k)) {
+                *d += x;
+            }
+        }
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let [rows, keys, first] = [0, 1, 2].map(|i| operands.read(i));
+        let dense = operands.write(0);
+        let mut params = vec![
+            self.capacity as u32,
+            self.dim as u32,
+            self.table as u32,
+            self.base,
+        ];
+        for o in [rows, keys, first, dense] {
+            params.extend([o.offset as u32, o.stride as u32]);
+        }
+        vec![Dispatch {
+            shader: "scatter_rows",
+            constants: vec![],
+            params,
+            step: false,
+            bindings: vec![
+                Binding::Read(rows.buffer),
+                Binding::Read(keys.buffer),
+                Binding::Read(first.buffer),
+                Binding::Write(dense.buffer),
+            ],
+            workgroups: (self.capacity * self.dim).div_ceil(64),
+        }]
+    }
+}

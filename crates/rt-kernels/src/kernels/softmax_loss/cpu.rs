@@ -1,0 +1,288 @@
+//! The CPU twin: panels of rows by all candidates, made once. Three products: logits, dU, dV.
+
+use super::{LEFT_OUT, Positive, SoftmaxLoss};
+use crate::matmul::{Tile, View, multiply};
+use crate::simd::{LANES, axpy, dot, exp, sum_lanes, vectorize};
+use crate::{CpuIo, Mat};
+use rayon::prelude::*;
+
+/// Words of a panel, at most, but for very many candidates.
+const PANEL: usize = 1 << 22;
+/// Rows that a thread takes at a time: few enough that their logits stay in its cache.
+const GROUP: usize = 32;
+
+impl SoftmaxLoss {
+    /// Words from one row of a panel to the next: no power of two, which would defeat the first-level cache, and whole
+    /// vectors, so that loops have no rest.
+    fn stride(&self) -> usize {
+        self.candidates.next_multiple_of(LANES) + LANES
+    }
+
+    /// Rows of a panel, by shapes alone.
+    fn panel(&self) -> usize {
+        (PANEL / self.stride())
+            .clamp(GROUP, 1024)
+            .next_multiple_of(GROUP)
+            .min(self.rows.max(1))
+    }
+
+    pub(super) fn cpu_scratch(&self) -> Vec<usize> {
+        // The panel; logq and ids of the candidates without gaps; the own positive's gradient factor.
+        vec![
+            self.panel() * self.stride(),
+            2 * self.candidates.next_multiple_of(LANES),
+            self.rows,
+        ]
+    }
+
+    pub(super) fn run_cpu(&self, io: &mut CpuIo<'_>) {
+        let stride = self.stride();
+        let padded = self.candidates.next_multiple_of(LANES);
+        let (panel, table, factors) = (io.scratch(0), io.scratch(1), io.scratch(2));
+        let (panel, factors) = (panel.into_f32(), &mut factors.into_f32()[..self.rows]);
+        let (logq, ids) = table.into_u32().split_at_mut(padded);
+        self.lay_out(io, bytemuck::cast_slice_mut(logq), ids);
+        let rows = Rows {
+            kernel: self,
+            u: io.read(0),
+            v: io.read(1),
+            weight: io.read(2),
+            logq: bytemuck::cast_slice(logq),
+            ids: &ids[..padded],
+            targets: io.read_opt(5),
+            label: io.read_opt(6),
+            own: io.read_opt(7),
+            own_logq: io.read_opt(8),
+        };
+        let loss = io.write(0);
+        let loss_stride = loss.stride.max(1);
+        let mut loss = loss.into_f32();
+        let mut factors = &mut *factors;
+        let mut du = io.write_opt(1).map(Tile::from);
+        let mut dv = io.write_opt(2).map(Tile::from);
+        let mut down = io.write_opt(3).map(Tile::from);
+        let gradients = du.is_some() || dv.is_some() || down.is_some();
+        let mut first = 0;
+        while first < self.rows {
+            let count = self.panel().min(self.rows - first);
+            let mut groups = Vec::with_capacity(count.div_ceil(GROUP));
+            let mut rest = &mut panel[..count * stride];
+            let mut row = first;
+            while row < first + count {
+                let n = GROUP.min(first + count - row);
+                let (own_panel, after) = rest.split_at_mut(n * stride);
+                rest = after;
+                let taken = (n * loss_stride).min(loss.len());
+                let (own_loss, after) = std::mem::take(&mut loss).split_at_mut(taken);
+                loss = after;
+                let (own_factors, after) = std::mem::take(&mut factors).split_at_mut(n);
+                factors = after;
+                let (du, down) = (take_rows(&mut du, n), take_rows(&mut down, n));
+                groups.push(Group {
+                    row,
+                    n,
+                    panel: own_panel,
+                    loss: own_loss,
+                    factors: own_factors,
+                    du,
+                    down,
+                });
+                row += n;
+            }
+            groups
+                .into_par_iter()
+                .for_each(|group| rows.forward(group, stride, loss_stride, gradients));
+            if let Some(dv) = &mut dv {
+                let p = View::new(&panel[..count * stride], count, self.candidates, stride)
+                    .transposed();
+                let u = View::from(rows.u).rows(first, count);
+                let block = self
+                    .candidates
+                    .div_ceil(16)
+                    .next_multiple_of(16)
+                    .clamp(64, 512);
+                dv.borrow()
+                    .par_tiles((block, self.dim.max(1)), &|candidate, _, mut out| {
+                        let n = out.rows();
+                        multiply(&mut out, p.rows(candidate, n), u, 1.0, first > 0);
+                    });
+            }
+            first += count;
+        }
+    }
+
+    /// logq (0 where there is none, left out past the end) and ids without gaps, in whole vectors.
+    fn lay_out(&self, io: &CpuIo<'_>, logq: &mut [f32], ids: &mut [u32]) {
+        let given = (io.read_opt(3), io.read_opt(4).filter(|_| self.mask_hits));
+        logq[self.candidates..].fill(10.0 * LEFT_OUT);
+        for (j, q) in logq[..self.candidates].iter_mut().enumerate() {
+            *q = given.0.map_or(0.0, |m| m.row(j)[0]);
+        }
+        for (j, id) in ids.iter_mut().take(self.candidates).enumerate() {
+            *id = given.1.map_or(0, |m| m.id(j));
+        }
+    }
+}
+
+/// The first `n` rows of a tile, taken off it.
+fn take_rows<'a>(tile: &mut Option<Tile<'a>>, n: usize) -> Option<Tile<'a>> {
+    let (taken, rest) = tile.take()?.split_rows(n);
+    *tile = Some(rest);
+    Some(taken)
+}
+
+/// Rows of a panel that a thread works on, and where their results go.
+struct Group<'a> {
+    row: usize,
+    n: usize,
+    panel: &'a mut [f32],
+    loss: &'a mut [f32],
+    factors: &'a mut [f32],
+    du: Option<Tile<'a>>,
+    down: Option<Tile<'a>>,
+}
+
+struct Rows<'a> {
+    kernel: &'a SoftmaxLoss,
+    u: Mat<'a>,
+    v: Mat<'a>,
+    weight: Mat<'a>,
+    logq: &'a [f32],
+    ids: &'a [u32],
+    targets: Option<Mat<'a>>,
+    label: Option<Mat<'a>>,
+    own: Option<Mat<'a>>,
+    own_logq: Option<Mat<'a>>,
+}
+
+impl Rows<'_> {
+    /// Logits, loss, the gradients of the logits in their place, and dU.
+    fn forward(&self, group: Group<'_>, stride: usize, loss_stride: usize, gradients: bool) {
+        let Group {
+            row,
+            n,
+            panel,
+            loss,
+            factors,
+            du,
+            down,
+        } = group;
+        let (candidates, dim, scale) = (self.kernel.candidates, self.kernel.dim, self.kernel.scale);
+        let mut logits = Tile::new(panel, n, candidates, stride);
+        multiply(
+            &mut logits,
+            View::from(self.u).rows(row, n),
+            View::from(self.v).transposed(),
+            scale,
+            false,
+        );
+        vectorize(
+            #[inline(always)]
+            || {
+                for r in 0..n {
+                    let z = &mut panel[r * stride..][..self.logq.len()];
+                    z[candidates..].fill(0.0);
+                    (loss[r * loss_stride], factors[r]) = self.row(row + r, z, gradients);
+                }
+            },
+        );
+        if let Some(mut du) = du {
+            let g = View::new(panel, n, candidates, stride);
+            multiply(&mut du, g, View::from(self.v), 1.0, false);
+            if let Some(own) = self.own {
+                vectorize(
+                    #[inline(always)]
+                    || (0..n).for_each(|r| axpy(factors[r], own.row(row + r), du.row(r))),
+                );
+            }
+        }
+        if let Some(mut down) = down {
+            for r in 0..n {
+                for (d, u) in down.row(r).iter_mut().zip(&self.u.row(row + r)[..dim]) {
+                    *d = factors[r] * u;
+                }
+            }
+        }
+    }
+
+    /// Turns a row of scaled products into gradients; gives its loss and the own positive's factor.
+    #[inline(always)]
+    fn row(&self, i: usize, z: &mut [f32], gradients: bool) -> (f32, f32) {
+        let k = self.kernel;
+        let weight = self.weight.row(i)[0];
+        let positive = match k.positive {
+            Positive::Diagonal => Some(i),
+            Positive::Label => self.label.map(|m| m.id(i) as usize),
+            Positive::Own => None,
+        };
+        let mut z_positive = match (positive, self.own) {
+            (Some(j), _) => z[j],
+            (None, Some(own)) => k.scale * dot(self.u.row(i), own.row(i)),
+            (None, None) => 0.0,
+        };
+        if k.correct_positive {
+            z_positive -= match positive {
+                Some(j) if self.logq[j] < LEFT_OUT => self.logq[j],
+                Some(_) => 0.0,
+                None => self.own_logq.map_or(0.0, |m| m.row(i)[0]),
+            };
+        }
+        let mut largest = [-1e30f32; LANES];
+        match self.targets.filter(|_| k.mask_hits) {
+            Some(targets) => {
+                let target = targets.id(i);
+                let vectors = z.chunks_exact_mut(LANES).zip(self.logq.chunks_exact(LANES));
+                for ((z, q), ids) in vectors.zip(self.ids.chunks_exact(LANES)) {
+                    for l in 0..LANES {
+                        z[l] = if ids[l] == target { -1e30 } else { z[l] - q[l] };
+                        largest[l] = if z[l] > largest[l] { z[l] } else { largest[l] };
+                    }
+                }
+            }
+            None => {
+                for (z, q) in z.chunks_exact_mut(LANES).zip(self.logq.chunks_exact(LANES)) {
+                    for l in 0..LANES {
+                        z[l] -= q[l];
+                        largest[l] = if z[l] > largest[l] { z[l] } else { largest[l] };
+                    }
+                }
+            }
+        }
+        if let Some(j) = positive {
+            z[j] = z_positive;
+        }
+        // The positive's logit before its correction may be among them: a larger shift than needed does no harm.
+        let largest = largest
+            .iter()
+            .copied()
+            .fold(z_positive, |a, b| if b > a { b } else { a });
+        let mut sums = [0.0f32; LANES];
+        for z in z.chunks_exact_mut(LANES) {
+            for l in 0..LANES {
+                z[l] = exp(z[l] - largest);
+                sums[l] += z[l];
+            }
+        }
+        let e_positive = exp(z_positive - largest);
+        let mut sum = sum_lanes(sums);
+        if positive.is_none() {
+            sum += e_positive;
+        }
+        let loss = weight * (largest + sum.ln() - z_positive);
+        if !gradients {
+            return (loss, 0.0);
+        }
+        let factor = k.scale * weight;
+        let each = factor / sum;
+        for z in z.iter_mut() {
+            *z *= each;
+        }
+        match positive {
+            Some(j) => {
+                z[j] -= factor;
+                (loss, 0.0)
+            }
+            None => (loss, e_positive * each - factor),
+        }
+    }
+}

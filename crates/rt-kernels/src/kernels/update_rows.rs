@@ -1,0 +1,205 @@
+//! Row updates of the optimisers.
+
+mod cpu;
+
+use super::segment_sum::{Segments, segment_slots};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operand, Operands, Signature, Slot, Target};
+use cpu::{Rows, Update};
+
+/// How a touched row moves; g is its gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RowRule {
+    /// `w -= lr * g`.
+    Sgd,
+    /// Row-wise Adagrad, one accumulator a row: `a += mean of g^2 over the columns; w -= lr * g / (sqrt(a) + eps)`
+    /// (Duchi et al., JMLR 2011; row-wise as in Mudigere et al., ISCA 2022).
+    Adagrad {
+        /// Added to the root.
+        eps: f32,
+    },
+    /// Lazy Adam: `m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+    /// w -= lr * (m * bias1) / (sqrt(v * bias2) + eps)`. The moments of rows that are not touched stay as they are; the
+    /// bias corrections take the global step (Kingma and Ba, ICLR 2015; lazy as in torch's SparseAdam). Moments below
+    /// 1e-36 become 0, so that they never turn denormal.
+    Adam {
+        /// Decay of the first moment.
+        beta1: f32,
+        /// Decay of the second moment.
+        beta2: f32,
+        /// Added to the root.
+        eps: f32,
+    },
+}
+
+/// Updates the rows of one table that a step touched, fused with the sum of each row's gradient.
+///
+/// Row gradient `g = sum of source[sources[e], :]` over the run of the id, ascending, one f32 a column; then the rule, with
+/// `lr = step.lr_rows`. Rows without an entry, and row 0, are not touched.
+///
+/// Reads `source` `[any, dim]` and the output of [`Group`](super::Group): `keys`, `sources`, `starts` `[any, 1]`, `first`
+/// `[tables + 1, 1]`, all u32; updates in place `table` `[any, dim]`, `state1` (Adam's m `[any, dim]`, Adagrad's accumulator
+/// `[any, 1]`), `state2` (Adam's v `[any, dim]`). Moves per distinct id: its source rows once, `table` and the states twice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpdateRows {
+    /// The rule.
+    pub rule: RowRule,
+    /// The table's number in the grouping.
+    pub table: usize,
+    /// Its first global key.
+    pub base: u32,
+    /// Most distinct ids that the table can have in a step.
+    pub capacity: usize,
+    /// Columns.
+    pub dim: usize,
+    /// Tables of the grouping.
+    pub tables: usize,
+}
+
+impl Kernel for UpdateRows {
+    fn name(&self) -> &'static str {
+        match self.rule {
+            RowRule::Sgd => "update_rows_sgd",
+            RowRule::Adagrad { .. } => "update_rows_adagrad",
+            RowRule::Adam { .. } => "update_rows_adam",
+        }
+    }
+
+    fn signature(&self) -> Signature {
+        let mut reads = vec![Slot::f32("source", 0, self.dim)];
+        reads.extend(segment_slots(self.tables));
+        let state = |name, cols: usize, used: bool| {
+            let slot = Slot::f32(name, 0, cols).in_place();
+            if used { slot } else { slot.optional() }
+        };
+        let (one, two) = match self.rule {
+            RowRule::Sgd => (state("state1", 0, false), state("state2", 0, false)),
+            RowRule::Adagrad { .. } => (state("state1", 1, true), state("state2", 0, false)),
+            RowRule::Adam { .. } => (
+                state("state1", self.dim, true),
+                state("state2", self.dim, true),
+            ),
+        };
+        let table = Slot::f32("table", 0, self.dim).in_place();
+        Signature {
+            reads,
+            writes: vec![table, one, two],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let (state, flops) = match self.rule {
+            RowRule::Sgd => (0, 2 * self.dim),
+            RowRule::Adagrad { .. } => (2, 5 * self.dim),
+            RowRule::Adam { .. } => (4 * self.dim, 12 * self.dim),
+        };
+        Cost {
+            bytes: 4.0 * (self.capacity * (3 * self.dim + state + 3)) as f64,
+            flops: (self.capacity * (flops + self.dim)) as f64,
+        }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let update = Update {
+            rule: self.rule,
+            base: self.base,
+            source: io.read(0),
+            segments: Segments::of(io, 1, self.table, self.capacity),
+            lr: io.step.lr_rows,
+            bias1: io.step.bias1,
+            bias2: io.step.bias2,
+        };
+        let rows = Rows::new(io.write(0), io.write_opt(1), io.write_opt(2));
+        update.cut(0, update.segments.count, 0, rows);
+    }
+
+    fn scratch(&self, target: Target) -> Vec<usize> {
+        match (target, self.rule) {
+            (Target::Gpu, RowRule::Adam { .. }) => vec![2 * self.capacity + 2],
+            _ => vec![],
+        }
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let [source, keys, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
+        let table = operands.write(0);
+        let reads = |list: &[Operand]| {
+            list.iter()
+                .map(|o| Binding::Read(o.buffer))
+                .collect::<Vec<_>>()
+        };
+        let place = |params: &mut Vec<u32>, list: &[Operand]| {
+            for o in list {
+                params.extend([o.offset as u32, o.stride as u32]);
+            }
+        };
+        let (capacity, dim) = (self.capacity as u32, self.dim as u32);
+        let mut params = vec![capacity, dim, self.table as u32, self.base];
+        match self.rule {
+            RowRule::Sgd => {
+                place(&mut params, &[source, keys, sources, starts, first, table]);
+                let mut bindings = reads(&[source, keys, sources, starts, first]);
+                bindings.push(Binding::Write(table.buffer));
+                vec![Dispatch {
+                    shader: "update_rows_sgd",
+                    constants: vec![],
+                    params,
+                    step: true,
+                    bindings,
+                    workgroups: (self.capacity * self.dim).div_ceil(64),
+                }]
+            }
+            RowRule::Adagrad { eps } => {
+                let state = operands.write(1);
+                // Lanes of an id: as many as it has columns, a power of two, so that a workgroup holds whole ids.
+                let lanes = self.dim.next_power_of_two().min(64);
+                params.extend([eps.to_bits(), (1.0 / self.dim as f32).to_bits()]);
+                place(
+                    &mut params,
+                    &[source, keys, sources, starts, first, table, state],
+                );
+                let mut bindings = reads(&[source, keys, sources, starts, first]);
+                bindings.extend([Binding::Write(table.buffer), Binding::Write(state.buffer)]);
+                vec![Dispatch {
+                    shader: "update_rows_adagrad",
+                    constants: vec![
+                        ("LANES", lanes as f64),
+                        ("CELLS", (64 / lanes * self.dim) as f64),
+                    ],
+                    params,
+                    step: true,
+                    bindings,
+                    workgroups: self.capacity.div_ceil(64 / lanes),
+                }]
+            }
+            RowRule::Adam { beta1, beta2, eps } => {
+                let (m, v, segments) = (operands.write(1), operands.write(2), operands.scratch[0]);
+                place(&mut params, &[keys, starts, first]);
+                let mut bindings = reads(&[keys, starts, first]);
+                bindings.push(Binding::Write(segments.buffer));
+                // Eight bindings are too many for the portable limit: keys and starts are packed into one first.
+                let pack = Dispatch {
+                    shader: "update_rows_pack",
+                    constants: vec![],
+                    params,
+                    step: false,
+                    bindings,
+                    workgroups: (self.capacity + 1).div_ceil(64),
+                };
+                let mut params = vec![capacity, dim];
+                params.extend([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps].map(f32::to_bits));
+                place(&mut params, &[source, sources, table, m, v]);
+                let mut bindings = reads(&[source, sources, segments]);
+                bindings.extend([table, m, v].map(|o| Binding::Write(o.buffer)));
+                let update = Dispatch {
+                    shader: "update_rows_adam",
+                    constants: vec![],
+                    params,
+                    step: true,
+                    bindings,
+                    workgroups: (self.capacity * self.dim).div_ceil(64),
+                };
+                vec![pack, update]
+            }
+        }
+    }
+}

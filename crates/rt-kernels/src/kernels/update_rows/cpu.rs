@@ -1,0 +1,183 @@
+//! The CPU twin of the row updates: distinct ids ascend, so cutting them in two cuts the table in two.
+
+use super::RowRule;
+use crate::kernels::prefetch::prefetch;
+use crate::kernels::segment_sum::Segments;
+use crate::simd::{dot, vectorize};
+use crate::{Mat, MatMut};
+
+/// Distinct ids ahead whose rows are prefetched.
+const AHEAD: usize = 6;
+/// Moments below this become 0: denormals are slow, and they move nothing.
+const TINY: f32 = 1e-36;
+
+/// Some rows of a matrix, from row `Rows::base` on.
+struct Part<'a> {
+    words: &'a mut [f32],
+    stride: usize,
+    cols: usize,
+}
+
+impl<'a> Part<'a> {
+    fn new(m: MatMut<'a>) -> Self {
+        let (stride, cols) = (m.stride, m.cols);
+        Self {
+            words: m.into_f32(),
+            stride,
+            cols,
+        }
+    }
+
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (stride, cols) = (self.stride, self.cols);
+        let (low, high) = self
+            .words
+            .split_at_mut((rows * stride).min(self.words.len()));
+        let part = |words| Part {
+            words,
+            stride,
+            cols,
+        };
+        (part(low), part(high))
+    }
+
+    #[inline(always)]
+    fn row(&mut self, r: usize) -> &mut [f32] {
+        &mut self.words[r * self.stride..][..self.cols]
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, r: usize) {
+        prefetch(
+            self.words
+                .get(r * self.stride..r * self.stride + self.cols)
+                .unwrap_or(&[]),
+        );
+    }
+}
+
+/// The rows that an update writes: the table's and its states', the same range of each.
+pub(super) struct Rows<'a> {
+    table: Part<'a>,
+    one: Option<Part<'a>>,
+    two: Option<Part<'a>>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(table: MatMut<'a>, one: Option<MatMut<'a>>, two: Option<MatMut<'a>>) -> Self {
+        Self {
+            table: Part::new(table),
+            one: one.map(Part::new),
+            two: two.map(Part::new),
+        }
+    }
+
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (table, high) = self.table.split(rows);
+        let (one, high_one) = self.one.map(|p| p.split(rows)).unzip();
+        let (two, high_two) = self.two.map(|p| p.split(rows)).unzip();
+        let low = Self { table, one, two };
+        let high = Self {
+            table: high,
+            one: high_one,
+            two: high_two,
+        };
+        (low, high)
+    }
+}
+
+/// What one update reads.
+pub(super) struct Update<'a> {
+    pub(super) rule: RowRule,
+    pub(super) base: u32,
+    pub(super) source: Mat<'a>,
+    pub(super) segments: Segments<'a>,
+    pub(super) lr: f32,
+    pub(super) bias1: f32,
+    pub(super) bias2: f32,
+}
+
+impl Update<'_> {
+    /// Updates distinct ids `from..to`, whose rows lie in `rows`, which start at row `base`. Halves the ids until a task
+    /// is small; a row has one writer, so the cut changes no bit.
+    pub(super) fn cut(&self, from: usize, to: usize, base: usize, rows: Rows<'_>) {
+        let dim = self.source.cols;
+        let task = (32_768 / dim.max(1)).clamp(64, 4_096);
+        if to - from <= task {
+            return vectorize(
+                #[inline(always)]
+                || match dim {
+                    16 => self.each::<16>(from, to, base, rows),
+                    32 => self.each::<32>(from, to, base, rows),
+                    64 => self.each::<64>(from, to, base, rows),
+                    128 => self.each::<128>(from, to, base, rows),
+                    _ => self.each::<0>(from, to, base, rows),
+                },
+            );
+        }
+        let middle = from + (to - from) / 2;
+        let row = self.row(middle);
+        let (low, high) = rows.split(row - base);
+        rayon::join(
+            || self.cut(from, middle, base, low),
+            || self.cut(middle, to, row, high),
+        );
+    }
+
+    #[inline(always)]
+    fn row(&self, k: usize) -> usize {
+        (self.segments.key(k) - self.base) as usize
+    }
+
+    /// One task, for rows of D columns (0: any number).
+    #[inline(always)]
+    fn each<const D: usize>(&self, from: usize, to: usize, base: usize, mut rows: Rows<'_>) {
+        let dim = if D == 0 { self.source.cols } else { D };
+        let (mut few, mut many) = ([0.0f32; 128], Vec::new());
+        let g = if dim <= few.len() {
+            &mut few[..dim]
+        } else {
+            many.resize(dim, 0.0);
+            &mut many[..]
+        };
+        for k in from..to {
+            if k + AHEAD < to {
+                let ahead = self.row(k + AHEAD) - base;
+                rows.table.prefetch(ahead);
+                for state in [&rows.one, &rows.two].into_iter().flatten() {
+                    state.prefetch(ahead);
+                }
+                self.segments.prefetch(&self.source, k + AHEAD);
+            }
+            self.segments.sum(&self.source, k, g);
+            let r = self.row(k) - base;
+            let w = &mut rows.table.row(r)[..dim];
+            match (self.rule, &mut rows.one, &mut rows.two) {
+                (RowRule::Adagrad { eps }, Some(state), _) => {
+                    let a = &mut state.row(r)[0];
+                    *a += dot(g, g) / dim as f32;
+                    let scale = self.lr / (a.sqrt() + eps);
+                    for l in 0..dim {
+                        w[l] -= scale * g[l];
+                    }
+                }
+                (RowRule::Adam { beta1, beta2, eps }, Some(m), Some(v)) => {
+                    let (m, v) = (&mut m.row(r)[..dim], &mut v.row(r)[..dim]);
+                    for l in 0..dim {
+                        let m1 = beta1 * m[l] + (1.0 - beta1) * g[l];
+                        let v1 = beta2 * v[l] + (1.0 - beta2) * g[l] * g[l];
+                        m[l] = if m1.abs() < TINY { 0.0 } else { m1 };
+                        v[l] = if v1 < TINY { 0.0 } else { v1 };
+                        w[l] -= self.lr * (m[l] * self.bias1) / ((v[l] * self.bias2).sqrt() + eps);
+                    }
+                }
+                // Plain SGD; the signature gives the other rules their states.
+                _ => {
+                    for l in 0..dim {
+                        w[l] -= self.lr * g[l];
+                    }
+                }
+            }
+        }
+    }
+}

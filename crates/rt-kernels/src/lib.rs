@@ -1,0 +1,30 @@
+//! Devices, buffers and kernels of recall-tape.
+//!
+//! A [`Kernel`] is plain data: shapes and attributes, from which its signature, its cost, its CPU twin and its GPU
+//! dispatches follow. A [`Program`] is a list of calls on buffers, checked and prepared once, then replayed with a
+//! [`Step`] that carries what changes.
+
+mod cpu;
+mod device;
+mod error;
+#[cfg(feature = "gpu")]
+mod gpu;
+mod kernel;
+pub mod kernels;
+mod matmul;
+mod memory;
+pub mod philox;
+mod program;
+pub mod simd;
+mod step;
+
+pub use cpu::{CpuIo, Mat, MatMut};
+pub use device::{Adapter, Buffer, CpuDevice, Device, DeviceChoice};
+pub use error::{Error, Result};
+#[cfg(feature = "gpu")]
+pub use gpu::{Counters, GpuDevice, GpuOptions};
+pub use kernel::{
+    Binding, Cost, Dispatch, Dtype, Kernel, Operand, Operands, Signature, Slot, Target, check,
+};
+pub use program::{Call, Program};
+pub use step::Step;

@@ -1,0 +1,243 @@
+//! Programs: calls checked and prepared once, then replayed.
+
+use crate::cpu::{CpuIo, Mat, MatMut};
+use crate::device::Inner;
+use crate::{Buffer, Device, Dtype, Error, Kernel, Operand, Operands, Result, Step, Target};
+use std::sync::Arc;
+
+/// One kernel call of a program.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The kernel.
+    pub kernel: Arc<dyn Kernel + Send + Sync>,
+    /// Its operands, over the program's buffers.
+    pub operands: Operands,
+}
+
+/// Calls on buffers, prepared for a device. After [`Program::new`] a run creates no buffer, bind group or
+/// pipeline.
+pub struct Program {
+    device: Device,
+    calls: Vec<Call>,
+    buffers: Vec<Buffer>,
+    #[cfg(feature = "gpu")]
+    gpu: Option<crate::gpu::GpuProgram>,
+}
+
+impl Program {
+    /// Checks the calls, allocates their scratch, and on a GPU builds pipelines and bind groups.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] and [`Error::Call`] for calls that do not fit their operands, [`Error::Memory`],
+    /// [`Error::Device`] where the device refuses a pipeline or limits do not allow a binding.
+    pub fn new(device: &Device, mut buffers: Vec<Buffer>, mut calls: Vec<Call>) -> Result<Self> {
+        let target = device.target();
+        // Calls run one after the other, so scratch number i of every call is the same buffer.
+        let mut scratch_words: Vec<usize> = Vec::new();
+        let mut wanted = Vec::new();
+        for call in &calls {
+            crate::kernel::check(&*call.kernel, &call.operands)?;
+            for operand in call
+                .operands
+                .reads
+                .iter()
+                .chain(&call.operands.writes)
+                .flatten()
+            {
+                let words = buffers.get(operand.buffer).map_or(0, Buffer::words);
+                if operand.end() > words {
+                    let what = format!(
+                        "operand ends at word {}, its buffer has {words}",
+                        operand.end()
+                    );
+                    return Err(Error::Call {
+                        kernel: call.kernel.name(),
+                        what,
+                    });
+                }
+            }
+            let words = call.kernel.scratch(target);
+            scratch_words.resize(scratch_words.len().max(words.len()), 0);
+            for (slot, words) in scratch_words.iter_mut().zip(&words) {
+                *slot = (*slot).max(*words);
+            }
+            wanted.push(words);
+        }
+        let first = buffers.len();
+        for words in &scratch_words {
+            buffers.push(device.zeros(Dtype::U32, *words, "kernel scratch")?);
+        }
+        for (call, words) in calls.iter_mut().zip(wanted) {
+            let dense = |(i, words): (usize, usize)| Operand::dense(first + i, 1, words);
+            call.operands.scratch = words.into_iter().enumerate().map(dense).collect();
+        }
+        #[cfg(feature = "gpu")]
+        let gpu = match device {
+            Device::Gpu(gpu) => Some(crate::gpu::GpuProgram::new(gpu, &calls, &buffers)?),
+            Device::Cpu(_) => None,
+        };
+        Ok(Self {
+            device: device.clone(),
+            calls,
+            buffers,
+            #[cfg(feature = "gpu")]
+            gpu,
+        })
+    }
+
+    /// The calls, in order.
+    #[must_use]
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// The buffers; operands index into them. Scratch stands at the end.
+    #[must_use]
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// GPU dispatches a run makes; on the CPU the number of calls.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &self.gpu {
+            return gpu.dispatches();
+        }
+        self.calls.len()
+    }
+
+    /// Runs all calls. On a GPU this encodes and submits without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`], [`Error::Device`].
+    pub fn run(&mut self, step: &Step) -> Result<()> {
+        match &self.device {
+            Device::Cpu(cpu) => {
+                let (calls, buffers) = (&self.calls, &self.buffers);
+                cpu.install(|| {
+                    calls
+                        .iter()
+                        .try_for_each(|call| run_on_cpu(call, buffers, step))
+                })
+            }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => match &mut self.gpu {
+                Some(gpu) => gpu.run(step),
+                None => Err(Error::Device("the program was not built for a GPU".into())),
+            },
+        }
+    }
+
+    /// Runs all calls one by one and gives the seconds of each: host time on the CPU, device timestamps on a GPU that
+    /// has them, else the time of a submission each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::run`].
+    pub fn run_timed(&mut self, step: &Step) -> Result<Vec<f64>> {
+        match &self.device {
+            Device::Cpu(cpu) => {
+                let (calls, buffers) = (&self.calls, &self.buffers);
+                cpu.install(|| {
+                    let mut seconds = Vec::with_capacity(calls.len());
+                    for call in calls {
+                        let start = std::time::Instant::now();
+                        run_on_cpu(call, buffers, step)?;
+                        seconds.push(start.elapsed().as_secs_f64());
+                    }
+                    Ok(seconds)
+                })
+            }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => match &mut self.gpu {
+                Some(gpu) => gpu.run_timed(step),
+                None => Err(Error::Device("the program was not built for a GPU".into())),
+            },
+        }
+    }
+
+    /// Waits until the device has done all that was submitted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`].
+    pub fn synchronize(&self) -> Result<()> {
+        match &self.device {
+            Device::Cpu(_) => Ok(()),
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu) => gpu.synchronize(),
+        }
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.device.target()
+    }
+}
+
+fn run_on_cpu(call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
+    let memory = |o: &Operand| match &buffers[o.buffer].inner {
+        Inner::Cpu(memory) => Ok(memory),
+        #[cfg(feature = "gpu")]
+        Inner::Gpu(_) => {
+            let what = "a GPU buffer in a CPU program".to_owned();
+            Err(Error::Call {
+                kernel: call.kernel.name(),
+                what,
+            })
+        }
+    };
+    let operands = &call.operands;
+    let busy = || Error::Call {
+        kernel: call.kernel.name(),
+        what: "a buffer is in use by another program".into(),
+    };
+    let mut reads = Vec::with_capacity(operands.reads.len());
+    for operand in &operands.reads {
+        reads.push(match operand {
+            Some(o) => Some((memory(o)?.try_read().map_err(|_| busy())?, o)),
+            None => None,
+        });
+    }
+    let mut writes = Vec::with_capacity(operands.writes.len());
+    for operand in &operands.writes {
+        writes.push(match operand {
+            Some(o) => Some((memory(o)?.try_write().map_err(|_| busy())?, o)),
+            None => None,
+        });
+    }
+    let mut scratch = Vec::with_capacity(operands.scratch.len());
+    for o in &operands.scratch {
+        scratch.push((memory(o)?.try_write().map_err(|_| busy())?, o));
+    }
+    let mut io = CpuIo {
+        step,
+        reads: reads
+            .iter()
+            .map(|r| r.as_ref().map(|(guard, o)| Mat::of(guard.words(), o)))
+            .collect(),
+        writes: writes
+            .iter_mut()
+            .map(|w| {
+                w.as_mut()
+                    .map(|(guard, o)| MatMut::of(guard.words_mut(), o))
+            })
+            .collect(),
+        scratch: scratch
+            .iter_mut()
+            .map(|(guard, o)| Some(MatMut::of(guard.words_mut(), o)))
+            .collect(),
+    };
+    call.kernel.run(&mut io);
+    Ok(())
+}

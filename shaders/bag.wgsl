@@ -1,0 +1,101 @@
+// bag: pooled rows of history slices, several windows in one pass.
+//
+//   out[i, y * dim + c] = sum over kept positions k < min(ends[y], len_i) of table[items[start_i + len_i - 1 - k], c]
+//                         (* 1 / number of kept positions with mean; 0 if there is none)
+//
+// A position is kept if its mask bit is set (positions past the mask are), it is not the row's hole and its id is not 0.
+//
+// shapes    table [any, dim] f32 | items [any] u32 | slice [rows, 2] u32 (start, length) | mask [rows, mask_words] u32 |
+//           hole [rows] u32 (a place in items) | out [rows, windows * dim] f32
+// expects   ends ascend, at most 16; slices lie in items; every id is a row of the table
+// launch    one invocation per (row, column); neighbouring lanes take neighbouring columns
+// writes    every cell of out once
+// sums      newest to oldest in one running f32 a column, written out at each window's end
+// cost      reads rows * positions * (dim + 1) words, writes rows * windows * dim. Weak spot: rows of very different
+//           lengths in one workgroup wait for the longest; the lanes of a row all read the same ids (a broadcast).
+// twin      crates/rt-kernels/src/kernels/bag.rs
+
+override WG: u32 = 64u;
+
+struct Params {
+    rows: u32,
+    dim: u32,
+    windows: u32,
+    mean: u32,
+    mask_words: u32, // 0: no mask
+    has_hole: u32,
+    items_offset: u32,
+    items_stride: u32,
+    slice_offset: u32,
+    slice_stride: u32,
+    mask_offset: u32,
+    mask_stride: u32,
+    hole_offset: u32,
+    hole_stride: u32,
+    table_offset: u32,
+    table_stride: u32,
+    out_offset: u32,
+    out_stride: u32,
+    reserved_0: u32,
+    reserved_1: u32,
+    ends: array<vec4<u32>, 4>,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> table: array<f32>;
+@group(0) @binding(3) var<storage, read> items: array<u32>;
+@group(0) @binding(4) var<storage, read> slice: array<u32>;
+@group(0) @binding(5) var<storage, read> mask: array<u32>;
+@group(0) @binding(6) var<storage, read> holes: array<u32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+
+// True if position k (from the newest) of a row counts: its mask bit is set or lies past the mask, it is not the hole.
+fn kept(row: u32, k: u32, place: u32, hole: u32) -> bool {
+    if place == hole {
+        return false;
+    }
+    let word = k / 32u;
+    if word >= params.mask_words {
+        return true;
+    }
+    return ((mask[params.mask_offset + row * params.mask_stride + word] >> (k % 32u)) & 1u) == 1u;
+}
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let cell = (group.y * groups.x + group.x) * WG + lane;
+    if cell >= params.rows * params.dim {
+        return;
+    }
+    let row = cell / params.dim;
+    let column = cell % params.dim;
+    let start = slice[params.slice_offset + row * params.slice_stride];
+    let len = slice[params.slice_offset + row * params.slice_stride + 1u];
+    var hole = 0xFFFFFFFFu;
+    if params.has_hole != 0u {
+        hole = holes[params.hole_offset + row * params.hole_stride];
+    }
+    var sum = 0.0;
+    var count = 0u;
+    var k = 0u;
+    for (var y = 0u; y < params.windows; y += 1u) {
+        let end = min(len, params.ends[y / 4u][y % 4u]);
+        for (; k < end; k += 1u) {
+            let place = start + len - 1u - k;
+            let id = items[params.items_offset + place * params.items_stride];
+            if id != 0u && kept(row, k, place, hole) {
+                sum += table[params.table_offset + id * params.table_stride + column];
+                count += 1u;
+            }
+        }
+        var scale = 1.0;
+        if params.mean != 0u && count > 0u {
+            scale = 1.0 / f32(count);
+        }
+        out[params.out_offset + row * params.out_stride + y * params.dim + column] = sum * scale;
+    }
+}

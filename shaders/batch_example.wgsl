@@ -1,0 +1,90 @@
+// batch_example: ids and weights of a step's examples (first half of the kernel batch).
+//
+//   e = order[step.offset + i]; user = users[e]; target = items[e]; weight = step.inv_valid; event = e    for i < valid
+//   user = target = event = 0, weight = 0                                                              for padding
+//
+// shapes    order [any] u32 | items, users [N] u32 | user, target, event [batch] u32 | weight [batch] f32
+// expects   step.offset + step.valid <= entries of order; every event number < N
+// launch    one invocation per row
+// writes    every row of its outputs once; event only with has_event
+// sums      none
+// cost      reads 3 words a row, writes 3 or 4. Weak spot: events are random, so each row is two scattered reads.
+// twin      crates/rt-kernels/src/kernels/batch.rs
+
+override WG: u32 = 64u;
+
+struct Params {
+    batch: u32,
+    has_event: u32,
+    order_offset: u32,
+    order_stride: u32,
+    items_offset: u32,
+    items_stride: u32,
+    users_offset: u32,
+    users_stride: u32,
+    user_offset: u32,
+    user_stride: u32,
+    target_offset: u32,
+    target_stride: u32,
+    weight_offset: u32,
+    weight_stride: u32,
+    event_offset: u32,
+    event_stride: u32,
+}
+
+struct Step {
+    step: u32,
+    offset: u32,
+    valid: u32,
+    seed_lo: u32,
+    seed_hi: u32,
+    lr: f32,
+    lr_rows: f32,
+    bias1: f32,
+    bias2: f32,
+    inv_valid: f32,
+    ln_negatives: f32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+    reserved_3: u32,
+    reserved_4: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> items: array<u32>;
+@group(0) @binding(4) var<storage, read> users: array<u32>;
+@group(0) @binding(5) var<storage, read_write> user: array<u32>;
+@group(0) @binding(6) var<storage, read_write> target_id: array<u32>;
+@group(0) @binding(7) var<storage, read_write> weight: array<f32>;
+@group(0) @binding(8) var<storage, read_write> event: array<u32>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.y * groups.x + group.x) * WG + lane;
+    if i >= params.batch {
+        return;
+    }
+    var e = 0u;
+    var u = 0u;
+    var t = 0u;
+    var w = 0.0;
+    if i < step.valid {
+        e = order[params.order_offset + (step.offset + i) * params.order_stride];
+        u = users[params.users_offset + e * params.users_stride];
+        t = items[params.items_offset + e * params.items_stride];
+        w = step.inv_valid;
+    }
+    user[params.user_offset + i * params.user_stride] = u;
+    target_id[params.target_offset + i * params.target_stride] = t;
+    weight[params.weight_offset + i * params.weight_stride] = w;
+    if params.has_event != 0u {
+        event[params.event_offset + i * params.event_stride] = e;
+    }
+}

@@ -1,0 +1,96 @@
+// batch_history: history slices of a step's examples (second half of the kernel batch).
+//
+//   e = order[step.offset + i]; u = users[e]
+//   sequence  len = min(e - starts[u], history); slice = (e - len, len); hole = none
+//   set       slice = (starts[u], ends[u] - starts[u]); hole = e
+//   padding   slice = (0, 0); hole = none
+//
+// shapes    order [any], users [N], starts [U + 1], ends [U] u32 | slice [batch, 2], hole [batch] u32
+// expects   step.offset + step.valid <= entries of order; every event number < N; a user's events are consecutive
+// launch    one invocation per row
+// writes    every row of slice once; hole only with has_hole (none = 0xFFFFFFFF)
+// sums      none
+// cost      reads 3 or 4 words a row, writes 2 or 3. Weak spot: three dependent scattered reads.
+// twin      crates/rt-kernels/src/kernels/batch.rs
+
+override WG: u32 = 64u;
+
+struct Params {
+    batch: u32,
+    history: u32,
+    is_set: u32,
+    has_hole: u32,
+    order_offset: u32,
+    order_stride: u32,
+    users_offset: u32,
+    users_stride: u32,
+    starts_offset: u32,
+    starts_stride: u32,
+    ends_offset: u32,
+    ends_stride: u32,
+    slice_offset: u32,
+    slice_stride: u32,
+    hole_offset: u32,
+    hole_stride: u32,
+}
+
+struct Step {
+    step: u32,
+    offset: u32,
+    valid: u32,
+    seed_lo: u32,
+    seed_hi: u32,
+    lr: f32,
+    lr_rows: f32,
+    bias1: f32,
+    bias2: f32,
+    inv_valid: f32,
+    ln_negatives: f32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+    reserved_3: u32,
+    reserved_4: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> users: array<u32>;
+@group(0) @binding(4) var<storage, read> starts: array<u32>;
+@group(0) @binding(5) var<storage, read> ends: array<u32>;
+@group(0) @binding(6) var<storage, read_write> slice: array<u32>;
+@group(0) @binding(7) var<storage, read_write> hole: array<u32>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.y * groups.x + group.x) * WG + lane;
+    if i >= params.batch {
+        return;
+    }
+    var start = 0u;
+    var len = 0u;
+    var out = 0xFFFFFFFFu;
+    if i < step.valid {
+        let e = order[params.order_offset + (step.offset + i) * params.order_stride];
+        let u = users[params.users_offset + e * params.users_stride];
+        let first = starts[params.starts_offset + u * params.starts_stride];
+        if params.is_set != 0u {
+            start = first;
+            len = ends[params.ends_offset + u * params.ends_stride] - first;
+            out = e;
+        } else {
+            len = min(e - first, params.history);
+            start = e - len;
+        }
+    }
+    slice[params.slice_offset + i * params.slice_stride] = start;
+    slice[params.slice_offset + i * params.slice_stride + 1u] = len;
+    if params.has_hole != 0u {
+        hole[params.hole_offset + i * params.hole_stride] = out;
+    }
+}

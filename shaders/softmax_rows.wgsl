@@ -1,0 +1,47 @@
+// softmax_rows: losses from log-sum-exps, and the weights beside them.
+//
+//   loss_i = weight_i * (lse_i - z_i,pos)
+//
+// shapes    weight, loss [rows] f32 | info [rows, 4] u32; offsets and strides in words
+// launch    one invocation per row
+// writes    loss and word 3 of each row's info once
+// sums      none
+// cost      moves 5 * rows words
+// twin      crates/rt-kernels/src/kernels/softmax_loss/cpu.rs
+
+override WG: u32 = 64u;
+
+struct Params {
+    rows: u32,
+    candidates: u32,
+    dim: u32,
+    scale: f32,
+    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    weight_offset: u32,
+    weight_stride: u32,
+    loss_offset: u32,
+    loss_stride: u32,
+}
+
+// info: four words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32)
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read_write> info: array<u32>;
+@group(0) @binding(4) var<storage, read_write> loss: array<f32>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = (group.y * groups.x + group.x) * WG + lane;
+    if row >= params.rows {
+        return;
+    }
+    let w = weight[params.weight_offset + row * params.weight_stride];
+    let positive = bitcast<f32>(info[row * 4u]);
+    let lse = bitcast<f32>(info[row * 4u + 2u]);
+    loss[params.loss_offset + row * params.loss_stride] = w * (lse - positive);
+    info[row * 4u + 3u] = bitcast<u32>(w);
+}

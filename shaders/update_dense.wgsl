@@ -1,0 +1,81 @@
+// update_dense: updates of dense parameters, all of them in one arena.
+//
+//   w *= 1 - lr weight_decay, then by rule
+//   0 SGD      w -= lr g
+//   1 Adagrad  a += g^2; w -= lr g / (sqrt(a) + eps)
+//   2 Adam     m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr (m bias1) / (sqrt(v bias2) + eps)
+//
+// shapes    grads, weights, state1, state2 [n] f32, without gaps; offsets in words
+// launch    one invocation per parameter
+// writes    every cell of weights and of the rule's states once, in place
+// sums      none
+// cost      moves up to 7 * n words
+// twin      crates/rt-kernels/src/kernels/update_dense.rs
+
+override WG: u32 = 64u;
+override RULE: u32 = 2u;
+
+struct Params {
+    n: u32,
+    beta1: f32,
+    beta2: f32,
+    eps: f32,
+    weight_decay: f32,
+    grads_offset: u32,
+    weights_offset: u32,
+    state1_offset: u32,
+    state2_offset: u32,
+}
+
+struct Step {
+    step: u32,
+    offset: u32,
+    valid: u32,
+    seed_lo: u32,
+    seed_hi: u32,
+    lr: f32,
+    lr_rows: f32,
+    bias1: f32,
+    bias2: f32,
+    inv_valid: f32,
+    ln_negatives: f32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+    reserved_3: u32,
+    reserved_4: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> grads: array<f32>;
+@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(4) var<storage, read_write> state1: array<f32>;
+@group(0) @binding(5) var<storage, read_write> state2: array<f32>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.y * groups.x + group.x) * WG + lane;
+    if i >= params.n {
+        return;
+    }
+    let g = grads[params.grads_offset + i];
+    let w = weights[params.weights_offset + i] * (1.0 - step.lr * params.weight_decay);
+    if RULE == 0u {
+        weights[params.weights_offset + i] = w - step.lr * g;
+    } else if RULE == 1u {
+        let a = state1[params.state1_offset + i] + g * g;
+        state1[params.state1_offset + i] = a;
+        weights[params.weights_offset + i] = w - step.lr * g / (sqrt(a) + params.eps);
+    } else {
+        let m = params.beta1 * state1[params.state1_offset + i] + (1.0 - params.beta1) * g;
+        let v = params.beta2 * state2[params.state2_offset + i] + (1.0 - params.beta2) * (g * g);
+        state1[params.state1_offset + i] = m;
+        state2[params.state2_offset + i] = v;
+        weights[params.weights_offset + i] = w - step.lr * (m * step.bias1) / (sqrt(v * step.bias2) + params.eps);
+    }
+}

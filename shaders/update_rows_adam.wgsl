@@ -1,0 +1,98 @@
+// update_rows_adam: lazy Adam on the rows of a table that a step touched.
+//
+//   g = sum of source[sources[e], :] over the run of a distinct id
+//   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  table -= lr_rows * (m bias1) / (sqrt(v bias2) + eps)
+//
+// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (of update_rows_pack) | table, m, v [any, dim] f32
+// launch    one invocation per (distinct id, column) for the worst case; those past the count return
+// writes    the touched rows of table, m and v, each cell once (ids are distinct); no row without an entry
+// sums      ascending e in one f32; moments below 1e-36 become 0
+// cost      reads every source row once; per distinct id 6 * dim words. Weak spot: one hot id is one serial loop over all
+//           its source rows.
+// twin      crates/rt-kernels/src/kernels/update_rows.rs
+
+override WG: u32 = 64u;
+
+const TINY: f32 = 1e-36;
+
+struct Params {
+    capacity: u32,
+    dim: u32,
+    beta1: f32,
+    rest1: f32, // 1 - beta1
+    beta2: f32,
+    rest2: f32, // 1 - beta2
+    eps: f32,
+    source_offset: u32,
+    source_stride: u32,
+    sources_offset: u32,
+    sources_stride: u32,
+    weights_offset: u32,
+    weights_stride: u32,
+    m_offset: u32,
+    m_stride: u32,
+    v_offset: u32,
+    v_stride: u32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+}
+
+struct Step {
+    step: u32,
+    offset: u32,
+    valid: u32,
+    seed_lo: u32,
+    seed_hi: u32,
+    lr: f32,
+    lr_rows: f32,
+    bias1: f32,
+    bias2: f32,
+    inv_valid: f32,
+    ln_negatives: f32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+    reserved_3: u32,
+    reserved_4: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> source: array<f32>;
+@group(0) @binding(3) var<storage, read> sources: array<u32>;
+@group(0) @binding(4) var<storage, read> segments: array<u32>;
+@group(0) @binding(5) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(6) var<storage, read_write> moment: array<f32>;
+@group(0) @binding(7) var<storage, read_write> square: array<f32>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let cell = (group.y * groups.x + group.x) * WG + lane;
+    let k = cell / params.dim;
+    let column = cell % params.dim;
+    if k >= segments[0] {
+        return; // the grid is the worst case
+    }
+    let id = segments[2u * k + 2u];
+    let end = segments[2u * k + 3u];
+    var g = 0.0;
+    for (var e = segments[2u * k + 1u]; e < end; e += 1u) {
+        let row = sources[params.sources_offset + e * params.sources_stride];
+        g += source[params.source_offset + row * params.source_stride + column];
+    }
+    let at_m = params.m_offset + id * params.m_stride + column;
+    let at_v = params.v_offset + id * params.v_stride + column;
+    var m = params.beta1 * moment[at_m] + params.rest1 * g;
+    var v = params.beta2 * square[at_v] + params.rest2 * g * g;
+    m = select(m, 0.0, abs(m) < TINY);
+    v = select(v, 0.0, v < TINY);
+    moment[at_m] = m;
+    square[at_v] = v;
+    weights[params.weights_offset + id * params.weights_stride + column] -=
+        step.lr_rows * (m * step.bias1) / (sqrt(v * step.bias2) + params.eps);
+}
