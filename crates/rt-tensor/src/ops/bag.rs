@@ -1,0 +1,158 @@
+//! Embedding bag over slices: sums or means of the rows of the last w items of each slice, for one or several windows.
+//!
+//! The tutorial's mean-pooled watch history (Covington et al. 2016, section 3.2). Several windows side by side let a
+//! tower tell the last item from the last fifty. Backward makes one gradient row for each zone between two windows; the
+//! bag's gradient is never copied out per id.
+
+use super::{Needs, Op};
+use crate::Result;
+use crate::grads::{Grad, Grads, RowUse, UseIds};
+use crate::reference::Env;
+use crate::tape::{Tape, Var};
+use rt_kernels::Dtype;
+use rt_kernels::kernels::{Bag, BagBackward};
+
+/// What a bag pools, and how.
+#[derive(Debug, Clone)]
+pub struct BagOptions {
+    /// Last items pooled, ascending and distinct; `usize::MAX` as the last one pools the whole slice.
+    pub windows: Vec<usize>,
+    /// Mean (true) or sum.
+    pub mean: bool,
+    /// The longest slice that can occur.
+    pub max_len: usize,
+    /// Bits `[rows, words]` of the positions that are kept, the newest first; none keeps all.
+    pub mask: Option<Var>,
+    /// Index in the items `[rows, 1]` of one that is left out (the target, where a history is a set).
+    pub hole: Option<Var>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BagOp {
+    table: Var,
+    items: Var,
+    slice: Var,
+    out: Var,
+    options: BagOptions,
+}
+
+impl Tape {
+    /// Records the pooling of rows of `table` `[vocab, dim]` over `items[start .. start + len]` for each row (start, len) of
+    /// `slice` `[n, 2]`, into `[n, windows * dim]`. Id 0 counts for nothing; an empty bag is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] for windows that are not ascending from 1, and for operands of wrong shape or type.
+    pub fn bag(&mut self, table: Var, items: Var, slice: Var, options: &BagOptions) -> Result<Var> {
+        self.table_param("bag", table)?;
+        self.check_dtype("bag", "items", items, Dtype::U32)?;
+        let windows = options.windows.clone();
+        if windows.is_empty() || windows[0] == 0 || windows.windows(2).any(|w| w[0] >= w[1]) {
+            let what = format!("windows {windows:?} have to be ascending, from 1");
+            return Err(crate::error::shape("bag", what));
+        }
+        let (rows, dim) = (self.shape(slice)[0], self.shape(table)[1]);
+        let out = self.temp(rows, windows.len() * dim);
+        let op = Op::Bag(BagOp {
+            table,
+            items,
+            slice,
+            out,
+            options: options.clone(),
+        });
+        let reads = vec![
+            Some(table),
+            Some(items),
+            Some(slice),
+            options.mask,
+            options.hole,
+        ];
+        self.push(
+            Bag {
+                rows,
+                dim,
+                windows,
+                mean: options.mean,
+            },
+            reads,
+            vec![Some(out)],
+            Some(op),
+        )?;
+        Ok(out)
+    }
+}
+
+impl BagOp {
+    pub(super) fn backward(
+        &self,
+        tape: &mut Tape,
+        out: Grad,
+        _: Needs<'_>,
+        grads: &mut Grads,
+    ) -> Result<()> {
+        let d_out = tape.grad_var(out, self.out)?;
+        let (rows, dim) = (tape.shape(self.slice)[0], tape.shape(self.table)[1]);
+        let BagOptions {
+            windows,
+            mean,
+            max_len,
+            mask,
+            hole,
+        } = self.options.clone();
+        let source = tape.temp(rows * windows.len(), dim);
+        let kernel = BagBackward {
+            rows,
+            dim,
+            windows: windows.clone(),
+            mean,
+        };
+        let reads = vec![Some(d_out), Some(self.items), Some(self.slice), mask, hole];
+        tape.push(kernel, reads, vec![Some(source)], None)?;
+        let ids = UseIds::Bag {
+            items: self.items,
+            slice: self.slice,
+            mask,
+            hole,
+            max_len,
+            windows,
+        };
+        grads.add_rows(self.table, RowUse { ids, source });
+        Ok(())
+    }
+
+    pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
+        let dim = env.shape(self.table)[1];
+        let (table, items, slice) = (env.f(self.table), env.u(self.items), env.u(self.slice));
+        let mut out = Vec::new();
+        for (row, s) in slice.chunks(2).enumerate() {
+            let (start, len) = (s[0] as usize, s[1] as usize);
+            for &window in &self.options.windows {
+                let (mut sum, mut count) = (vec![0.0; dim], 0.0f64);
+                for k in 0..window.min(len) {
+                    let place = start + len - 1 - k;
+                    let kept = self.options.mask.is_none_or(|m| {
+                        let words = env.shape(m)[1];
+                        k >= 32 * words || env.u(m)[row * words + k / 32] >> (k % 32) & 1 == 1
+                    });
+                    let hole = self
+                        .options
+                        .hole
+                        .is_some_and(|h| env.u(h)[row] as usize == place);
+                    if kept && !hole && items[place] != 0 {
+                        count += 1.0;
+                        for (s, x) in sum.iter_mut().zip(&table[items[place] as usize * dim..]) {
+                            *s += x;
+                        }
+                    }
+                }
+                let divisor = if self.options.mean {
+                    count.max(1.0)
+                } else {
+                    1.0
+                };
+                out.extend(sum.into_iter().map(|s| s / divisor));
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,263 @@
+//! Nodes that make ids and draws on the device: no gradient flows through them.
+
+use super::dropout::threshold;
+use crate::Result;
+use crate::tape::{Tape, Var};
+use rt_kernels::Dtype;
+use rt_kernels::kernels::{Batch, DrawAlias, DrawUniform, HistoryMask, LogQ, Take};
+use rt_kernels::philox;
+
+/// The interactions on the device, and how a batch is cut from them.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchSpec {
+    /// Examples (event numbers) in the order of this epoch `[n, 1]`.
+    pub order: Var,
+    /// Item of each event `[events, 1]`, sorted by (user, time).
+    pub items: Var,
+    /// User of each event `[events, 1]`.
+    pub users: Var,
+    /// First event of each user `[users + 1, 1]`.
+    pub starts: Var,
+    /// Where a history is a set: the end of each user's train events `[users, 1]`.
+    pub ends: Option<Var>,
+    /// Examples a step.
+    pub batch: usize,
+    /// Most items of a history.
+    pub history: usize,
+}
+
+/// What a batch consists of; rows past the step's `valid` are padding: ids 0, empty slices, weight 0.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchVars {
+    /// Users `[batch, 1]`.
+    pub user: Var,
+    /// Target items `[batch, 1]`.
+    pub target: Var,
+    /// Histories as (start, length) of the items `[batch, 2]`.
+    pub slice: Var,
+    /// 1 / valid for examples, 0 for padding `[batch, 1]`.
+    pub weight: Var,
+    /// Where a history is a set: the target's place, left out of it `[batch, 1]`.
+    pub hole: Option<Var>,
+    /// The example's event `[batch, 1]`.
+    pub event: Var,
+}
+
+impl Tape {
+    /// Records the cutting of a batch: examples `offset .. offset + batch` of the order, where the step says what the
+    /// offset is.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the shapes do not fit.
+    pub fn batch(&mut self, spec: &BatchSpec) -> Result<BatchVars> {
+        let BatchSpec {
+            order,
+            items,
+            users,
+            starts,
+            ends,
+            batch,
+            history,
+        } = *spec;
+        let set = ends.is_some();
+        let vars = BatchVars {
+            user: self.temp_ids(batch, 1),
+            target: self.temp_ids(batch, 1),
+            slice: self.temp_ids(batch, 2),
+            weight: self.temp(batch, 1),
+            hole: set.then(|| self.temp_ids(batch, 1)),
+            event: self.temp_ids(batch, 1),
+        };
+        let reads = vec![Some(order), Some(items), Some(users), Some(starts), ends];
+        let writes = vec![
+            Some(vars.user),
+            Some(vars.target),
+            Some(vars.slice),
+            Some(vars.weight),
+            vars.hole,
+            Some(vars.event),
+        ];
+        self.push(
+            Batch {
+                batch,
+                history,
+                set,
+            },
+            reads,
+            writes,
+            None,
+        )?;
+        Ok(vars)
+    }
+
+    /// Records `out[i, :] = data[ids[i], :]` of data that has no gradient: ids or numbers by row.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where `ids` is no column of ids.
+    pub fn take(&mut self, data: Var, ids: Var) -> Result<Var> {
+        self.check_dtype("take", "ids", ids, Dtype::U32)?;
+        let (rows, cols) = (self.shape(ids)[0], self.shape(data)[1]);
+        let out = match self.dtype(data) {
+            Dtype::U32 => self.temp_ids(rows, cols),
+            Dtype::F32 => self.temp(rows, cols),
+        };
+        self.push_words(
+            Take { rows, cols },
+            vec![Some(data), Some(ids)],
+            vec![Some(out)],
+        )?;
+        Ok(out)
+    }
+
+    /// Columns `first .. first + cols` of a value without gradient (one category of a matrix of ids): nothing runs.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] past its last column.
+    pub fn columns(&mut self, of: Var, first: usize, cols: usize) -> Result<Var> {
+        let [rows, width] = self.shape(of);
+        if first + cols > width {
+            let what = format!("columns {first} .. {} of {width}", first + cols);
+            return Err(crate::error::shape("columns", what));
+        }
+        let kind = crate::tape::Kind::View {
+            of,
+            row: 0,
+            col: first,
+        };
+        Ok(self.value([rows, cols], self.dtype(of), kind))
+    }
+
+    /// Records the bits of the history positions that are kept: each of the newest `32 * words` with probability
+    /// `1 - p`. `[rows, words]`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] unless 0 <= p < 1.
+    pub fn history_mask(&mut self, rows: usize, words: usize, p: f32, number: u32) -> Result<Var> {
+        if !(0.0..1.0).contains(&p) {
+            let what = format!("probability {p} has to lie in [0, 1)");
+            return Err(crate::error::shape("history_mask", what));
+        }
+        let mask = self.temp_ids(rows, words);
+        let stream = philox::stream::HISTORY + number;
+        let kernel = HistoryMask {
+            rows,
+            words,
+            keep_threshold: threshold(1.0 - p),
+            stream,
+        };
+        self.push(kernel, Vec::new(), vec![Some(mask)], None)?;
+        Ok(mask)
+    }
+
+    /// Records `n` draws uniform over the ids `low .. low + count`, `[n, 1]`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] for an empty range.
+    pub fn draw_uniform(&mut self, n: usize, low: u32, count: u32, number: u32) -> Result<Var> {
+        if count == 0 {
+            return Err(crate::error::shape("draw_uniform", "no ids to draw from"));
+        }
+        let ids = self.temp_ids(n, 1);
+        let kernel = DrawUniform {
+            n,
+            low,
+            count,
+            stream: philox::stream::NEGATIVES + number,
+        };
+        self.push(kernel, Vec::new(), vec![Some(ids)], None)?;
+        Ok(ids)
+    }
+
+    /// Records `n` draws through an alias table ([`rt_kernels::kernels::alias_table`]), `[n, 1]`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the tables do not fit each other.
+    pub fn draw_alias(&mut self, n: usize, threshold: Var, alias: Var, number: u32) -> Result<Var> {
+        let ids = self.temp_ids(n, 1);
+        let kernel = DrawAlias {
+            n,
+            stream: philox::stream::NEGATIVES + number,
+        };
+        self.push(
+            kernel,
+            vec![Some(threshold), Some(alias)],
+            vec![Some(ids)],
+            None,
+        )?;
+        Ok(ids)
+    }
+
+    /// Records ln of how often each id is expected among the negatives: `table[ids[i]] + constant`, and with `batch` +
+    /// ln(valid - 1) and 1e30 (left out) for padding. `[n, 1]`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the shapes do not fit.
+    pub fn logq(&mut self, table: Var, ids: Var, batch: bool, constant: f32) -> Result<Var> {
+        let n = self.shape(ids)[0];
+        let out = self.temp(n, 1);
+        self.push(
+            LogQ { n, batch, constant },
+            vec![Some(table), Some(ids)],
+            vec![Some(out)],
+            None,
+        )?;
+        Ok(out)
+    }
+}
+
+impl Tape {
+    /// The words of a value without gradient as another shape: nothing runs.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the number of words differs, or rows do not follow each other without a gap.
+    pub fn reshape(&mut self, v: Var, rows: usize, cols: usize) -> Result<Var> {
+        let [r, c] = self.shape(v);
+        let (_, _, stride) = self.layout(v);
+        if r * c != rows * cols || stride != c {
+            return Err(crate::error::shape(
+                "reshape",
+                format!("[{r}, {c}] with stride {stride} as [{rows}, {cols}]"),
+            ));
+        }
+        let kind = crate::tape::Kind::Slice { of: v, offset: 0 };
+        Ok(self.value([rows, cols], self.dtype(v), kind))
+    }
+
+    /// Records `[a | b | ...]` of ids.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the rows differ.
+    pub fn concat_ids(&mut self, parts: &[Var]) -> Result<Var> {
+        let rows = parts.first().map_or(0, |p| self.shape(*p)[0]);
+        let out = self.temp_ids(rows, parts.iter().map(|p| self.shape(*p)[1]).sum());
+        let mut col = 0;
+        for part in parts {
+            self.check_dtype("concat_ids", "part", *part, Dtype::U32)?;
+            if self.shape(*part)[0] != rows {
+                return Err(crate::error::shape(
+                    "concat_ids",
+                    "parts have different numbers of rows",
+                ));
+            }
+            self.copy_into(
+                *part,
+                crate::tape::Kind::View {
+                    of: out,
+                    row: 0,
+                    col,
+                },
+            )?;
+            col += self.shape(*part)[1];
+        }
+        Ok(out)
+    }
+}

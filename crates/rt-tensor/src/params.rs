@@ -1,0 +1,126 @@
+//! Parameters as plain data: name, shape, how they start. Tapes that share parameters share this list.
+
+use crate::{Error, Result};
+
+/// How a parameter starts. Draws come from Philox, so that every device starts alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All the same.
+    Constant(f32),
+    /// Normal with mean 0 and this deviation.
+    Normal(f32),
+    /// Uniform in [-bound, bound).
+    Uniform(f32),
+}
+
+/// How a parameter is stored and updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamKind {
+    /// Rows looked up by id; only the rows a step touches are updated. Row 0 (unknown, padding) is zero and stays so.
+    Table,
+    /// All cells take part in every step; lives in one arena with the other dense parameters.
+    Dense,
+}
+
+/// One parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Param {
+    /// Its name, unique.
+    pub name: String,
+    /// Rows and columns.
+    pub shape: [usize; 2],
+    /// How it starts.
+    pub init: Init,
+    /// Table or dense.
+    pub kind: ParamKind,
+    /// Dense: first word in the arena.
+    pub(crate) offset: usize,
+}
+
+/// The parameters of a model, in the order of declaration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Params {
+    list: Vec<Param>,
+    dense_words: usize,
+}
+
+/// Dense parameters start at multiples of this many words: a cache line.
+const ALIGN: usize = 16;
+
+impl Params {
+    /// The parameters.
+    #[must_use]
+    pub fn list(&self) -> &[Param] {
+        &self.list
+    }
+
+    /// Words of the arena of dense parameters.
+    #[must_use]
+    pub fn dense_words(&self) -> usize {
+        self.dense_words
+    }
+
+    /// Number of a parameter by name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.list.iter().position(|p| p.name == name)
+    }
+
+    /// Declares a parameter, or finds it where it was declared before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Declared`] where it was declared with another shape or kind.
+    pub fn declare(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        kind: ParamKind,
+        init: Init,
+    ) -> Result<usize> {
+        if let Some(i) = self.find(name) {
+            let p = &self.list[i];
+            if p.shape != shape || p.kind != kind {
+                return Err(Error::Declared {
+                    name: name.into(),
+                    first: p.shape,
+                    again: shape,
+                });
+            }
+            return Ok(i);
+        }
+        let offset = self.dense_words;
+        if kind == ParamKind::Dense {
+            self.dense_words += (shape[0] * shape[1]).next_multiple_of(ALIGN);
+        }
+        self.list.push(Param {
+            name: name.into(),
+            shape,
+            init,
+            kind,
+            offset,
+        });
+        Ok(self.list.len() - 1)
+    }
+}
+
+impl Param {
+    /// Its values at the start, for parameter number `number` of seed `seed`.
+    #[must_use]
+    pub fn initial(&self, seed: u64, number: usize) -> Vec<f32> {
+        let n = self.shape[0] * self.shape[1];
+        let number = number as u32;
+        let mut values = match self.init {
+            Init::Zeros => vec![0.0; n],
+            Init::Constant(c) => vec![c; n],
+            Init::Normal(deviation) => rt_kernels::philox::normal(seed, number, n, deviation),
+            Init::Uniform(bound) => rt_kernels::philox::uniform(seed, number, n, bound),
+        };
+        if self.kind == ParamKind::Table {
+            values[..self.shape[1].min(n)].fill(0.0);
+        }
+        values
+    }
+}

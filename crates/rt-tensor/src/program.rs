@@ -1,0 +1,312 @@
+//! A compiled tape: buffers planned, calls prepared, ready to be replayed.
+
+use crate::plan::{Plan, plan};
+use crate::store::Store;
+use crate::tape::{Kind, Tape, Var};
+use crate::{Error, Result};
+use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Step};
+use std::collections::BTreeMap;
+
+/// A tape prepared for the device of a store.
+pub struct Program {
+    store: Store,
+    inner: rt_kernels::Program,
+    inputs: BTreeMap<String, Buffer>,
+    outputs: BTreeMap<String, (Buffer, Place)>,
+    /// Node of the tape that each call came from.
+    nodes: Vec<usize>,
+    planned: [usize; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    offset: usize,
+    shape: [usize; 2],
+    stride: usize,
+}
+
+impl Tape {
+    /// Prepares the tape for the device of `store`: plans buffers, builds pipelines and bind groups. The store must hold
+    /// the tape's parameters; inputs that it has data for are bound to it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuch`] for a parameter that the store does not have, [`Error::Data`] for data of the wrong size,
+    /// [`Error::Kernels`] where memory does not suffice or the device refuses.
+    pub fn compile(&self, store: &Store) -> Result<Program> {
+        self.compile_keeping(store, &[])
+    }
+
+    /// [`Tape::compile`], keeping further values until the next run.
+    pub(crate) fn compile_keeping(&self, store: &Store, extra: &[Var]) -> Result<Program> {
+        let mut keep: Vec<Var> = self.outputs.iter().map(|(_, v)| *v).collect();
+        keep.extend(extra);
+        let plan = plan(self, &keep);
+        let device = store.device();
+        let mut bound = Bound {
+            tape: self,
+            store,
+            plan: &plan,
+            buffers: Vec::new(),
+            index: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+        };
+        for words in &plan.words {
+            bound
+                .buffers
+                .push(device.zeros(Dtype::F32, *words, "a step's values")?);
+        }
+        let mut calls = Vec::new();
+        let mut nodes = Vec::new();
+        for &i in &plan.nodes {
+            let node = &self.nodes[i];
+            let Some(kernel) = node.kernel.clone() else {
+                continue;
+            };
+            let mut operands = Operands::default();
+            for v in &node.reads {
+                operands
+                    .reads
+                    .push(v.map(|v| bound.operand(v)).transpose()?.flatten());
+            }
+            for v in &node.writes {
+                operands
+                    .writes
+                    .push(v.map(|v| bound.operand(v)).transpose()?.flatten());
+            }
+            calls.push(Call { kernel, operands });
+            nodes.push(i);
+        }
+        let mut outputs = BTreeMap::new();
+        let named = self.outputs.iter().map(|(name, v)| (name.clone(), *v));
+        for (name, v) in named.chain(extra.iter().map(|v| (format!("%{}", v.0), *v))) {
+            if let Some(o) = bound.operand(v)? {
+                let place = Place {
+                    offset: o.offset,
+                    shape: [o.rows, o.cols],
+                    stride: o.stride,
+                };
+                outputs.insert(name, (bound.buffers[o.buffer].clone(), place));
+            }
+        }
+        let (inputs, buffers) = (bound.inputs, bound.buffers);
+        let planned = [plan.words.iter().sum(), plan.unshared];
+        let inner = rt_kernels::Program::new(device, buffers, calls)?;
+        Ok(Program {
+            store: store.clone(),
+            inner,
+            inputs,
+            outputs,
+            nodes,
+            planned,
+        })
+    }
+}
+
+/// Buffers while a program is put together.
+struct Bound<'a> {
+    tape: &'a Tape,
+    store: &'a Store,
+    plan: &'a Plan,
+    buffers: Vec<Buffer>,
+    index: BTreeMap<Var, usize>,
+    inputs: BTreeMap<String, Buffer>,
+}
+
+impl Bound<'_> {
+    /// The operand of a value; `None` for a temporary that nobody reads and that may be left out.
+    fn operand(&mut self, v: Var) -> Result<Option<Operand>> {
+        let (root, offset, stride) = self.tape.layout(v);
+        let [rows, cols] = match self.tape.values[v.0 as usize].kind {
+            Kind::Arena => [self.store.params().dense_words(), 1],
+            _ => self.tape.shape(v),
+        };
+        let buffer = match self.tape.values[root.0 as usize].kind {
+            Kind::Temp => match self.plan.place.get(&root) {
+                Some(buffer) => *buffer,
+                None => return Ok(None),
+            },
+            _ => match self.index.get(&root) {
+                Some(buffer) => *buffer,
+                None => {
+                    let buffer = self.persistent(root)?;
+                    // One input may stand on the tape under several shapes; it is one buffer.
+                    self.buffers.push(buffer);
+                    self.index.insert(root, self.buffers.len() - 1);
+                    self.buffers.len() - 1
+                }
+            },
+        };
+        Ok(Some(Operand {
+            buffer,
+            offset,
+            rows,
+            cols,
+            stride,
+        }))
+    }
+
+    fn persistent(&mut self, root: Var) -> Result<Buffer> {
+        let value = &self.tape.values[root.0 as usize];
+        let words = value.shape[0] * value.shape[1];
+        let device = self.store.device();
+        match &value.kind {
+            Kind::Table { param } => {
+                let declared = &self.tape.params.list()[*param];
+                let missing = || Error::NoSuch {
+                    what: "parameter",
+                    name: declared.name.clone(),
+                };
+                let buffer = self.store.find(&declared.name).ok_or_else(missing)?;
+                self.fits(&declared.name, &buffer, words)?;
+                Ok(buffer)
+            }
+            Kind::Arena => {
+                if self.store.params() != &self.tape.params {
+                    let what =
+                        "the tape and the store do not declare the same parameters".to_owned();
+                    return Err(Error::Data {
+                        name: "dense parameters".into(),
+                        what,
+                    });
+                }
+                self.store.arena()
+            }
+            Kind::State { name } => self.store.state(name, words),
+            Kind::Input { name } => {
+                if let Some(buffer) = self.inputs.get(name) {
+                    return Ok(buffer.clone());
+                }
+                let buffer = match self.store.find(name) {
+                    Some(buffer) => {
+                        self.fits(name, &buffer, words)?;
+                        buffer
+                    }
+                    None => device.zeros(value.dtype, words, name)?,
+                };
+                self.inputs.insert(name.clone(), buffer.clone());
+                Ok(buffer)
+            }
+            Kind::Const { words } => {
+                let buffer = device.zeros(value.dtype, words.len(), "a constant")?;
+                device.write(&buffer, 0, words)?;
+                Ok(buffer)
+            }
+            Kind::Temp | Kind::View { .. } | Kind::Slice { .. } => Err(Error::Data {
+                name: format!("%{}", root.0),
+                what: "is no root that stays".into(),
+            }),
+        }
+    }
+
+    fn fits(&self, name: &str, buffer: &Buffer, words: usize) -> Result<()> {
+        if buffer.words() < words {
+            let what = format!("has {} words, the tape needs {words}", buffer.words());
+            return Err(Error::Data {
+                name: name.into(),
+                what,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Program {
+    /// Runs all nodes once. On a GPU this submits and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernels`] where the device is lost or refuses.
+    pub fn run(&mut self, step: &Step) -> Result<()> {
+        Ok(self.inner.run(step)?)
+    }
+
+    /// Runs node by node; gives (node of the tape, seconds) of each that ran.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::run`].
+    pub fn run_timed(&mut self, step: &Step) -> Result<Vec<(usize, f64)>> {
+        let seconds = self.inner.run_timed(step)?;
+        Ok(self.nodes.iter().copied().zip(seconds).collect())
+    }
+
+    /// Waits until the device has done all that was submitted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernels`] where the device is lost.
+    pub fn synchronize(&self) -> Result<()> {
+        Ok(self.inner.synchronize()?)
+    }
+
+    /// Writes an input from word 0 on; it may be shorter than the input.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuch`] for an unknown name; device errors.
+    pub fn write_u32(&mut self, name: &str, data: &[u32]) -> Result<()> {
+        let buffer = self.inputs.get(name).ok_or_else(|| Error::NoSuch {
+            what: "input",
+            name: name.into(),
+        })?;
+        Ok(self.store.device().write(buffer, 0, data)?)
+    }
+
+    /// Writes an input of floats.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::write_u32`].
+    pub fn write_f32(&mut self, name: &str, data: &[f32]) -> Result<()> {
+        let words: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
+        self.write_u32(name, &words)
+    }
+
+    /// Reads an output, row-major, as words; waits for the device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuch`] for an unknown name; device errors.
+    pub fn read_u32(&self, name: &str) -> Result<Vec<u32>> {
+        let missing = || Error::NoSuch {
+            what: "output",
+            name: name.into(),
+        };
+        let (buffer, place) = self.outputs.get(name).ok_or_else(missing)?;
+        let [rows, cols] = place.shape;
+        let words = (rows.saturating_sub(1)) * place.stride + cols;
+        let words = self.store.device().read(buffer, place.offset, words)?;
+        if place.stride == cols {
+            return Ok(words);
+        }
+        Ok((0..rows)
+            .flat_map(|r| words[r * place.stride..][..cols].to_vec())
+            .collect())
+    }
+
+    /// Reads an output of floats.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::read_u32`].
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(self
+            .read_u32(name)?
+            .into_iter()
+            .map(f32::from_bits)
+            .collect())
+    }
+
+    /// Dispatches of a run on a GPU, kernel calls on the CPU.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        self.inner.dispatches()
+    }
+
+    /// Bytes of a step's temporaries: as planned, and if none shared a buffer.
+    #[must_use]
+    pub fn temporary_bytes(&self) -> [usize; 2] {
+        self.planned.map(|words| words * 4)
+    }
+}

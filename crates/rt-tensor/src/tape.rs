@@ -1,0 +1,424 @@
+//! The tape: a flat list of nodes in topological order, plain data.
+
+use crate::ops::Op;
+use crate::params::{Init, ParamKind, Params};
+use crate::{Error, Result};
+use rt_kernels::{Dtype, Kernel};
+use std::sync::Arc;
+
+/// A value on the tape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Var(pub(crate) u32);
+
+/// Where a value lives.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    /// Made by a node, gone after its last use.
+    Temp,
+    /// A table of parameters, in the store.
+    Table { param: usize },
+    /// The arena of all dense parameters, in the store.
+    Arena,
+    /// Optimiser state or gradients that stay, in the store under this name, zero at first.
+    State { name: String },
+    /// Written by the host: found in the store under this name, else the program's own.
+    Input { name: String },
+    /// Fixed words.
+    Const { words: Arc<Vec<u32>> },
+    /// The rectangle of another value that starts at (row, col).
+    View { of: Var, row: usize, col: usize },
+    /// Words of another value from `offset` on, rows contiguous.
+    Slice { of: Var, offset: usize },
+}
+
+/// Shape, type and place of a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Value {
+    pub shape: [usize; 2],
+    pub dtype: Dtype,
+    pub kind: Kind,
+    /// Number of the dense parameter that this is a slice of, or of the table that this is.
+    pub param: Option<usize>,
+}
+
+/// Which part of a step a node belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// From the data to the loss.
+    Forward,
+    /// Appended by [`Tape::backward`].
+    Backward,
+    /// Appended by [`Tape::optimize`].
+    Update,
+}
+
+pub(crate) type AnyKernel = Arc<dyn Kernel + Send + Sync>;
+
+/// One node: what runs, on what, and how its gradient is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// `None` where nothing has to run: a concatenation whose parts were written in place.
+    pub kernel: Option<AnyKernel>,
+    pub reads: Vec<Option<Var>>,
+    pub writes: Vec<Option<Var>>,
+    /// What backward needs; `None` for nodes that have no gradient (ids, draws, adjoints, updates).
+    pub op: Option<Op>,
+    pub phase: Phase,
+}
+
+/// The tape: see the crate's documentation.
+#[derive(Debug, Clone, Default)]
+pub struct Tape {
+    pub(crate) values: Vec<Value>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) params: Params,
+    pub(crate) outputs: Vec<(String, Var)>,
+    pub(crate) row_grads: Option<crate::grads::RowGrads>,
+    pub(crate) dense_grads: Option<Var>,
+    pub(crate) phase: Option<Phase>,
+    arena: Option<Var>,
+}
+
+impl Tape {
+    /// An empty tape.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty tape over parameters that another tape declared: a tower alone, on the weights of a whole model.
+    #[must_use]
+    pub fn with_params(params: Params) -> Self {
+        Self {
+            params,
+            ..Self::default()
+        }
+    }
+
+    /// The parameters declared so far.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// `[rows, cols]` of a value.
+    #[must_use]
+    pub fn shape(&self, v: Var) -> [usize; 2] {
+        self.values[v.0 as usize].shape
+    }
+
+    /// Type of a value's words.
+    #[must_use]
+    pub fn dtype(&self, v: Var) -> Dtype {
+        self.values[v.0 as usize].dtype
+    }
+
+    /// A table of `rows` x `dim` parameters, looked up by id. Row 0 is zero and never updated.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Declared`] where the name stands for another shape.
+    pub fn table(&mut self, name: &str, rows: usize, dim: usize, init: Init) -> Result<Var> {
+        let param = self
+            .params
+            .declare(name, [rows, dim], ParamKind::Table, init)?;
+        let known = self
+            .values
+            .iter()
+            .position(|v| v.kind == Kind::Table { param });
+        if let Some(i) = known {
+            return Ok(Var(i as u32));
+        }
+        let v = self.value([rows, dim], Dtype::F32, Kind::Table { param });
+        self.values[v.0 as usize].param = Some(param);
+        Ok(v)
+    }
+
+    /// A dense parameter `[rows, cols]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Declared`] where the name stands for another shape.
+    pub fn param(&mut self, name: &str, shape: [usize; 2], init: Init) -> Result<Var> {
+        let param = self.params.declare(name, shape, ParamKind::Dense, init)?;
+        let offset = self.params.list()[param].offset;
+        let arena = self.arena();
+        let kind = Kind::Slice { of: arena, offset };
+        if let Some(i) = self.values.iter().position(|v| v.kind == kind) {
+            return Ok(Var(i as u32));
+        }
+        let v = self.value(shape, Dtype::F32, kind);
+        self.values[v.0 as usize].param = Some(param);
+        Ok(v)
+    }
+
+    pub(crate) fn arena(&mut self) -> Var {
+        if let Some(arena) = self.arena {
+            return arena;
+        }
+        // The arena's length is known when all parameters are declared: layout takes it from `params`.
+        let v = self.value([0, 1], Dtype::F32, Kind::Arena);
+        self.arena = Some(v);
+        v
+    }
+
+    /// Floats `[rows, cols]` that the host writes: the store's data of this name, else the program's own input.
+    pub fn input(&mut self, name: &str, rows: usize, cols: usize) -> Var {
+        self.named_input(name, [rows, cols], Dtype::F32)
+    }
+
+    /// Ids (or other integers) `[rows, cols]` that the host writes.
+    pub fn input_ids(&mut self, name: &str, rows: usize, cols: usize) -> Var {
+        self.named_input(name, [rows, cols], Dtype::U32)
+    }
+
+    fn named_input(&mut self, name: &str, shape: [usize; 2], dtype: Dtype) -> Var {
+        let kind = Kind::Input { name: name.into() };
+        if let Some(i) = self
+            .values
+            .iter()
+            .position(|v| v.kind == kind && v.shape == shape)
+        {
+            return Var(i as u32);
+        }
+        self.value(shape, dtype, kind)
+    }
+
+    /// Fixed floats `[rows, cols]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] where `data` is not `rows * cols` long.
+    pub fn constant(&mut self, data: &[f32], rows: usize, cols: usize) -> Result<Var> {
+        self.fixed(
+            data.iter().map(|x| x.to_bits()).collect(),
+            [rows, cols],
+            Dtype::F32,
+        )
+    }
+
+    /// Fixed integers `[rows, cols]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] where `data` is not `rows * cols` long.
+    pub fn constant_ids(&mut self, data: &[u32], rows: usize, cols: usize) -> Result<Var> {
+        self.fixed(data.to_vec(), [rows, cols], Dtype::U32)
+    }
+
+    fn fixed(&mut self, words: Vec<u32>, shape: [usize; 2], dtype: Dtype) -> Result<Var> {
+        if words.len() != shape[0] * shape[1] {
+            let what = format!("{} values for shape {shape:?}", words.len());
+            return Err(crate::error::shape("constant", what));
+        }
+        Ok(self.value(
+            shape,
+            dtype,
+            Kind::Const {
+                words: Arc::new(words),
+            },
+        ))
+    }
+
+    /// Names a value that is to be read after a run; it is kept until the next run.
+    pub fn output(&mut self, name: &str, v: Var) {
+        self.outputs.push((name.into(), v));
+    }
+
+    pub(crate) fn value(&mut self, shape: [usize; 2], dtype: Dtype, kind: Kind) -> Var {
+        self.values.push(Value {
+            shape,
+            dtype,
+            kind,
+            param: None,
+        });
+        Var(self.values.len() as u32 - 1)
+    }
+
+    /// A new float value that the next node writes.
+    pub(crate) fn temp(&mut self, rows: usize, cols: usize) -> Var {
+        self.value([rows, cols], Dtype::F32, Kind::Temp)
+    }
+
+    /// A new integer value that the next node writes.
+    pub(crate) fn temp_ids(&mut self, rows: usize, cols: usize) -> Var {
+        self.value([rows, cols], Dtype::U32, Kind::Temp)
+    }
+
+    /// Appends a node. Shapes and types are held against the kernel's signature.
+    pub(crate) fn push(
+        &mut self,
+        kernel: impl Kernel + Send + Sync + 'static,
+        reads: Vec<Option<Var>>,
+        writes: Vec<Option<Var>>,
+        op: Option<Op>,
+    ) -> Result<()> {
+        self.push_node(kernel, reads, writes, op, true)
+    }
+
+    /// Appends a node that moves 32-bit words of either type.
+    pub(crate) fn push_words(
+        &mut self,
+        kernel: impl Kernel + Send + Sync + 'static,
+        reads: Vec<Option<Var>>,
+        writes: Vec<Option<Var>>,
+    ) -> Result<()> {
+        self.push_node(kernel, reads, writes, None, false)
+    }
+
+    fn push_node(
+        &mut self,
+        kernel: impl Kernel + Send + Sync + 'static,
+        reads: Vec<Option<Var>>,
+        writes: Vec<Option<Var>>,
+        op: Option<Op>,
+        typed: bool,
+    ) -> Result<()> {
+        let signature = kernel.signature();
+        let name = kernel.name();
+        for (slots, vars) in [(&signature.reads, &reads), (&signature.writes, &writes)] {
+            if slots.len() != vars.len() {
+                return Err(crate::error::shape(
+                    name,
+                    format!("{} operands for {}", vars.len(), slots.len()),
+                ));
+            }
+            for (slot, var) in slots.iter().zip(vars) {
+                let Some(var) = var else {
+                    if slot.optional {
+                        continue;
+                    }
+                    return Err(crate::error::shape(
+                        name,
+                        format!("`{}` is missing", slot.name),
+                    ));
+                };
+                let value = &self.values[var.0 as usize];
+                let [rows, cols] = value.shape;
+                let fits = |want: usize, got: usize| want == 0 || got == want;
+                // The arena's length is not known while parameters are still being declared.
+                let whole_arena = value.kind == Kind::Arena;
+                if !whole_arena && (!fits(slot.rows, rows) || !fits(slot.cols, cols)) {
+                    let what = format!(
+                        "`{}` is [{rows}, {cols}], needs [{}, {}]",
+                        slot.name, slot.rows, slot.cols
+                    );
+                    return Err(crate::error::shape(name, what));
+                }
+                if typed && value.dtype != slot.dtype {
+                    let what = format!(
+                        "`{}` holds {:?}, needs {:?}",
+                        slot.name, value.dtype, slot.dtype
+                    );
+                    return Err(crate::error::shape(name, what));
+                }
+            }
+        }
+        let phase = self.phase.unwrap_or(Phase::Forward);
+        self.nodes.push(Node {
+            kernel: Some(Arc::new(kernel)),
+            reads,
+            writes,
+            op,
+            phase,
+        });
+        Ok(())
+    }
+
+    /// The value that holds a value's words, with its first word and row stride there.
+    pub(crate) fn layout(&self, v: Var) -> (Var, usize, usize) {
+        let value = &self.values[v.0 as usize];
+        match value.kind {
+            Kind::View { of, row, col } => {
+                let (root, offset, stride) = self.layout(of);
+                (root, offset + row * stride + col, stride)
+            }
+            Kind::Slice { of, offset } => {
+                let (root, base, _) = self.layout(of);
+                (root, base + offset, value.shape[1])
+            }
+            Kind::Temp
+            | Kind::Table { .. }
+            | Kind::Arena
+            | Kind::State { .. }
+            | Kind::Input { .. }
+            | Kind::Const { .. } => (v, 0, value.shape[1]),
+        }
+    }
+
+    /// Makes `part` live inside `of` if that is possible: it is a temporary made by a node that touches nothing else of
+    /// `of`. Else `false`, and the caller copies.
+    pub(crate) fn place(&mut self, part: Var, kind: Kind, of: Var) -> bool {
+        if self.values[part.0 as usize].kind != Kind::Temp {
+            return false;
+        }
+        // A reshaped value has to stay without gaps between its rows.
+        if self
+            .values
+            .iter()
+            .any(|v| matches!(v.kind, Kind::Slice { of, .. } if of == part))
+        {
+            return false;
+        }
+        let Some(maker) = self.nodes.iter().find(|n| n.writes.contains(&Some(part))) else {
+            return false;
+        };
+        let root = self.layout(of).0;
+        let others = maker
+            .reads
+            .iter()
+            .chain(&maker.writes)
+            .flatten()
+            .filter(|v| **v != part);
+        if maker.kernel.is_none() || others.into_iter().any(|v| self.layout(*v).0 == root) {
+            return false;
+        }
+        // WebGPU: no dispatch may read and write one buffer, so a reader of the part must not write into `of` either.
+        let reads_part = |n: &&Node| n.reads.contains(&Some(part));
+        if self
+            .nodes
+            .iter()
+            .filter(reads_part)
+            .any(|n| n.writes.iter().flatten().any(|v| self.layout(*v).0 == root))
+        {
+            return false;
+        }
+        self.values[part.0 as usize].kind = kind;
+        true
+    }
+
+    pub(crate) fn check_dtype(
+        &self,
+        op: &'static str,
+        name: &str,
+        v: Var,
+        want: Dtype,
+    ) -> Result<()> {
+        let got = self.dtype(v);
+        if got == want {
+            return Ok(());
+        }
+        Err(crate::error::shape(
+            op,
+            format!("`{name}` holds {got:?}, needs {want:?}"),
+        ))
+    }
+
+    pub(crate) fn param_name(&self, v: Var) -> String {
+        match self.values[v.0 as usize].param {
+            Some(i) => self.params.list()[i].name.clone(),
+            None => format!("%{}", v.0),
+        }
+    }
+
+    /// Fails where a value is not a parameter table.
+    pub(crate) fn table_param(&self, op: &'static str, table: Var) -> Result<usize> {
+        match self.values[table.0 as usize].kind {
+            Kind::Table { param } => Ok(param),
+            _ => Err(Error::Shape {
+                op,
+                what: "ids look up rows of a table; this value is none".into(),
+            }),
+        }
+    }
+}
