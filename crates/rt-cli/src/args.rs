@@ -1,0 +1,256 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Recall models, trained on any GPU through wgpu, or on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "recall", version, about, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// auto (a hardware GPU, else the CPU), cpu, gpu (hardware first, else a software driver) or gpu:N
+    #[arg(long, global = true, default_value = "auto")]
+    pub device: String,
+    /// Seed of initial values, shuffling, dropout and negatives
+    #[arg(long, global = true, default_value_t = 42)]
+    pub seed: u64,
+    /// Threads of the CPU path; 0 = one for each core. Results do not depend on it
+    #[arg(long, global = true, default_value_t = 0)]
+    pub threads: usize,
+    /// Write every printed figure to this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// No progress and no notes
+    #[arg(long, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Trains both models on built-in data, compares them with baselines and the best possible
+    Demo(Demo),
+    /// Trains a model on a data set and tests it
+    Train(Train),
+    /// Tests a saved model on a data set
+    Eval(Eval),
+    /// The best items for a user or a history
+    Recommend(Recommend),
+    /// Times kernels, or a training step node by node
+    Bench(Bench),
+    /// Prints the tape of a training step
+    Explain(Explain),
+    /// Checks every gradient against finite differences
+    Gradcheck,
+    /// Adapters, limits, and which device `auto` takes
+    Doctor,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the report and both models go
+    #[arg(long, default_value = "recall-demo")]
+    pub out: PathBuf,
+}
+
+/// Where the data is and how it is divided.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Data {
+    /// A MovieLens folder, a CSV or TSV of interactions, or synthetic[:users=..,items=..]
+    #[arg(long)]
+    pub data: Option<String>,
+    /// Training interactions, where three files are given
+    #[arg(long, value_name = "FILE", requires_all = ["valid", "test"], conflicts_with = "data")]
+    pub train: Option<PathBuf>,
+    /// Validation interactions
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub valid: Option<PathBuf>,
+    /// Test interactions
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub test: Option<PathBuf>,
+    /// leave-last-out, or time:TRAIN,VALID with shares such as time:0.8,0.1
+    #[arg(long)]
+    pub split: Option<String>,
+    /// What is masked when a case is ranked
+    #[arg(long, value_enum, default_value_t = MaskArg::History)]
+    pub mask: MaskArg,
+    /// Which events after a time cut are targets
+    #[arg(long, value_enum, default_value_t = TargetsArg::First)]
+    pub targets: TargetsArg,
+    /// strict: no feature from the target's own time; exact lifts the rule, for comparisons with papers that do so
+    #[arg(long, value_enum, default_value_t = RequestTime::Strict)]
+    pub request_time: RequestTime,
+    /// Histories at test, where three files are given
+    #[arg(long, value_enum, default_value_t = EvalHistoryArg::Train)]
+    pub eval_history: EvalHistoryArg,
+    /// input: lines are in order and times are not read
+    #[arg(long, value_enum)]
+    pub order: Option<Order>,
+    /// Column of the user's id in a CSV
+    #[arg(long)]
+    pub user_col: Option<String>,
+    /// Column of the item's id
+    #[arg(long)]
+    pub item_col: Option<String>,
+    /// Column of the time
+    #[arg(long)]
+    pub time_col: Option<String>,
+    /// Column of the item's title
+    #[arg(long)]
+    pub title_col: Option<String>,
+    /// Columns that describe the user: name, name:number or name:bag
+    #[arg(long, value_delimiter = ',')]
+    pub user_features: Vec<String>,
+    /// Columns that describe the item
+    #[arg(long, value_delimiter = ',')]
+    pub item_features: Vec<String>,
+    /// Columns that describe the moment of the request (a device)
+    #[arg(long, value_delimiter = ',')]
+    pub context: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MaskArg {
+    History,
+    Train,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TargetsArg {
+    First,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RequestTime {
+    Strict,
+    Exact,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EvalHistoryArg {
+    Train,
+    #[value(name = "train+valid")]
+    TrainValid,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Order {
+    Input,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub data: Data,
+    /// dssm or youtube-dnn
+    #[arg(long)]
+    pub model: String,
+    /// Keys and values in TOML; the same keys as --set
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A setting, such as epochs=3; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The model's folder; a model that stands there is replaced
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    #[command(flatten)]
+    pub data: Data,
+    /// The model's folder
+    #[arg(long)]
+    pub model: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recommend {
+    /// The model's folder
+    #[arg(long)]
+    pub model: PathBuf,
+    /// A user's raw id
+    #[arg(long, conflicts_with = "history", required_unless_present = "history")]
+    pub user: Option<String>,
+    /// Raw item ids, oldest first
+    #[arg(long, value_name = "RAW,RAW,...")]
+    pub history: Option<String>,
+    /// How many items
+    #[arg(short, default_value_t = 10)]
+    pub k: usize,
+    /// Also recommend what stands in the history
+    #[arg(long)]
+    pub seen: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub what: BenchWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchWhat {
+    /// Every kernel at the shapes of training, beside the machine's ceilings
+    Kernels(BenchKernels),
+    /// One whole training step, node by node
+    Step(BenchStep),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchKernels {
+    /// Only kernels whose id contains this
+    #[arg(long, default_value = "")]
+    pub filter: String,
+    /// Runs of each
+    #[arg(long, default_value_t = 15)]
+    pub runs: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchStep {
+    /// dssm or youtube-dnn
+    #[arg(long, default_value = "dssm")]
+    pub model: String,
+    /// Rows of the user and of the item table; several between commas
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000_000])]
+    pub vocab: Vec<usize>,
+    /// Examples a step; several between commas
+    #[arg(long, value_delimiter = ',', default_values_t = [4096])]
+    pub batch: Vec<usize>,
+    /// Runs
+    #[arg(long, default_value_t = 15)]
+    pub runs: usize,
+    /// Further settings
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The further user categories of the comparison with PyTorch
+    #[arg(long)]
+    pub user_columns: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// dssm or youtube-dnn
+    #[arg(long)]
+    pub model: String,
+    /// Data whose schema is used
+    #[arg(long, default_value = "synthetic")]
+    pub data: String,
+    /// A setting, such as batch=256
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Write the graph in Graphviz's DOT language
+    #[arg(long, value_name = "FILE")]
+    pub dot: Option<PathBuf>,
+}

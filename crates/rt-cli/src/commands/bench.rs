@@ -1,0 +1,94 @@
+//! `recall bench`: kernels at the shapes of training, and whole steps.
+
+mod ceilings;
+mod kernels;
+mod step;
+
+use crate::args::{Bench, BenchWhat, Global};
+use crate::fail::Done;
+
+pub(crate) fn run(global: &Global, args: &Bench) -> Done {
+    match &args.what {
+        BenchWhat::Kernels(args) => kernels::run(global, args),
+        BenchWhat::Step(args) => step::run(global, args),
+    }
+}
+
+/// One line of a bench.
+#[derive(Debug, Clone, serde::Serialize)]
+struct Row {
+    id: String,
+    ms: f64,
+    ms_min: f64,
+    runs: usize,
+    gb_s: f64,
+    gflop_s: f64,
+    roofline: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
+    /// More, by the kind of bench.
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Row {
+    /// A row from seconds of several runs and what each run must move and do. `roofline` is the ceiling's time over ours.
+    fn new(
+        id: String,
+        mut seconds: Vec<f64>,
+        bytes: f64,
+        flops: f64,
+        ceilings: &ceilings::Ceilings,
+    ) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
+        let best = bytes / (ceilings.copy_gb_s * 1e9);
+        let best = best.max(flops / (ceilings.fma_gflop_s * 1e9));
+        Self {
+            id,
+            ms: median * 1e3,
+            ms_min: seconds.first().copied().unwrap_or(f64::NAN) * 1e3,
+            runs: seconds.len(),
+            gb_s: bytes / median / 1e9,
+            gflop_s: flops / median / 1e9,
+            roofline: (best / median).clamp(0.0, 1.0),
+            peak_memory_bytes: None,
+            more: serde_json::Map::new(),
+        }
+    }
+}
+
+/// `cpu` or `gpu`, for ids.
+fn kind(device: &rt_models::Device) -> &'static str {
+    match device {
+        rt_models::Device::Cpu(_) => "cpu",
+        #[cfg(feature = "gpu")]
+        rt_models::Device::Gpu(_) => "gpu",
+    }
+}
+
+fn print(rows: &[Row], ceilings: &ceilings::Ceilings) {
+    let mut t = crate::output::table(&[
+        "kernel/variant/device/shape",
+        "ms",
+        "min",
+        "GB/s",
+        "GFLOP/s",
+        "of the ceiling",
+    ]);
+    for r in rows {
+        t.add_row(vec![
+            r.id.clone(),
+            format!("{:.3}", r.ms),
+            format!("{:.3}", r.ms_min),
+            format!("{:.1}", r.gb_s),
+            format!("{:.1}", r.gflop_s),
+            format!("{:.0} %", 100.0 * r.roofline),
+        ]);
+    }
+    println!("{t}");
+    println!(
+        "ceilings of this run: copy {:.1} GB/s (read + write), FMA {:.0} GFLOP/s, GEMM 1024^3 {:.0} GFLOP/s",
+        ceilings.copy_gb_s, ceilings.fma_gflop_s, ceilings.gemm_gflop_s
+    );
+}

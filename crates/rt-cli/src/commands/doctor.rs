@@ -1,0 +1,61 @@
+//! `recall doctor`: what this machine has, and which device `auto` takes.
+
+use crate::args::Global;
+use crate::fail::Done;
+use crate::output;
+use rt_models::{Device, DeviceChoice};
+
+pub(crate) fn run(global: &Global) -> Done {
+    println!("recall-tape {}", env!("CARGO_PKG_VERSION"));
+    let cpu = Device::cpu(global.threads)?;
+    println!("cpu      {}", cpu.name());
+    let adapters = Device::adapters();
+    if adapters.is_empty() {
+        println!("gpu      none found (a Vulkan, Metal or DX12 driver is needed)");
+    }
+    for a in &adapters {
+        let kind = if a.hardware {
+            "hardware"
+        } else {
+            "software driver"
+        };
+        println!(
+            "gpu:{}    {}, {}, {}, {kind}",
+            a.index, a.name, a.backend, a.driver
+        );
+        if let Some(why) = &a.unusable {
+            println!("         not usable: {why}");
+        }
+        for (name, value) in &a.limits {
+            println!("         {name:<44} {value}");
+        }
+        if !a.features.is_empty() {
+            println!("         features: {}", a.features.join(", "));
+        }
+    }
+    let auto = Device::open(DeviceChoice::Auto, global.threads)?;
+    let why = match adapters.iter().find(|a| a.hardware && a.unusable.is_none()) {
+        Some(_) => "the first hardware GPU",
+        None if adapters.is_empty() => "there is no GPU",
+        None => {
+            "there is no usable hardware GPU, and a software driver is slower than the CPU path"
+        }
+    };
+    println!("auto     {} ({why})", auto.name());
+    let list = |a: &rt_kernels::Adapter| {
+        serde_json::json!({
+            "index": a.index, "name": a.name, "backend": a.backend, "driver": a.driver, "hardware": a.hardware,
+            "unusable": a.unusable, "limits": a.limits.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "features": a.features,
+        })
+    };
+    let rows = adapters.iter().map(list).collect();
+    output::write_json(
+        global,
+        "doctor",
+        output::device_name(&auto),
+        None,
+        rows,
+        serde_json::Map::new(),
+    )
+}

@@ -1,0 +1,31 @@
+//! One file a command.
+
+pub(crate) mod bench;
+pub(crate) mod compare;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod eval;
+pub(crate) mod explain;
+pub(crate) mod gradcheck;
+pub(crate) mod recommend;
+pub(crate) mod source;
+pub(crate) mod train;
+
+use crate::args::Global;
+use crate::fail::{Done, Fail};
+use rt_models::{Device, DeviceChoice};
+
+/// Opens the device that `--device` and `--threads` name.
+pub(crate) fn open(global: &Global) -> Done<Device> {
+    let choice: DeviceChoice = global
+        .device
+        .parse()
+        .map_err(|e: rt_kernels::Error| Fail::user(format!("--device: {e}")))?;
+    if global.threads > 1024 {
+        return Err(Fail::user(format!(
+            "--threads {}: at most 1024",
+            global.threads
+        )));
+    }
+    Ok(Device::open(choice, global.threads)?)
+}

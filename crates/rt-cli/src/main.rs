@@ -1,0 +1,31 @@
+//! The `recall` program: trains, evaluates and recommends with DSSM and YoutubeDNN.
+
+mod args;
+mod commands;
+mod fail;
+mod output;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Demo(args) => commands::demo::run(&cli.global, args),
+        Command::Train(args) => commands::train::run(&cli.global, args),
+        Command::Eval(args) => commands::eval::run(&cli.global, args),
+        Command::Recommend(args) => commands::recommend::run(&cli.global, args),
+        Command::Bench(args) => commands::bench::run(&cli.global, args),
+        Command::Explain(args) => commands::explain::run(&cli.global, args),
+        Command::Gradcheck => commands::gradcheck::run(&cli.global),
+        Command::Doctor => commands::doctor::run(&cli.global),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.code)
+        }
+    }
+}

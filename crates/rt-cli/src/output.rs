@@ -1,0 +1,215 @@
+//! Tables, progress and `--json`.
+
+use crate::args::Global;
+use crate::fail::{Done, Fail};
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use rt_models::eval::{DeviceName, Protocol, Report, Row};
+use rt_models::{Device, Progress};
+use serde::Serialize;
+use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// A table with its header; all columns but the first are right-aligned.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(header.to_vec());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// Prints the figures of a comparison.
+pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
+    let mut t = table(&[
+        "model",
+        "HR@10",
+        "±",
+        "HR@50",
+        "HR@100",
+        "NDCG@10",
+        "unmasked HR@10",
+        "tied",
+        "untied",
+        "seconds",
+        "examples/s",
+    ]);
+    for row in rows {
+        let metric = |name: &str| {
+            row.metrics
+                .get(name)
+                .map_or_else(String::new, |v| format!("{v:.4}"))
+        };
+        let part = |s: &Option<rt_models::eval::Segment>| {
+            s.as_ref()
+                .filter(|s| s.users > 0)
+                .map_or_else(String::new, |s| format!("{:.4}", s.hr_at_10))
+        };
+        let name = match &row.h {
+            Some(h) => format!("{} (last {h})", row.model),
+            None => row.model.clone(),
+        };
+        t.add_row(vec![
+            name,
+            metric("HR@10"),
+            row.stderr
+                .get("HR@10")
+                .map_or_else(String::new, |v| format!("{v:.4}")),
+            metric("HR@50"),
+            metric("HR@100"),
+            metric("NDCG@10"),
+            row.unmasked
+                .get("HR@10")
+                .map_or_else(String::new, |v| format!("{v:.4}")),
+            part(&row.tied),
+            part(&row.untied),
+            row.seconds.map_or_else(String::new, |s| format!("{s:.1}")),
+            row.examples_per_second
+                .map_or_else(String::new, |s| format!("{s:.0}")),
+        ]);
+    }
+    println!("{t}");
+    println!(
+        "split {}, mask {}, request time {}, {} items ranked, {} users tested; {:.1} % of targets stand in the history",
+        protocol.split,
+        protocol.mask,
+        protocol.request_time,
+        protocol.catalogue,
+        protocol.users_tested,
+        100.0 * protocol.targets_in_history
+    );
+    if let Some(first) = rows.first() {
+        println!(
+            "HR@10 by targets with / without a train interaction: {}; cases without a history: {}{}",
+            rows.iter()
+                .map(|r| {
+                    let part = |s: &rt_models::eval::Segment| match s.users {
+                        0 => "none".to_owned(),
+                        _ => format!("{:.4}", s.hr_at_10),
+                    };
+                    format!(
+                        "{} {} / {}",
+                        r.model,
+                        part(&r.with_train),
+                        part(&r.without_train)
+                    )
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
+            first.without_history.users,
+            protocol
+                .train_after_test
+                .map_or_else(String::new, |s| format!(
+                    "; {:.0} % of the training data is later than the test events",
+                    100.0 * s
+                ))
+        );
+    }
+}
+
+/// The device as `--json` names it.
+pub(crate) fn device_name(device: &Device) -> DeviceName {
+    let kind = match device {
+        Device::Cpu(_) => "cpu",
+        #[cfg(feature = "gpu")]
+        Device::Gpu(_) => "gpu",
+    };
+    DeviceName {
+        kind: kind.into(),
+        name: device.name(),
+    }
+}
+
+/// Writes `--json`, whole or not at all.
+pub(crate) fn write_json<R: Serialize>(
+    global: &Global,
+    command: &str,
+    device: DeviceName,
+    protocol: Option<Protocol>,
+    rows: Vec<R>,
+    more: serde_json::Map<String, serde_json::Value>,
+) -> Done {
+    let Some(path) = &global.json else {
+        return Ok(());
+    };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let report = Report {
+        command: command.into(),
+        version,
+        seed: global.seed,
+        device,
+        protocol,
+        rows,
+        more,
+    };
+    let mut text =
+        serde_json::to_string_pretty(&report).map_err(|e| Fail::machine(format!("--json: {e}")))?;
+    text.push('\n');
+    write_file(path, &text)
+}
+
+/// Writes a file beside its place first, so that a failure leaves what stood there.
+pub(crate) fn write_file(path: &Path, text: &str) -> Done {
+    let refuse = |e: std::io::Error| Fail::machine(format!("{}: {e}", path.display()));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".new-{}", std::process::id()));
+    let beside = std::path::PathBuf::from(beside);
+    std::fs::write(&beside, text).map_err(refuse)?;
+    std::fs::rename(&beside, path).map_err(|e| {
+        let _ = std::fs::remove_file(&beside);
+        refuse(e)
+    })
+}
+
+/// A note on stderr.
+pub(crate) fn note(global: &Global, text: &str) {
+    if !global.quiet {
+        eprintln!("note: {text}");
+    }
+}
+
+/// Shows training: a bar on a terminal, a line an epoch elsewhere.
+pub(crate) fn progress<'a>(
+    global: &Global,
+    name: &'a str,
+) -> impl FnMut(&Progress) -> ControlFlow<()> + use<'a> {
+    let terminal = std::io::stderr().is_terminal() && !global.quiet;
+    let quiet = global.quiet;
+    let bar = if terminal {
+        ProgressBar::new(1)
+    } else {
+        ProgressBar::hidden()
+    };
+    let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg}");
+    bar.set_style(
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> "),
+    );
+    move |p: &Progress| {
+        bar.set_prefix(format!("{name} epoch {}/{}", p.epoch, p.epochs));
+        bar.set_length(p.steps as u64);
+        bar.set_position(p.step as u64);
+        bar.set_message(format!("{:.0} examples/s", p.examples_per_second));
+        if let Some(loss) = p.loss {
+            let valid = p
+                .valid
+                .map_or_else(String::new, |v| format!(", validation NDCG@10 {v:.4}"));
+            let best = if p.best { " *" } else { "" };
+            let line = format!(
+                "{name} epoch {:>2}: loss {loss:.4}{valid}{best}, {:.0} examples/s",
+                p.epoch, p.examples_per_second
+            );
+            if terminal {
+                bar.suspend(|| eprintln!("{line}"));
+            } else if !quiet {
+                eprintln!("{line}");
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,31 @@
+//! Recall models on the recall-tape engine: DSSM and YoutubeDNN, from data to recommendations. This is the one crate that
+//! an app adds; it re-exports what is needed of the others.
+
+mod check;
+mod config;
+mod error;
+pub mod eval;
+mod losses;
+mod model;
+mod retrieve;
+mod save;
+mod schema;
+mod score;
+mod step;
+mod towers;
+mod train;
+
+pub use check::check_models;
+pub use config::{
+    Config, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, OptimizerKind, Sampler, Switch,
+};
+pub use error::{Error, Result};
+pub use model::{Model, Query, Recommendation};
+pub use rt_data as data;
+pub use rt_kernels as kernels;
+pub use rt_tensor as tensor;
+pub use rt_tensor::{Device, DeviceChoice};
+pub use save::check_out;
+pub use score::ModelScorer;
+pub use step::{StepBench, StepSizes};
+pub use train::{OnProgress, Progress, TrainReport, evaluate, train};

@@ -1,0 +1,497 @@
+//! A saved model: one folder that loads on any device, and holds all that recommending needs.
+//!
+//! `model.safetensors` has the parameters, histories and features; `model.json` the configuration, schema, vocabularies
+//! and titles, for people to read; `manifest.json` the format's number, and length and SHA-256 of both.
+
+use crate::config::{Config, ModelKind};
+use crate::model::Model;
+use crate::schema::Schema;
+use crate::{Error, Result};
+use rt_data::{Column, Dataset, Features, Vocab};
+use rt_tensor::Device;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Number of the folder's format; newer ones are refused.
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+const TENSORS: &str = "model.safetensors";
+const READABLE: &str = "model.json";
+const KIND: &str = "recall-tape model";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    kind: String,
+    format: u32,
+    written_by: String,
+    files: Vec<FileEntry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct FileEntry {
+    name: String,
+    bytes: u64,
+    sha256: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Readable {
+    model: String,
+    /// The resolved configuration, as TOML.
+    config: String,
+    data: String,
+    history_is_set: bool,
+    users: Vec<String>,
+    items: Vec<String>,
+    titles: Vec<String>,
+    user_features: Vec<ColumnInfo>,
+    item_features: Vec<ColumnInfo>,
+    event_features: Vec<ColumnInfo>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ColumnInfo {
+    name: String,
+    kind: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    categories: Vec<String>,
+}
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+    move |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn folder(path: &Path, what: impl Into<String>) -> Error {
+    Error::Folder {
+        path: path.to_owned(),
+        what: what.into(),
+    }
+}
+
+/// May a model be written to `out`? It may where nothing is there, an empty folder, or a model of ours.
+///
+/// # Errors
+///
+/// [`Error::Folder`] where something else is there.
+pub fn check_out(out: &Path) -> Result<()> {
+    if !out.exists() {
+        return Ok(());
+    }
+    if out.is_dir() {
+        if out.join(MANIFEST).is_file() && read_manifest(out).is_ok() {
+            return Ok(());
+        }
+        if fs::read_dir(out).map_err(io(out))?.next().is_none() {
+            return Ok(());
+        }
+    }
+    Err(folder(
+        out,
+        "stands there and is no model of recall-tape: it is left as it is; name another --out",
+    ))
+}
+
+impl Model {
+    /// Writes the model to the folder `out`: whole, or not at all. A model that stands there is replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Folder`] where something that is no model stands there, [`Error::Io`] where the system refuses.
+    pub fn save(&self, out: &Path) -> Result<()> {
+        check_out(out)?;
+        let name = out
+            .file_name()
+            .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+        let parent = out
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        fs::create_dir_all(&parent).map_err(io(&parent))?;
+        let fresh = parent.join(format!(".{name}.new-{}", std::process::id()));
+        let old = parent.join(format!(".{name}.old-{}", std::process::id()));
+        let written = self.write_into(&fresh).and_then(|()| {
+            if out.exists() {
+                fs::rename(out, &old).map_err(io(out))?;
+            }
+            fs::rename(&fresh, out).map_err(io(out)).inspect_err(|_| {
+                let _ = fs::rename(&old, out); // put back what stood there
+            })
+        });
+        let _ = fs::remove_dir_all(&old);
+        if written.is_err() {
+            let _ = fs::remove_dir_all(&fresh);
+        }
+        written
+    }
+
+    fn write_into(&self, path: &Path) -> Result<()> {
+        fs::create_dir_all(path).map_err(io(path))?;
+        let tensors = self.tensors()?;
+        let readable =
+            serde_json::to_vec_pretty(&self.readable()).map_err(|e| folder(path, e.to_string()))?;
+        let mut files = Vec::new();
+        for (name, bytes) in [(TENSORS, &tensors), (READABLE, &readable)] {
+            let file = path.join(name);
+            fs::write(&file, bytes).map_err(io(&file))?;
+            files.push(FileEntry {
+                name: name.into(),
+                bytes: bytes.len() as u64,
+                sha256: hex(&Sha256::digest(bytes)),
+            });
+        }
+        let written_by = format!("recall-tape {}", env!("CARGO_PKG_VERSION"));
+        let manifest = Manifest {
+            kind: KIND.into(),
+            format: FORMAT,
+            written_by,
+            files,
+        };
+        let file = path.join(MANIFEST);
+        let bytes =
+            serde_json::to_vec_pretty(&manifest).map_err(|e| folder(path, e.to_string()))?;
+        fs::write(&file, bytes).map_err(io(&file))
+    }
+
+    fn readable(&self) -> Readable {
+        let data = &self.data;
+        let raw = |vocab: &Vocab| vocab.iter().map(str::to_owned).collect();
+        let columns = |features: &Features| {
+            let info = |(name, column): &(String, Column)| {
+                let (kind, categories) = match column {
+                    Column::Category { vocab, .. } => ("category", raw(vocab)),
+                    Column::Bag { vocab, .. } => ("bag", raw(vocab)),
+                    Column::Number { .. } => ("number", Vec::new()),
+                };
+                ColumnInfo {
+                    name: name.clone(),
+                    kind: kind.into(),
+                    categories,
+                }
+            };
+            features.columns.iter().map(info).collect()
+        };
+        Readable {
+            model: self.config.model.name().into(),
+            config: self.config.to_toml(),
+            data: data.name.clone(),
+            history_is_set: self.schema.history_is_set,
+            users: raw(&data.users),
+            items: raw(&data.items),
+            titles: data.titles.iter().skip(1).cloned().collect(),
+            user_features: columns(&data.user_features),
+            item_features: columns(&data.item_features),
+            event_features: columns(&data.event_features),
+        }
+    }
+
+    fn tensors(&self) -> Result<Vec<u8>> {
+        let mut list: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        for p in self.store.params().list() {
+            let values = self.store.get(&p.name)?;
+            list.push((
+                format!("param.{}", p.name),
+                Dtype::F32,
+                p.shape.to_vec(),
+                floats(&values),
+            ));
+        }
+        let data = &self.data;
+        let trained: Vec<u32> = self.trained.iter().map(|t| u32::from(*t)).collect();
+        for (name, values) in [
+            ("data.event_item", &data.event_item),
+            ("data.user_start", &data.user_start),
+            ("data.catalogue", &data.catalogue),
+            ("data.trained", &trained),
+        ] {
+            list.push((name.into(), Dtype::U32, vec![values.len()], words(values)));
+        }
+        for (side, features) in sides(data) {
+            for (i, (_, column)) in features.columns.iter().enumerate() {
+                let name = format!("data.{side}.{i}");
+                match column {
+                    Column::Category { values, .. } => {
+                        list.push((name, Dtype::U32, vec![values.len()], words(values)));
+                    }
+                    Column::Bag {
+                        offsets, values, ..
+                    } => {
+                        list.push((
+                            format!("{name}.offsets"),
+                            Dtype::U32,
+                            vec![offsets.len()],
+                            words(offsets),
+                        ));
+                        list.push((
+                            format!("{name}.values"),
+                            Dtype::U32,
+                            vec![values.len()],
+                            words(values),
+                        ));
+                    }
+                    Column::Number { values } => {
+                        list.push((name, Dtype::F32, vec![values.len()], floats(values)));
+                    }
+                }
+            }
+        }
+        let refuse = |e: safetensors::SafeTensorError| Error::Request(format!("safetensors: {e}"));
+        let mut views = Vec::new();
+        for (name, dtype, shape, bytes) in &list {
+            views.push((
+                name.clone(),
+                TensorView::new(*dtype, shape.clone(), bytes).map_err(refuse)?,
+            ));
+        }
+        safetensors::serialize(views, None).map_err(refuse)
+    }
+
+    /// SHA-256 of the parameters' bytes (little-endian f32), in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// Device errors.
+    pub fn sha256(&self) -> Result<String> {
+        let mut names: Vec<&str> = self
+            .store
+            .params()
+            .list()
+            .iter()
+            .map(|p| p.name.as_str())
+            .collect();
+        names.sort_unstable();
+        let mut hash = Sha256::new();
+        for name in names {
+            hash.update(floats(&self.store.get(name)?));
+        }
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// Loads a saved model onto a device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Folder`] for a folder that is no model, of a newer format, or damaged; device errors.
+    pub fn load(device: &Device, path: &Path) -> Result<Self> {
+        let manifest = read_manifest(path)?;
+        let mut contents = Vec::new();
+        for name in [TENSORS, READABLE] {
+            let entry = manifest.files.iter().find(|f| f.name == name);
+            let entry = entry.ok_or_else(|| {
+                folder(
+                    path,
+                    format!("is damaged: the manifest does not list {name}"),
+                )
+            })?;
+            let file = path.join(name);
+            let bytes = fs::read(&file).map_err(|e| {
+                folder(&file, format!("cannot be read ({e}); the model is damaged"))
+            })?;
+            if bytes.len() as u64 != entry.bytes {
+                let what = format!(
+                    "has {} bytes, the manifest says {}: it is truncated or was changed",
+                    bytes.len(),
+                    entry.bytes
+                );
+                return Err(folder(&file, what));
+            }
+            if hex(&Sha256::digest(&bytes)) != entry.sha256 {
+                return Err(folder(
+                    &file,
+                    "does not have the SHA-256 that the manifest says: it was changed",
+                ));
+            }
+            contents.push(bytes);
+        }
+        let damaged = |what: String| folder(path, format!("is damaged: {what}"));
+        let readable: Readable =
+            serde_json::from_slice(&contents[1]).map_err(|e| damaged(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(&contents[0]).map_err(|e| damaged(e.to_string()))?;
+        let kind: ModelKind = readable.model.parse()?;
+        let mut config = Config::new(kind);
+        config.read_toml(&readable.config)?;
+        let data = Arc::new(read_data(&readable, &tensors).map_err(&damaged)?);
+        let trained = read_words(&tensors, "data.trained")
+            .map_err(&damaged)?
+            .iter()
+            .map(|t| *t != 0)
+            .collect();
+        let longest = data
+            .user_start
+            .windows(2)
+            .map(|w| (w[1] - w[0]) as usize)
+            .max()
+            .unwrap_or(0);
+        let schema = Schema::new(&config, &data, readable.history_is_set, longest);
+        let model = Self::build(device, config, schema, data, trained, 0)?;
+        for p in model.store.params().list() {
+            let values = read_floats(&tensors, &format!("param.{}", p.name)).map_err(&damaged)?;
+            model.store.set(&p.name, &values)?;
+        }
+        Ok(model)
+    }
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest> {
+    let file = path.join(MANIFEST);
+    if !file.is_file() {
+        return Err(folder(
+            path,
+            format!("is no model of recall-tape: it has no {MANIFEST}"),
+        ));
+    }
+    let text = fs::read(&file).map_err(io(&file))?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
+        folder(
+            &file,
+            format!("is damaged or no manifest of recall-tape: {e}"),
+        )
+    })?;
+    if manifest.kind != KIND {
+        return Err(folder(&file, "is no manifest of a recall-tape model"));
+    }
+    if manifest.format > FORMAT {
+        let what = format!(
+            "has format {}, this program reads up to {FORMAT}: use a newer recall-tape",
+            manifest.format
+        );
+        return Err(folder(path, what));
+    }
+    Ok(manifest)
+}
+
+fn sides(data: &Dataset) -> [(&'static str, &Features); 3] {
+    [
+        ("user", &data.user_features),
+        ("item", &data.item_features),
+        ("event", &data.event_features),
+    ]
+}
+
+type Parsed<T> = std::result::Result<T, String>;
+
+fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> {
+    let vocab = |list: &[String]| {
+        let mut vocab = Vocab::new();
+        for raw in list {
+            vocab.insert(raw);
+        }
+        vocab
+    };
+    let columns = |side: &str, infos: &[ColumnInfo]| -> Parsed<Features> {
+        let mut features = Features::default();
+        for (i, info) in infos.iter().enumerate() {
+            let name = format!("data.{side}.{i}");
+            let column = match info.kind.as_str() {
+                "category" => Column::Category {
+                    vocab: vocab(&info.categories),
+                    values: read_words(tensors, &name)?,
+                },
+                "bag" => Column::Bag {
+                    vocab: vocab(&info.categories),
+                    offsets: read_words(tensors, &format!("{name}.offsets"))?,
+                    values: read_words(tensors, &format!("{name}.values"))?,
+                },
+                "number" => Column::Number {
+                    values: read_floats(tensors, &name)?,
+                },
+                other => {
+                    return Err(format!(
+                        "column `{}` is of unknown kind `{other}`",
+                        info.name
+                    ));
+                }
+            };
+            features.columns.push((info.name.clone(), column));
+        }
+        Ok(features)
+    };
+    let (users, items) = (vocab(&readable.users), vocab(&readable.items));
+    let event_item = read_words(tensors, "data.event_item")?;
+    let user_start = read_words(tensors, "data.user_start")?;
+    let ordered = user_start.windows(2).all(|w| w[0] <= w[1]);
+    if user_start.len() != users.rows() + 1
+        || !ordered
+        || user_start.last() != Some(&(event_item.len() as u32))
+    {
+        return Err("histories and users do not fit each other".into());
+    }
+    let catalogue = read_words(tensors, "data.catalogue")?;
+    if event_item
+        .iter()
+        .chain(&catalogue)
+        .any(|i| *i as usize >= items.rows())
+    {
+        return Err("an item number lies past the vocabulary".into());
+    }
+    let mut event_user = vec![0u32; event_item.len()];
+    for (user, w) in user_start.windows(2).enumerate() {
+        event_user[w[0] as usize..w[1] as usize].fill(user as u32);
+    }
+    Ok(Dataset {
+        name: readable.data.clone(),
+        event_item,
+        event_user,
+        user_start,
+        user_features: columns("user", &readable.user_features)?,
+        item_features: columns("item", &readable.item_features)?,
+        event_features: columns("event", &readable.event_features)?,
+        titles: if readable.titles.is_empty() {
+            Vec::new()
+        } else {
+            std::iter::once(String::new())
+                .chain(readable.titles.iter().cloned())
+                .collect()
+        },
+        catalogue,
+        users,
+        items,
+        ..Dataset::default()
+    })
+}
+
+fn read_words(tensors: &SafeTensors<'_>, name: &str) -> Parsed<Vec<u32>> {
+    let tensor = tensors
+        .tensor(name)
+        .map_err(|e| format!("tensor `{name}`: {e}"))?;
+    if tensor.dtype() != Dtype::U32 {
+        return Err(format!("tensor `{name}` does not hold integers"));
+    }
+    Ok(tensor
+        .data()
+        .chunks_exact(4)
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
+}
+
+fn read_floats(tensors: &SafeTensors<'_>, name: &str) -> Parsed<Vec<f32>> {
+    let tensor = tensors
+        .tensor(name)
+        .map_err(|e| format!("tensor `{name}`: {e}"))?;
+    if tensor.dtype() != Dtype::F32 {
+        return Err(format!("tensor `{name}` does not hold floats"));
+    }
+    Ok(tensor
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn words(values: &[u32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

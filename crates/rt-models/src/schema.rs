@@ -1,0 +1,351 @@
+//! What the towers are built from: which columns there are, how wide their embeddings are, how long their lists.
+
+use crate::config::{Config, Gap, Loss, ModelKind, Switch};
+use crate::{Error, Result};
+use rt_data::{Column, Dataset, Features, Split};
+use rt_tensor::Store;
+
+/// A category that is embedded.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Category {
+    pub name: String,
+    pub rows: usize,
+    pub dim: usize,
+}
+
+/// A bag of categories: the mean of their embeddings.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BagColumn {
+    pub name: String,
+    pub rows: usize,
+    pub dim: usize,
+    /// Longest list.
+    pub max_len: usize,
+    /// Categories in all lists together.
+    pub values: usize,
+}
+
+/// The columns of one side.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Side {
+    /// In the order of the columns of the id matrix.
+    pub categories: Vec<Category>,
+    pub bags: Vec<BagColumn>,
+    /// Number columns: (name, mean, deviation) over the rows from 1 on.
+    pub numbers: Vec<(String, f32, f32)>,
+}
+
+/// What a model is built from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Schema {
+    pub user_rows: usize,
+    pub item_rows: usize,
+    pub catalogue: usize,
+    pub user: Side,
+    pub item: Side,
+    /// Categories of the event: what is known at request time.
+    pub context: Vec<Category>,
+    pub history_is_set: bool,
+    /// Items of a history that enter the tower, at most.
+    pub history: usize,
+}
+
+/// Width of a category's embedding by its number of rows: 8 for small ones, 16 for larger ones.
+fn small_dim(rows: usize) -> usize {
+    if rows <= 16 { 8 } else { 16 }
+}
+
+/// The name of the coarse-gap category.
+pub(crate) const GAP: &str = "gap";
+
+impl Config {
+    /// The configuration with its rules applied to the data: `user_id`, `windows` and `negatives` get values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where a setting does not go with the data or the model.
+    pub fn resolve(&self, data: &Dataset, split: &Split) -> Result<Self> {
+        self.check()?;
+        let mut config = self.clone();
+        if split.history_is_set {
+            if !(config.windows.is_empty() || config.windows == [usize::MAX]) {
+                let what = "windows: the data has no time, so a history is a set and has no last items; leave windows empty";
+                return Err(Error::Config(what.into()));
+            }
+            config.windows = vec![usize::MAX];
+        } else if config.windows.is_empty() {
+            config.windows = [1, 2, 3, 5, 10]
+                .into_iter()
+                .filter(|w| *w < config.history)
+                .collect();
+            config.windows.push(config.history);
+        }
+        if let Some(last) = config
+            .windows
+            .last()
+            .filter(|w| **w > config.history && **w != usize::MAX)
+        {
+            let what = format!(
+                "windows: the last one, {last}, is longer than history = {}",
+                config.history
+            );
+            return Err(Error::Config(what));
+        }
+        if config.user_id == Switch::Auto {
+            let users = data
+                .user_start
+                .windows(2)
+                .filter(|w| w[0] < w[1])
+                .count()
+                .max(1);
+            let many = split.examples.len() >= 20 * users;
+            config.user_id = if many { Switch::On } else { Switch::Off };
+        }
+        if config.negatives == 0 {
+            config.negatives = if config.loss == Loss::Sampled {
+                1024
+            } else {
+                3
+            };
+        }
+        if config.gap != Gap::Off && (data.event_time.is_empty() || data.time_is_order) {
+            return Err(Error::Config("gap: the data has no clock times".into()));
+        }
+        if config.model == ModelKind::YoutubeDnn && !config.item_hidden.is_empty() {
+            return Err(Error::Config(
+                "item_hidden: youtube-dnn has no item tower, its items are a table".into(),
+            ));
+        }
+        Ok(config)
+    }
+}
+
+impl Schema {
+    /// Reads the schema off the data.
+    pub(crate) fn new(config: &Config, data: &Dataset, split_is_set: bool, longest: usize) -> Self {
+        let (user_rows, item_rows) = (data.users.rows(), data.items.rows());
+        let mut user = if config.user_features {
+            side(&data.user_features)
+        } else {
+            Side::default()
+        };
+        if config.user_id == Switch::On {
+            user.categories.insert(
+                0,
+                Category {
+                    name: "user_id".into(),
+                    rows: user_rows,
+                    dim: config.dim,
+                },
+            );
+        }
+        let with_items = config.model == ModelKind::Dssm && config.item_features;
+        let item = if with_items {
+            side(&data.item_features)
+        } else {
+            Side::default()
+        };
+        let mut context = side(&data.event_features).categories;
+        match config.gap {
+            Gap::Off => {}
+            Gap::Coarse => context.push(Category {
+                name: GAP.into(),
+                rows: 4,
+                dim: 8,
+            }),
+            Gap::Fine => context.push(Category {
+                name: GAP.into(),
+                rows: 34,
+                dim: 16,
+            }),
+        }
+        let history = if split_is_set {
+            longest.max(1)
+        } else {
+            config.history
+        };
+        let catalogue = data.catalogue.len();
+        Self {
+            user_rows,
+            item_rows,
+            catalogue,
+            user,
+            item,
+            context,
+            history_is_set: split_is_set,
+            history,
+        }
+    }
+
+    /// Puts the features of users, items and events into the store, for every tape to share.
+    pub(crate) fn upload(&self, store: &Store, data: &Dataset, trained: &[bool]) -> Result<()> {
+        upload_side(
+            store,
+            "user",
+            &self.user,
+            &data.user_features,
+            self.user_rows,
+            |user| {
+                if trained.get(user).copied().unwrap_or(false) {
+                    user as u32
+                } else {
+                    0
+                }
+            },
+        )?;
+        upload_side(
+            store,
+            "item",
+            &self.item,
+            &data.item_features,
+            self.item_rows,
+            |item| item as u32,
+        )
+    }
+}
+
+fn side(features: &Features) -> Side {
+    let mut side = Side::default();
+    for (name, column) in &features.columns {
+        let name = name.clone();
+        match column {
+            Column::Category { vocab, .. } => {
+                side.categories.push(Category {
+                    name,
+                    rows: vocab.rows(),
+                    dim: small_dim(vocab.rows()),
+                });
+            }
+            Column::Bag {
+                vocab,
+                offsets,
+                values,
+            } => {
+                let max_len = offsets
+                    .windows(2)
+                    .map(|w| (w[1] - w[0]) as usize)
+                    .max()
+                    .unwrap_or(0);
+                if max_len > 0 {
+                    side.bags.push(BagColumn {
+                        name,
+                        rows: vocab.rows(),
+                        dim: 16,
+                        max_len,
+                        values: values.len(),
+                    });
+                }
+            }
+            Column::Number { values } => {
+                let known = values.get(1..).unwrap_or(&[]);
+                let n = known.len().max(1) as f64;
+                let mean = known.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
+                let square = known
+                    .iter()
+                    .map(|x| (f64::from(*x) - mean).powi(2))
+                    .sum::<f64>()
+                    / n;
+                side.numbers
+                    .push((name, mean as f32, square.sqrt().max(1e-6) as f32));
+            }
+        }
+    }
+    side
+}
+
+fn upload_side(
+    store: &Store,
+    prefix: &str,
+    side: &Side,
+    features: &Features,
+    rows: usize,
+    id: impl Fn(usize) -> u32,
+) -> Result<()> {
+    let find = |name: &str| {
+        features
+            .columns
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, c)| c)
+    };
+    let width = side.categories.len();
+    if width > 0 {
+        let mut matrix = vec![0u32; rows * width];
+        for (c, category) in side.categories.iter().enumerate() {
+            for row in 0..rows {
+                matrix[row * width + c] = match find(&category.name) {
+                    Some(Column::Category { values, .. }) => values.get(row).copied().unwrap_or(0),
+                    _ => id(row),
+                };
+            }
+        }
+        store.put_u32(&format!("{prefix}.categories"), &matrix)?;
+    }
+    for bag in &side.bags {
+        if let Some(Column::Bag {
+            offsets, values, ..
+        }) = find(&bag.name)
+        {
+            let slices: Vec<u32> = offsets
+                .windows(2)
+                .flat_map(|w| [w[0], w[1] - w[0]])
+                .collect();
+            store.put_u32(&format!("{prefix}.{}.slices", bag.name), &slices)?;
+            store.put_u32(&format!("{prefix}.{}.values", bag.name), values)?;
+        }
+    }
+    let width = side.numbers.len();
+    if width > 0 {
+        let mut matrix = vec![0f32; rows * width];
+        for (c, (name, mean, deviation)) in side.numbers.iter().enumerate() {
+            if let Some(Column::Number { values }) = find(name) {
+                for (row, value) in values.iter().enumerate().skip(1) {
+                    matrix[row * width + c] = (value - mean) / deviation;
+                }
+            }
+        }
+        store.put_f32(&format!("{prefix}.numbers"), &matrix)?;
+    }
+    Ok(())
+}
+
+/// Context categories of each event, row-major `[events, columns]`: the columns of the data, then the coarse gap.
+pub(crate) fn event_context(schema: &Schema, data: &Dataset) -> Vec<u32> {
+    let width = schema.context.len();
+    let mut matrix = vec![0u32; data.event_item.len() * width];
+    for (c, category) in schema.context.iter().enumerate() {
+        let column = data
+            .event_features
+            .columns
+            .iter()
+            .find(|(name, _)| *name == category.name)
+            .map(|(_, c)| c);
+        for event in 0..data.event_item.len() {
+            matrix[event * width + c] = match column {
+                Some(Column::Category { values, .. }) => values[event],
+                _ => gap(data, event, category.rows > 4),
+            };
+        }
+    }
+    matrix
+}
+
+/// 1 = within an hour of the user's event before, 2 = within a day, 3 = more, 0 = no event before. Fine: 1 + the number
+/// of bits of the seconds.
+fn gap(data: &Dataset, event: usize, fine: bool) -> u32 {
+    if event == 0 || data.event_user[event - 1] != data.event_user[event] {
+        return 0;
+    }
+    let seconds = data.event_time[event] - data.event_time[event - 1];
+    if fine {
+        return 33
+            - u32::try_from(seconds.max(0))
+                .unwrap_or(u32::MAX)
+                .leading_zeros();
+    }
+    match seconds {
+        ..=3_600 => 1,
+        3_601..=86_400 => 2,
+        _ => 3,
+    }
+}

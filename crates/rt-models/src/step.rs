@@ -1,0 +1,254 @@
+//! A training step over made-up data of given sizes: what `bench step` and the comparisons with other engines run.
+
+use crate::config::{Config, Loss, ModelKind, Switch};
+use crate::losses::{self, Sizes};
+use crate::schema::{Category, Schema, Side};
+use crate::{Error, Result};
+use rt_kernels::philox;
+use rt_tensor::{Device, Program, Step, Store, Tape};
+
+/// Sizes of the made-up data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepSizes {
+    /// Rows of the user table.
+    pub users: usize,
+    /// Rows of the item table.
+    pub items: usize,
+    /// Further user categories (gender, age, occupation, zip), as the comparisons have them.
+    pub user_columns: bool,
+}
+
+/// A step ready to be run and timed.
+pub struct StepBench {
+    tape: Tape,
+    program: Program,
+    config: Config,
+    seed: u64,
+    step: u32,
+    examples: usize,
+}
+
+impl StepBench {
+    /// Records and compiles a step. Items are drawn by Zipf's law over shuffled ids, users uniformly; every history is
+    /// full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for sizes that are too small; device errors.
+    pub fn new(device: &Device, config: &Config, sizes: StepSizes, seed: u64) -> Result<Self> {
+        config.check()?;
+        if sizes.users < 2 || sizes.items < 2 {
+            return Err(Error::Config(
+                "a step needs at least 2 users and 2 items".into(),
+            ));
+        }
+        let mut config = config.clone();
+        config.user_id = Switch::On;
+        if config.windows.is_empty() {
+            config.windows = vec![config.history];
+        }
+        if config.negatives == 0 {
+            config.negatives = if config.loss == Loss::Sampled {
+                1024
+            } else {
+                3
+            };
+        }
+        let mut user = Side::default();
+        user.categories.push(Category {
+            name: "user_id".into(),
+            rows: sizes.users,
+            dim: config.dim,
+        });
+        if sizes.user_columns {
+            for (name, rows, dim) in [
+                ("gender", 2, 8),
+                ("age", 7, 8),
+                ("occupation", 21, 16),
+                ("zip", 3000, 16),
+            ] {
+                user.categories.push(Category {
+                    name: name.into(),
+                    rows,
+                    dim,
+                });
+            }
+        }
+        let schema = Schema {
+            user_rows: sizes.users,
+            item_rows: sizes.items,
+            catalogue: sizes.items - 1,
+            user,
+            item: Side::default(),
+            context: Vec::new(),
+            history_is_set: false,
+            history: config.history,
+        };
+        // Each example has its own run of events: its history, then its target. Four batches take turns.
+        let run = config.history + 1;
+        let examples = config.batch * 4;
+        let events = examples * run;
+        let zipf = Zipf::new(sizes.items - 1, seed);
+        let items: Vec<u32> = (0..events as u32).map(|i| zipf.draw(seed, i)).collect();
+        // A user's events have to follow each other: users are drawn, and events belong to the example's user.
+        let users: Vec<u32> = (0..examples as u32)
+            .map(|i| {
+                1 + below(
+                    philox::draw(philox::key(seed), 1, 2, i),
+                    sizes.users as u32 - 1,
+                )
+            })
+            .collect();
+        let event_user: Vec<u32> = (0..events).map(|e| users[e / run]).collect();
+        let tape = losses::record(&config, &schema, &Sizes { examples, events })?;
+        let store = Store::new(device, tape.params(), seed)?;
+        let order: Vec<u32> = (0..examples).map(|i| (i * run + run - 1) as u32).collect();
+        store.put_u32("order", &order)?;
+        store.put_u32("items", &items)?;
+        store.put_u32("event_user", &event_user)?;
+        // Histories reach as far back as they may: every user's events start at 0.
+        store.put_u32("user_start", &vec![0; sizes.users + 1])?;
+        let width = schema.user.categories.len();
+        let mut categories = vec![0u32; sizes.users * width];
+        for (u, row) in categories.chunks_mut(width).enumerate() {
+            row[0] = u as u32;
+            for (c, category) in schema.user.categories.iter().enumerate().skip(1) {
+                row[c] = below(
+                    philox::draw(philox::key(seed), c as u32, 3, u as u32),
+                    category.rows as u32,
+                );
+            }
+        }
+        store.put_u32("user.categories", &categories)?;
+        let uniform = vec![-(sizes.items as f32).ln(); sizes.items];
+        match config.loss {
+            Loss::InBatch => store.put_f32("logq.targets", &uniform)?,
+            Loss::Full => {
+                let catalogue: Vec<u32> = (1..sizes.items as u32).collect();
+                store.put_u32("catalogue", &catalogue)?;
+                let index: Vec<u32> = (0..sizes.items as u32)
+                    .map(|i| i.saturating_sub(1))
+                    .collect();
+                store.put_u32("catalogue.index", &index)?;
+            }
+            Loss::Sampled | Loss::List | Loss::Pointwise => {
+                let mut weights = vec![1.0; sizes.items];
+                weights[0] = 0.0;
+                let (threshold, alias) = rt_kernels::kernels::alias_table(&weights)?;
+                store.put_u32("alias.threshold", &threshold)?;
+                store.put_u32("alias.alias", &alias)?;
+                store.put_f32("logq.sampler", &uniform)?;
+            }
+        }
+        let program = tape.compile(&store)?;
+        Ok(Self {
+            tape,
+            program,
+            config,
+            seed,
+            step: 0,
+            examples,
+        })
+    }
+
+    fn next(&mut self) -> Step {
+        self.step += 1;
+        let batch = self.config.batch;
+        let offset = (self.step as usize - 1) * batch % self.examples;
+        let step = Step::new(self.step, self.seed, offset as u32, batch as u32);
+        step.with_rates(self.config.lr, self.config.row_rate(), 0.9, 0.999)
+    }
+
+    /// Runs a step; on a GPU it is submitted.
+    ///
+    /// # Errors
+    ///
+    /// Device errors.
+    pub fn run(&mut self) -> Result<()> {
+        let step = self.next();
+        Ok(self.program.run(&step)?)
+    }
+
+    /// Runs a step node by node: (node, seconds).
+    ///
+    /// # Errors
+    ///
+    /// Device errors.
+    pub fn run_timed(&mut self) -> Result<Vec<(usize, f64)>> {
+        let step = self.next();
+        Ok(self.program.run_timed(&step)?)
+    }
+
+    /// Waits until the device is done.
+    ///
+    /// # Errors
+    ///
+    /// Device errors.
+    pub fn synchronize(&self) -> Result<()> {
+        Ok(self.program.synchronize()?)
+    }
+
+    /// Losses of the steps so far (the last 65,536).
+    ///
+    /// # Errors
+    ///
+    /// Device errors.
+    pub fn losses(&self) -> Result<Vec<f32>> {
+        let ring = self.program.read_f32("loss")?;
+        Ok((1..=self.step as usize)
+            .map(|t| ring[t % ring.len()])
+            .collect())
+    }
+
+    /// The recorded step.
+    #[must_use]
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// The compiled step.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What it is a step of.
+    #[must_use]
+    pub fn model(&self) -> ModelKind {
+        self.config.model
+    }
+}
+
+fn below(draw: u32, n: u32) -> u32 {
+    ((u64::from(draw) * u64::from(n)) >> 32) as u32
+}
+
+/// Zipf's law with exponent 1 over ranks, ranks shuffled over ids from 1.
+struct Zipf {
+    cumulated: Vec<f64>,
+    ids: Vec<u32>,
+}
+
+impl Zipf {
+    fn new(n: usize, seed: u64) -> Self {
+        let mut sum = 0.0;
+        let cumulated: Vec<f64> = (1..=n)
+            .map(|rank| {
+                sum += 1.0 / rank as f64;
+                sum
+            })
+            .collect();
+        let mut ids: Vec<u32> = (1..=n as u32).collect();
+        philox::shuffle(seed, 0, &mut ids);
+        Self { cumulated, ids }
+    }
+
+    fn draw(&self, seed: u64, i: u32) -> u32 {
+        let total = self.cumulated.last().copied().unwrap_or(1.0);
+        let x = f64::from(philox::draw(philox::key(seed), 0, 1, i)) / 4_294_967_296.0 * total;
+        self.ids[self
+            .cumulated
+            .partition_point(|c| *c < x)
+            .min(self.ids.len() - 1)]
+    }
+}

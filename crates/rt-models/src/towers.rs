@@ -1,0 +1,255 @@
+//! Towers: features side by side, then a multi-layer perceptron.
+
+use crate::Result;
+use crate::config::{Config, Hidden};
+use crate::schema::{Schema, Side};
+use rt_tensor::{Activation, BagOptions, Init, Tape, Var};
+
+/// What a user tower reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UserInputs {
+    /// Rows of the user columns `[n, 1]`.
+    pub user: Var,
+    /// Items that histories are slices of.
+    pub items: Var,
+    /// Histories (start, length) `[n, 2]`.
+    pub slice: Var,
+    /// The place left out of each, where a history is a set.
+    pub hole: Option<Var>,
+    /// Context categories `[n, columns]`.
+    pub context: Option<Var>,
+}
+
+/// A model being recorded.
+pub(crate) struct Towers<'a> {
+    pub config: &'a Config,
+    pub schema: &'a Schema,
+    /// Dropout is recorded in training alone.
+    pub training: bool,
+    /// Numbers the dropouts of the tape.
+    pub draws: u32,
+}
+
+impl Towers<'_> {
+    fn table_init(&self) -> Init {
+        Init::Normal(self.config.init_std)
+    }
+
+    /// The item embedding table, shared by history and items.
+    pub(crate) fn item_table(&self, tape: &mut Tape) -> Result<Var> {
+        Ok(tape.table(
+            "item_id",
+            self.schema.item_rows,
+            self.config.dim,
+            self.table_init(),
+        )?)
+    }
+
+    fn next_draw(&mut self) -> u32 {
+        self.draws += 1;
+        self.draws
+    }
+
+    /// Embedded columns of one side for rows `ids`.
+    fn columns(
+        &self,
+        tape: &mut Tape,
+        prefix: &str,
+        side: &Side,
+        ids: Var,
+        parts: &mut Vec<Var>,
+    ) -> Result<()> {
+        let rows = if prefix == "user" {
+            self.schema.user_rows
+        } else {
+            self.schema.item_rows
+        };
+        if !side.categories.is_empty() {
+            let matrix =
+                tape.input_ids(&format!("{prefix}.categories"), rows, side.categories.len());
+            let taken = tape.take(matrix, ids)?;
+            self.categories(tape, prefix, &side.categories, taken, parts)?;
+        }
+        for bag in &side.bags {
+            let table = tape.table(
+                &format!("{prefix}.{}", bag.name),
+                bag.rows,
+                bag.dim,
+                self.table_init(),
+            )?;
+            let slices = tape.input_ids(&format!("{prefix}.{}.slices", bag.name), rows, 2);
+            let values = tape.input_ids(&format!("{prefix}.{}.values", bag.name), bag.values, 1);
+            let slice = tape.take(slices, ids)?;
+            let options = BagOptions {
+                windows: vec![usize::MAX],
+                mean: true,
+                max_len: bag.max_len,
+                mask: None,
+                hole: None,
+            };
+            parts.push(tape.bag(table, values, slice, &options)?);
+        }
+        if !side.numbers.is_empty() {
+            let matrix = tape.input(&format!("{prefix}.numbers"), rows, side.numbers.len());
+            parts.push(tape.take(matrix, ids)?);
+        }
+        Ok(())
+    }
+
+    fn categories(
+        &self,
+        tape: &mut Tape,
+        prefix: &str,
+        categories: &[crate::schema::Category],
+        taken: Var,
+        parts: &mut Vec<Var>,
+    ) -> Result<()> {
+        for (c, category) in categories.iter().enumerate() {
+            let name = format!("{prefix}.{}", category.name);
+            let table = tape.table(&name, category.rows, category.dim, self.table_init())?;
+            let ids = tape.columns(taken, c, 1)?;
+            parts.push(tape.gather(table, ids)?);
+        }
+        Ok(())
+    }
+
+    /// The user tower: `[n, dim]`, of length one where the configuration normalises.
+    pub(crate) fn user(&mut self, tape: &mut Tape, inputs: &UserInputs) -> Result<Var> {
+        let mut parts = Vec::new();
+        let schema = self.schema;
+        self.columns(tape, "user", &schema.user, inputs.user, &mut parts)?;
+        if let Some(context) = inputs.context {
+            self.categories(tape, "context", &schema.context, context, &mut parts)?;
+        }
+        let table = self.item_table(tape)?;
+        let rows = tape.shape(inputs.slice)[0];
+        let p = self.config.history_dropout;
+        let mask = if self.training && p > 0.0 {
+            let number = self.next_draw();
+            Some(tape.history_mask(rows, schema.history.div_ceil(32), p, number)?)
+        } else {
+            None
+        };
+        let options = BagOptions {
+            windows: self.config.windows.clone(),
+            mean: true,
+            max_len: schema.history,
+            mask,
+            hole: inputs.hole,
+        };
+        parts.push(tape.bag(table, inputs.items, inputs.slice, &options)?);
+        let x = tape.concat(&parts)?;
+        let hidden = self.config.user_hidden.clone();
+        let v = self.mlp(tape, "user", x, &hidden)?;
+        self.finish(tape, v)
+    }
+
+    /// The item tower of DSSM, or the item table of YoutubeDNN: `[n, dim]`.
+    pub(crate) fn item(&mut self, tape: &mut Tape, ids: Var) -> Result<Var> {
+        if self.config.model == crate::ModelKind::YoutubeDnn {
+            let table = match self.config.item_table {
+                crate::config::ItemTable::Shared => self.item_table(tape)?,
+                crate::config::ItemTable::Separate => tape.table(
+                    "item_out",
+                    self.schema.item_rows,
+                    self.config.dim,
+                    self.table_init(),
+                )?,
+            };
+            let v = tape.gather(table, ids)?;
+            return self.finish(tape, v);
+        }
+        let table = self.item_table(tape)?;
+        let mut parts = vec![tape.gather(table, ids)?];
+        let schema = self.schema;
+        self.columns(tape, "item", &schema.item, ids, &mut parts)?;
+        let x = tape.concat(&parts)?;
+        let hidden = self.config.item_hidden.clone();
+        let v = self.mlp(tape, "item", x, &hidden)?;
+        self.finish(tape, v)
+    }
+
+    fn finish(&self, tape: &mut Tape, v: Var) -> Result<Var> {
+        Ok(if self.config.normalize {
+            tape.l2_normalize(v)?
+        } else {
+            v
+        })
+    }
+
+    /// Hidden layers with activation and dropout, a linear last layer of width `dim`, and the skip.
+    fn mlp(&mut self, tape: &mut Tape, name: &str, x: Var, hidden: &[usize]) -> Result<Var> {
+        let x = self.dropout(tape, x)?;
+        let inputs = tape.shape(x)[1];
+        let mut h = x;
+        for (layer, width) in hidden.iter().enumerate() {
+            h = self.layer(
+                tape,
+                &format!("{name}.{layer}"),
+                h,
+                *width,
+                None,
+                Some(self.config.activation),
+            )?;
+            h = self.dropout(tape, h)?;
+        }
+        let dim = self.config.dim;
+        let skip = if self.config.skip && !hidden.is_empty() {
+            let w = tape.param(&format!("{name}.skip"), [inputs, dim], linear_init(inputs))?;
+            Some(tape.linear(x, w, None, None, Activation::None)?)
+        } else {
+            None
+        };
+        self.layer(
+            tape,
+            &format!("{name}.{}", hidden.len()),
+            h,
+            dim,
+            skip,
+            None,
+        )
+    }
+
+    fn layer(
+        &self,
+        tape: &mut Tape,
+        name: &str,
+        x: Var,
+        width: usize,
+        skip: Option<Var>,
+        hidden: Option<Hidden>,
+    ) -> Result<Var> {
+        let inputs = tape.shape(x)[1];
+        let w = tape.param(
+            &format!("{name}.weight"),
+            [inputs, width],
+            linear_init(inputs),
+        )?;
+        let b = tape.param(&format!("{name}.bias"), [1, width], linear_init(inputs))?;
+        let activation = match hidden {
+            Some(Hidden::Relu) => Activation::Relu,
+            Some(Hidden::Tanh) => Activation::Tanh,
+            Some(Hidden::Sigmoid) => Activation::Sigmoid,
+            Some(Hidden::Prelu) | None => Activation::None,
+        };
+        let y = tape.linear(x, w, Some(b), skip, activation)?;
+        if hidden == Some(Hidden::Prelu) {
+            let slope = tape.param(&format!("{name}.slope"), [1, width], Init::Constant(0.25))?;
+            return Ok(tape.prelu(y, slope)?);
+        }
+        Ok(y)
+    }
+
+    fn dropout(&mut self, tape: &mut Tape, x: Var) -> Result<Var> {
+        if !self.training || self.config.dropout == 0.0 {
+            return Ok(x);
+        }
+        let number = self.next_draw();
+        Ok(tape.dropout(x, self.config.dropout, number)?)
+    }
+}
+
+/// Uniform in ±1 / sqrt(fan-in), weights and biases.
+fn linear_init(inputs: usize) -> Init {
+    Init::Uniform(1.0 / (inputs.max(1) as f32).sqrt())
+}
