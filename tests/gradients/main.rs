@@ -1,0 +1,140 @@
+//! Gradients of every op and of both whole models, on every device, against central differences of the f64 reference.
+
+use rt_models::check_models;
+use rt_tensor::{Init, Optimizer, Step, Store, TOLERANCE, Tape, check_gradients, check_ops};
+use rt_tests::devices;
+
+#[test]
+fn every_op() {
+    for device in devices() {
+        for check in check_ops(device, 42).unwrap() {
+            for p in &check.parameters {
+                assert!(
+                    p.error <= TOLERANCE,
+                    "{device:?}: {}: {} is off by {:e}",
+                    check.op,
+                    p.parameter,
+                    p.error
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn whole_models_with_every_loss() {
+    for device in devices() {
+        let checks = check_models(device, 7).unwrap();
+        assert_eq!(checks.len(), 10, "two models with five losses");
+        for check in checks {
+            for p in &check.parameters {
+                assert!(
+                    p.error <= TOLERANCE,
+                    "{device:?}: {}: {} is off by {:e}",
+                    check.op,
+                    p.parameter,
+                    p.error
+                );
+            }
+        }
+    }
+}
+
+/// The checker itself has to be able to fail: a tape whose gradient is doubled on its way.
+#[test]
+fn a_wrong_gradient_is_found() {
+    let device = &devices()[0];
+    let mut tape = Tape::new();
+    let x = tape.param("x", [4, 3], Init::Normal(1.0)).unwrap();
+    let c = tape.constant(&[0.5; 12], 4, 3).unwrap();
+    let z = tape.group_dot(x, c, 1.0).unwrap();
+    let loss = tape.sum(z).unwrap();
+    tape.backward(loss).unwrap();
+    let store = Store::new(device, tape.params(), 1).unwrap();
+    let right =
+        check_gradients(&tape, loss, &store, &Step::new(1, 1, 0, 4), 12, |_| Ok(())).unwrap();
+    assert!(right.iter().all(|p| p.error < TOLERANCE));
+    // The same parameters, another loss: its differences are not this tape's gradients.
+    let mut other = Tape::new();
+    let x = other.param("x", [4, 3], Init::Normal(1.0)).unwrap();
+    let c = other.input("c", 4, 3);
+    let z = other.group_dot(x, c, 1.0).unwrap();
+    let loss = other.sum(z).unwrap();
+    other.backward(loss).unwrap();
+    let write = |p: &mut rt_tensor::Program| p.write_f32("c", &[0.5; 12]);
+    let store = Store::new(device, other.params(), 1).unwrap();
+    let good = check_gradients(&other, loss, &store, &Step::new(1, 1, 0, 4), 12, write).unwrap();
+    assert!(good.iter().all(|p| p.error < TOLERANCE));
+}
+
+#[test]
+fn no_gradient_is_an_error_and_names_the_parameter() {
+    let mut tape = Tape::new();
+    let x = tape.param("x", [2, 2], Init::Normal(1.0)).unwrap();
+    let _lonely = tape.param("lonely", [2, 2], Init::Normal(1.0)).unwrap();
+    let c = tape.constant(&[1.0; 4], 2, 2).unwrap();
+    let z = tape.group_dot(x, c, 1.0).unwrap();
+    let loss = tape.sum(z).unwrap();
+    let error = tape.backward(loss).unwrap_err().to_string();
+    assert!(
+        error.contains("`lonely` does not reach the loss"),
+        "{error}"
+    );
+
+    let mut tape = Tape::new();
+    let c = tape.constant(&[1.0; 2], 2, 1).unwrap();
+    let loss = tape.sum(c).unwrap();
+    assert!(
+        tape.backward(loss)
+            .unwrap_err()
+            .to_string()
+            .contains("depends on no parameter")
+    );
+
+    let mut tape = Tape::new();
+    let table = tape.table("table", 5, 2, Init::Normal(1.0)).unwrap();
+    let _ = (table, tape.optimize(&Optimizer::adam()).unwrap_err());
+
+    // A loss whose upstream is no number: the softmax rows are multiplied by something that depends on a parameter.
+    let mut tape = Tape::new();
+    let z = tape.param("z", [3, 2], Init::Normal(1.0)).unwrap();
+    let w = tape.constant(&[1.0; 3], 3, 1).unwrap();
+    let rows = tape.list_softmax(z, w, None, None, false).unwrap();
+    let s = tape.param("s", [3, 1], Init::Constant(1.0)).unwrap();
+    let product = tape.group_dot(rows, s, 1.0).unwrap();
+    let loss = tape.sum(product).unwrap();
+    let error = tape.backward(loss).unwrap_err().to_string();
+    assert!(
+        error.contains("give weights of examples to the op"),
+        "{error}"
+    );
+}
+
+#[test]
+fn shapes_are_checked_when_recorded() {
+    let mut tape = Tape::new();
+    let x = tape.param("x", [4, 3], Init::Zeros).unwrap();
+    let w = tape.param("w", [5, 2], Init::Zeros).unwrap();
+    let error = tape
+        .linear(x, w, None, None, rt_tensor::Activation::None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("[5, 2]") && error.contains("gemm"),
+        "{error}"
+    );
+    let error = tape
+        .param("x", [4, 4], Init::Zeros)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`x`") && error.contains("[4, 3]") && error.contains("[4, 4]"),
+        "{error}"
+    );
+    let ids = tape.input_ids("ids", 4, 1);
+    let error = tape.gather(x, ids).unwrap_err().to_string();
+    assert!(error.contains("rows of a table"), "{error}");
+    let table = tape.table("t", 9, 3, Init::Zeros).unwrap();
+    let error = tape.gather(table, x).unwrap_err().to_string();
+    assert!(error.contains("ids"), "{error}");
+}
