@@ -23,10 +23,7 @@ fn main() {
     for stem in &stems {
         let path = folder.join(format!("{stem}.wgsl"));
         let name = stem.to_uppercase();
-        let _ = writeln!(
-            constants,
-            "/// `{stem}.wgsl`.\npub const {name}: &str = include_str!({path:?});"
-        );
+        let _ = writeln!(constants, "/// `{stem}.wgsl`.\npub const {name}: &str = include_str!({path:?});");
         let _ = writeln!(list, "    ({stem:?}, {name}),");
     }
     list.push_str("];\n");

@@ -9,39 +9,20 @@ fn fails(args: &[&str], code: i32, words: &[&str]) {
     let output = recall(args);
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");
-    assert!(
-        !message.contains("panicked") && !message.contains("RUST_BACKTRACE"),
-        "{args:?}: {message}"
-    );
+    assert!(!message.contains("panicked") && !message.contains("RUST_BACKTRACE"), "{args:?}: {message}");
     for word in words {
-        assert!(
-            message.contains(word),
-            "{args:?}: `{word}` is not in: {message}"
-        );
+        assert!(message.contains(word), "{args:?}: `{word}` is not in: {message}");
     }
 }
 
 fn train(data: &Path, more: &[&str], code: i32, words: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let (out, json) = (folder.path().join("m"), folder.path().join("j.json"));
-    let mut args = vec![
-        "train",
-        "--data",
-        text(data),
-        "--model",
-        "dssm",
-        "--device",
-        "cpu",
-        "--quiet",
-    ];
+    let mut args = vec!["train", "--data", text(data), "--model", "dssm", "--device", "cpu", "--quiet"];
     args.extend(["--out", text(&out), "--json", text(&json)]);
     args.extend(more);
     fails(&args, code, words);
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "{args:?}: something was left behind"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?}: something was left behind");
 }
 
 #[test]
@@ -55,61 +36,19 @@ fn data_that_cannot_be_read() {
     train(Path::new("/nonexistent"), &[], 2, &["/nonexistent"]);
     train(folder.path(), &[], 2, &["ml-100k"]);
     let good = "user,item,time\n1,1,1\n1,2,2\n1,3,3\n1,4,4\n2,1,1\n2,2,5\n2,3,6\n2,4,7\n";
-    train(
-        &at("a.csv", b"user,item,time\n1,2\n"),
-        &[],
-        2,
-        &["a.csv", "line 2"],
-    );
-    train(
-        &at("b.csv", b"user,item,time\n1,2,3\n1,3,x\n"),
-        &[],
-        2,
-        &["b.csv", "line 3", "time"],
-    );
+    train(&at("a.csv", b"user,item,time\n1,2\n"), &[], 2, &["a.csv", "line 2"]);
+    train(&at("b.csv", b"user,item,time\n1,2,3\n1,3,x\n"), &[], 2, &["b.csv", "line 3", "time"]);
     train(&at("c.csv", b""), &[], 2, &["c.csv"]);
-    train(
-        &at("d.csv", b"who,what,when\n1,2,3\n"),
-        &[],
-        2,
-        &["d.csv", "user"],
-    );
-    train(
-        &at("e.csv", good.as_bytes()),
-        &["--user-col", "nobody"],
-        2,
-        &["e.csv", "nobody"],
-    );
-    train(
-        &at("f.csv", b"user,item\n1,2\n1,3\n1,4\n"),
-        &[],
-        2,
-        &["order"],
-    );
+    train(&at("d.csv", b"who,what,when\n1,2,3\n"), &[], 2, &["d.csv", "user"]);
+    train(&at("e.csv", good.as_bytes()), &["--user-col", "nobody"], 2, &["e.csv", "nobody"]);
+    train(&at("f.csv", b"user,item\n1,2\n1,3\n1,4\n"), &[], 2, &["order"]);
     train(&at("g.parquet", b"PAR1"), &[], 2, &["not supported yet"]);
-    let noise: Vec<u8> = (0..5000u32)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect();
+    let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     train(&at("h.csv", &noise), &[], 2, &["h.csv"]);
     let nan = "user,item,time,age\n1,1,1,30\n1,2,2,30\n2,1,1,NaN\n2,2,2,3\n";
-    train(
-        &at("i.csv", nan.as_bytes()),
-        &["--user-features", "age:number"],
-        2,
-        &["i.csv", "line 4", "age"],
-    );
-    train(
-        &at("j.csv", b"user,item,time\n1,2,3\n2,3,4\n"),
-        &[],
-        2,
-        &["example"],
-    );
-    train(
-        &at("k.csv", good.as_bytes()),
-        &["--split", "time:2,3"],
-        2,
-        &["time"],
-    );
+    train(&at("i.csv", nan.as_bytes()), &["--user-features", "age:number"], 2, &["i.csv", "line 4", "age"]);
+    train(&at("j.csv", b"user,item,time\n1,2,3\n2,3,4\n"), &[], 2, &["example"]);
+    train(&at("k.csv", good.as_bytes()), &["--split", "time:2,3"], 2, &["time"]);
 }
 
 #[test]
@@ -120,26 +59,9 @@ fn settings_that_are_wrong() {
     train(data, &["--set", "nonsense=1"], 2, &["nonsense", "nearest"]);
     train(data, &["--set", "epochs"], 2, &["key=value"]);
     train(data, &["--set", "gap=fine"], 2, &["request-time exact"]);
-    train(
-        data,
-        &["--config", "/nonexistent.toml"],
-        2,
-        &["/nonexistent.toml"],
-    );
+    train(data, &["--config", "/nonexistent.toml"], 2, &["/nonexistent.toml"]);
     train(Path::new("synthetic:userz=3"), &[], 2, &["userz"]);
-    fails(
-        &[
-            "train",
-            "--data",
-            "synthetic",
-            "--model",
-            "nope",
-            "--out",
-            "x",
-        ],
-        2,
-        &["nope", "youtube-dnn"],
-    );
+    fails(&["train", "--data", "synthetic", "--model", "nope", "--out", "x"], 2, &["nope", "youtube-dnn"]);
     fails(&["train", "--model", "dssm", "--out", "x"], 2, &["--data"]);
     fails(&["nonsense"], 2, &["nonsense"]);
 }
@@ -149,41 +71,20 @@ fn devices_that_are_not_there_and_batches_larger_than_memory() {
     let data = Path::new("synthetic:users=60,items=50,events=8");
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("m");
-    let train = [
-        "train",
-        "--data",
-        text(data),
-        "--model",
-        "dssm",
-        "--out",
-        text(&out),
-        "--device",
-    ];
+    let train = ["train", "--data", text(data), "--model", "dssm", "--out", text(&out), "--device"];
     let with = |device: &'static str| [&train[..], &[device]].concat();
     fails(&with("gpu:99"), 1, &["gpu:99"]);
     fails(&with("cuda"), 2, &["cuda", "gpu:N"]);
-    let huge = [
-        &with("cpu")[..],
-        &["--set", "batch=16777216", "--set", "dim=4096"],
-    ]
-    .concat();
+    let huge = [&with("cpu")[..], &["--set", "batch=16777216", "--set", "dim=4096"]].concat();
     fails(&huge, 1, &["MiB", "smaller batch"]);
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "something was left behind"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
 }
 
 #[test]
 fn models_and_ids_that_are_not_there() {
     let (folder, model) = small_model("dssm");
     let recommend = |model: &Path, more: &[&str], words: &[&str]| {
-        let args = [
-            &["recommend", "--model", text(model), "--device", "cpu"],
-            more,
-        ]
-        .concat();
+        let args = [&["recommend", "--model", text(model), "--device", "cpu"], more].concat();
         fails(&args, 2, words);
     };
     recommend(&model, &["--user", "nobody-at-all"], &["nobody-at-all"]);
@@ -191,11 +92,7 @@ fn models_and_ids_that_are_not_there() {
     recommend(&model, &["--user", "1", "-k", "0"], &["-k 0"]);
     recommend(&model, &[], &["--user"]);
     recommend(folder.path(), &["--user", "1"], &["no model"]);
-    recommend(
-        Path::new("/nonexistent"),
-        &["--user", "1"],
-        &["/nonexistent"],
-    );
+    recommend(Path::new("/nonexistent"), &["--user", "1"], &["/nonexistent"]);
     for name in ["manifest.json", "model.json", "model.safetensors"] {
         let file = model.join(name);
         let bytes = fs::read(&file).unwrap();
@@ -207,15 +104,7 @@ fn models_and_ids_that_are_not_there() {
     let photos = folder.path().join("photos");
     fs::create_dir(&photos).unwrap();
     fs::write(photos.join("a.jpg"), "x").unwrap();
-    let args = [
-        "train",
-        "--data",
-        "synthetic:users=60,items=50,events=8",
-        "--model",
-        "dssm",
-        "--out",
-        text(&photos),
-    ];
+    let args = ["train", "--data", "synthetic:users=60,items=50,events=8", "--model", "dssm", "--out", text(&photos)];
     fails(&args, 2, &["photos", "no model"]);
     assert_eq!(fs::read(photos.join("a.jpg")).unwrap(), b"x");
 }

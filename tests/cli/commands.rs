@@ -8,23 +8,11 @@ fn train_eval_and_recommend() {
         let folder = tempfile::tempdir().unwrap();
         let (model, figures) = (folder.path().join("m"), folder.path().join("t.json"));
         let data = "synthetic:users=120,items=90,events=12";
-        let mut args = vec![
-            "train",
-            "--data",
-            data,
-            "--model",
-            kind,
-            "--out",
-            text(&model),
-            "--json",
-            text(&figures),
-        ];
+        let mut args = vec!["train", "--data", data, "--model", kind, "--out", text(&model), "--json", text(&figures)];
         args.extend(SMALL);
         let printed = ok(&args);
         assert!(
-            printed.contains("most-popular")
-                && printed.contains("item-knn")
-                && printed.contains(kind),
+            printed.contains("most-popular") && printed.contains("item-knn") && printed.contains(kind),
             "{printed}"
         );
         let trained = json(&figures);
@@ -42,22 +30,13 @@ fn train_eval_and_recommend() {
                 .unwrap_or_else(|| panic!("{model}"))
         };
         let own = row(&trained, kind);
-        for key in [
-            "seconds",
-            "examples_per_second",
-            "prepare_seconds",
-            "best_epoch",
-            "loss",
-            "loss_epochs",
-            "model_sha256",
-        ] {
+        for key in
+            ["seconds", "examples_per_second", "prepare_seconds", "best_epoch", "loss", "loss_epochs", "model_sha256"]
+        {
             assert!(!own[key].is_null(), "{key}");
         }
         for metric in ["HR@10", "HR@20", "HR@50", "HR@100", "NDCG@10", "MRR"] {
-            assert!(
-                own["metrics"][metric].is_f64() && own["stderr"][metric].is_f64(),
-                "{metric}: {own}"
-            );
+            assert!(own["metrics"][metric].is_f64() && own["stderr"][metric].is_f64(), "{metric}: {own}");
         }
         assert!(
             row(&trained, "bound")["metrics"]["HR@10"].as_f64()
@@ -66,34 +45,16 @@ fn train_eval_and_recommend() {
 
         let again = folder.path().join("e.json");
         let threads = ["--device", "cpu", "--threads", "2", "--quiet"];
-        let mut args = vec![
-            "eval",
-            "--model",
-            text(&model),
-            "--data",
-            data,
-            "--json",
-            text(&again),
-        ];
+        let mut args = vec!["eval", "--model", text(&model), "--data", data, "--json", text(&again)];
         args.extend(threads);
         ok(&args);
-        assert_eq!(
-            row(&json(&again), kind)["metrics"],
-            own["metrics"],
-            "eval prints again what training printed"
-        );
-        assert_eq!(
-            row(&json(&again), kind)["model_sha256"],
-            own["model_sha256"]
-        );
+        assert_eq!(row(&json(&again), kind)["metrics"], own["metrics"], "eval prints again what training printed");
+        assert_eq!(row(&json(&again), kind)["model_sha256"], own["model_sha256"]);
 
         let best = folder.path().join("r.json");
         let user = ["--user", "u7", "-k", "7", "--json", text(&best)];
         let raw = first_user(&model);
-        let user: Vec<&str> = user
-            .iter()
-            .map(|a| if *a == "u7" { raw.as_str() } else { a })
-            .collect();
+        let user: Vec<&str> = user.iter().map(|a| if *a == "u7" { raw.as_str() } else { a }).collect();
         let mut args = vec!["recommend", "--model", text(&model), "--device", "cpu"];
         args.extend(&user);
         ok(&args);
@@ -101,66 +62,24 @@ fn train_eval_and_recommend() {
         assert_eq!(rows.len(), 7);
         for (i, r) in rows.iter().enumerate() {
             assert_eq!(r["rank"], i + 1);
-            assert!(
-                r["title"].as_str().is_some_and(|t| !t.is_empty())
-                    && r["score"].is_f64()
-                    && r["item"].is_string()
-            );
+            assert!(r["title"].as_str().is_some_and(|t| !t.is_empty()) && r["score"].is_f64() && r["item"].is_string());
         }
-        let history = format!(
-            "{},{}",
-            rows[0]["item"].as_str().unwrap(),
-            rows[1]["item"].as_str().unwrap()
-        );
-        let output = ok(&[
-            "recommend",
-            "--model",
-            text(&model),
-            "--device",
-            "cpu",
-            "--history",
-            &history,
-            "-k",
-            "3",
-        ]);
-        assert_eq!(
-            output
-                .lines()
-                .filter(|l| l.trim_start().starts_with(['1', '2', '3']))
-                .count(),
-            3,
-            "{output}"
-        );
+        let history = format!("{},{}", rows[0]["item"].as_str().unwrap(), rows[1]["item"].as_str().unwrap());
+        let output = ok(&["recommend", "--model", text(&model), "--device", "cpu", "--history", &history, "-k", "3"]);
+        assert_eq!(output.lines().filter(|l| l.trim_start().starts_with(['1', '2', '3'])).count(), 3, "{output}");
     }
 }
 
 fn first_user(model: &std::path::Path) -> String {
-    json(&model.join("model.json"))["users"][0]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    json(&model.join("model.json"))["users"][0].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn an_empty_history_is_answered_with_a_note() {
     let (_folder, model) = small_model("dssm");
-    let output = recall(&[
-        "recommend",
-        "--model",
-        text(&model),
-        "--history",
-        "",
-        "-k",
-        "4",
-        "--device",
-        "cpu",
-    ]);
+    let output = recall(&["recommend", "--model", text(&model), "--history", "", "-k", "4", "--device", "cpu"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("history is empty"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("history is empty"), "{}", stderr(&output));
     assert!(stdout(&output).lines().count() >= 5, "{}", stdout(&output));
 }
 
@@ -169,45 +88,22 @@ fn explain_draws_the_tape_and_doctor_knows_the_machine() {
     let folder = tempfile::tempdir().unwrap();
     let dot = folder.path().join("t.dot");
     for kind in ["dssm", "youtube-dnn"] {
-        let printed = ok(&[
-            "explain",
-            "--model",
-            kind,
-            "--data",
-            "synthetic:users=60,items=50,events=8",
-            "--dot",
-            text(&dot),
-        ]);
-        for word in [
-            "forward",
-            "backward",
-            "update",
-            "softmax_loss",
-            "bag",
-            "group",
-        ] {
+        let printed =
+            ok(&["explain", "--model", kind, "--data", "synthetic:users=60,items=50,events=8", "--dot", text(&dot)]);
+        for word in ["forward", "backward", "update", "softmax_loss", "bag", "group"] {
             assert!(printed.contains(word), "{word}: {printed}");
         }
         let graph = std::fs::read_to_string(&dot).unwrap();
         assert!(graph.starts_with("digraph") && graph.matches("->").count() > 30);
     }
     let printed = ok(&["doctor"]);
-    assert!(
-        printed.contains("cpu") && printed.contains("auto"),
-        "{printed}"
-    );
+    assert!(printed.contains("cpu") && printed.contains("auto"), "{printed}");
 }
 
 #[test]
 fn gradcheck_checks_every_op_and_both_models() {
     let printed = ok(&["gradcheck", "--device", "cpu"]);
-    for word in [
-        "softmax_loss",
-        "l2_normalize",
-        "dssm (inbatch",
-        "youtube-dnn (full",
-        " 0 failed",
-    ] {
+    for word in ["softmax_loss", "l2_normalize", "dssm (inbatch", "youtube-dnn (full", " 0 failed"] {
         assert!(printed.contains(word), "{word}: {printed}");
     }
 }
@@ -216,33 +112,11 @@ fn gradcheck_checks_every_op_and_both_models() {
 fn bench_reports_beside_the_ceilings() {
     let folder = tempfile::tempdir().unwrap();
     let figures = folder.path().join("b.json");
-    ok(&[
-        "bench",
-        "kernels",
-        "--filter",
-        "333x7x20",
-        "--runs",
-        "2",
-        "--device",
-        "cpu",
-        "--json",
-        text(&figures),
-    ]);
+    ok(&["bench", "kernels", "--filter", "333x7x20", "--runs", "2", "--device", "cpu", "--json", text(&figures)]);
     let b = json(&figures);
-    assert!(
-        b["ceilings"]["copy_gb_s"].as_f64() > Some(0.0)
-            && b["ceilings"]["gemm_gflop_s"].as_f64() > Some(0.0)
-    );
-    let ids: Vec<&str> = b["rows"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|r| r["id"].as_str().unwrap())
-        .collect();
-    assert!(
-        ids.iter().any(|id| id.starts_with("group_dot/main/cpu/")),
-        "{ids:?}"
-    );
+    assert!(b["ceilings"]["copy_gb_s"].as_f64() > Some(0.0) && b["ceilings"]["gemm_gflop_s"].as_f64() > Some(0.0));
+    let ids: Vec<&str> = b["rows"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
+    assert!(ids.iter().any(|id| id.starts_with("group_dot/main/cpu/")), "{ids:?}");
     ok(&[
         "bench",
         "step",
@@ -264,11 +138,8 @@ fn bench_reports_beside_the_ceilings() {
 fn settings_come_from_a_file_and_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let (file, model) = (folder.path().join("c.toml"), folder.path().join("m"));
-    std::fs::write(
-        &file,
-        "dim = 8\nwindows = [1, 4]\nhistory = 4\nloss = \"sampled\"\nnegatives = 20\nepochs = 9\n",
-    )
-    .unwrap();
+    std::fs::write(&file, "dim = 8\nwindows = [1, 4]\nhistory = 4\nloss = \"sampled\"\nnegatives = 20\nepochs = 9\n")
+        .unwrap();
     let data = "synthetic:users=60,items=50,events=8";
     ok(&[
         "train",
@@ -286,17 +157,8 @@ fn settings_come_from_a_file_and_the_command_line() {
         "cpu",
         "--quiet",
     ]);
-    let config = json(&model.join("model.json"))["config"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    for line in [
-        "dim = 8",
-        "windows = [1, 4]",
-        "loss = \"sampled\"",
-        "epochs = 1",
-        "negatives = 20",
-    ] {
+    let config = json(&model.join("model.json"))["config"].as_str().unwrap().to_owned();
+    for line in ["dim = 8", "windows = [1, 4]", "loss = \"sampled\"", "epochs = 1", "negatives = 20"] {
         assert!(config.lines().any(|l| l == line), "{line} in {config}");
     }
 }

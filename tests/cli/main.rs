@@ -8,10 +8,7 @@ use std::process::{Command, Output};
 
 /// Runs the program.
 fn recall(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_recall"))
-        .args(args)
-        .output()
-        .expect("the program starts")
+    Command::new(env!("CARGO_BIN_EXE_recall")).args(args).output().expect("the program starts")
 }
 
 fn stderr(output: &Output) -> String {
@@ -62,15 +59,8 @@ const SMALL: &[&str] = &[
 fn small_model(kind: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = folder.path().join("m");
-    let mut args = vec![
-        "train",
-        "--data",
-        "synthetic:users=120,items=90,events=12",
-        "--model",
-        kind,
-        "--out",
-        text(&model),
-    ];
+    let mut args =
+        vec!["train", "--data", "synthetic:users=120,items=90,events=12", "--model", kind, "--out", text(&model)];
     args.extend(SMALL);
     ok(&args);
     (folder, model)

@@ -9,13 +9,7 @@ fn every_op() {
     for device in devices() {
         for check in check_ops(device, 42).unwrap() {
             for p in &check.parameters {
-                assert!(
-                    p.error <= TOLERANCE,
-                    "{device:?}: {}: {} is off by {:e}",
-                    check.op,
-                    p.parameter,
-                    p.error
-                );
+                assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);
             }
         }
     }
@@ -28,13 +22,7 @@ fn whole_models_with_every_loss() {
         assert_eq!(checks.len(), 10, "two models with five losses");
         for check in checks {
             for p in &check.parameters {
-                assert!(
-                    p.error <= TOLERANCE,
-                    "{device:?}: {}: {} is off by {:e}",
-                    check.op,
-                    p.parameter,
-                    p.error
-                );
+                assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);
             }
         }
     }
@@ -51,8 +39,7 @@ fn a_wrong_gradient_is_found() {
     let loss = tape.sum(z).unwrap();
     tape.backward(loss).unwrap();
     let store = Store::new(device, tape.params(), 1).unwrap();
-    let right =
-        check_gradients(&tape, loss, &store, &Step::new(1, 1, 0, 4), 12, |_| Ok(())).unwrap();
+    let right = check_gradients(&tape, loss, &store, &Step::new(1, 1, 0, 4), 12, |_| Ok(())).unwrap();
     assert!(right.iter().all(|p| p.error < TOLERANCE));
     // The same parameters, another loss: its differences are not this tape's gradients.
     let mut other = Tape::new();
@@ -76,20 +63,12 @@ fn no_gradient_is_an_error_and_names_the_parameter() {
     let z = tape.group_dot(x, c, 1.0).unwrap();
     let loss = tape.sum(z).unwrap();
     let error = tape.backward(loss).unwrap_err().to_string();
-    assert!(
-        error.contains("`lonely` does not reach the loss"),
-        "{error}"
-    );
+    assert!(error.contains("`lonely` does not reach the loss"), "{error}");
 
     let mut tape = Tape::new();
     let c = tape.constant(&[1.0; 2], 2, 1).unwrap();
     let loss = tape.sum(c).unwrap();
-    assert!(
-        tape.backward(loss)
-            .unwrap_err()
-            .to_string()
-            .contains("depends on no parameter")
-    );
+    assert!(tape.backward(loss).unwrap_err().to_string().contains("depends on no parameter"));
 
     let mut tape = Tape::new();
     let table = tape.table("table", 5, 2, Init::Normal(1.0)).unwrap();
@@ -104,10 +83,7 @@ fn no_gradient_is_an_error_and_names_the_parameter() {
     let product = tape.group_dot(rows, s, 1.0).unwrap();
     let loss = tape.sum(product).unwrap();
     let error = tape.backward(loss).unwrap_err().to_string();
-    assert!(
-        error.contains("give weights of examples to the op"),
-        "{error}"
-    );
+    assert!(error.contains("give weights of examples to the op"), "{error}");
 }
 
 #[test]
@@ -115,22 +91,10 @@ fn shapes_are_checked_when_recorded() {
     let mut tape = Tape::new();
     let x = tape.param("x", [4, 3], Init::Zeros).unwrap();
     let w = tape.param("w", [5, 2], Init::Zeros).unwrap();
-    let error = tape
-        .linear(x, w, None, None, rt_tensor::Activation::None)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("[5, 2]") && error.contains("gemm"),
-        "{error}"
-    );
-    let error = tape
-        .param("x", [4, 4], Init::Zeros)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("`x`") && error.contains("[4, 3]") && error.contains("[4, 4]"),
-        "{error}"
-    );
+    let error = tape.linear(x, w, None, None, rt_tensor::Activation::None).unwrap_err().to_string();
+    assert!(error.contains("[5, 2]") && error.contains("gemm"), "{error}");
+    let error = tape.param("x", [4, 4], Init::Zeros).unwrap_err().to_string();
+    assert!(error.contains("`x`") && error.contains("[4, 3]") && error.contains("[4, 4]"), "{error}");
     let ids = tape.input_ids("ids", 4, 1);
     let error = tape.gather(x, ids).unwrap_err().to_string();
     assert!(error.contains("rows of a table"), "{error}");

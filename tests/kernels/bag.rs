@@ -64,12 +64,7 @@ pub(crate) fn history(rows: usize, max_len: usize, vocab: u32, take: Take, seed:
         Take::All | Take::Hole => None,
     };
     let hole = matches!(take, Take::Hole | Take::Both).then_some(hole);
-    History {
-        items,
-        slice,
-        mask,
-        hole,
-    }
+    History { items, slice, mask, hole }
 }
 
 impl History {
@@ -90,9 +85,10 @@ impl History {
         (0..len)
             .map(|k| {
                 let place = start + len - 1 - k;
-                let masked = self.mask.as_ref().is_some_and(|(words, n)| {
-                    k < 32 * n && (words[i * n + k / 32] >> (k % 32)) & 1 == 0
-                });
+                let masked = self
+                    .mask
+                    .as_ref()
+                    .is_some_and(|(words, n)| k < 32 * n && (words[i * n + k / 32] >> (k % 32)) & 1 == 0);
                 let hole = self.hole.as_ref().is_some_and(|h| h[i] as usize == place);
                 if masked || hole { 0 } else { self.items[place] }
             })
@@ -136,63 +132,30 @@ fn bag_matches_the_oracle() {
             for i in 0..rows {
                 let row = h.row(i);
                 for w in windows {
-                    let kept: Vec<u32> = row
-                        .iter()
-                        .take(end(*w))
-                        .copied()
-                        .filter(|id| *id != 0)
-                        .collect();
-                    let scale = if mean {
-                        1.0 / kept.len().max(1) as f64
-                    } else {
-                        1.0
-                    };
+                    let kept: Vec<u32> = row.iter().take(end(*w)).copied().filter(|id| *id != 0).collect();
+                    let scale = if mean { 1.0 / kept.len().max(1) as f64 } else { 1.0 };
                     for c in 0..dim {
-                        let terms = kept
-                            .iter()
-                            .map(|id| f64::from(table[*id as usize * dim + c]));
+                        let terms = kept.iter().map(|id| f64::from(table[*id as usize * dim + c]));
                         let (sum, size) = terms.fold((0.0, 0.0), |(s, a), x| (s + x, a + x.abs()));
-                        in_order.push(
-                            kept.iter()
-                                .fold(0.0, |s, id| s + table[*id as usize * dim + c]),
-                        );
+                        in_order.push(kept.iter().fold(0.0, |s, id| s + table[*id as usize * dim + c]));
                         want.push(sum * scale);
                         // r additions, a division good to 2.5 ULP and a product, all in halves of EPSILON.
-                        bounds.push(
-                            (kept.len() + 7) as f64 * f64::from(f32::EPSILON) / 2.0 * size * scale,
-                        );
+                        bounds.push((kept.len() + 7) as f64 * f64::from(f32::EPSILON) / 2.0 * size * scale);
                     }
                 }
             }
             check(
                 what,
-                || Bag {
-                    rows,
-                    dim,
-                    windows: windows.to_vec(),
-                    mean,
-                },
+                || Bag { rows, dim, windows: windows.to_vec(), mean },
                 &reads,
                 (rows, windows.len() * dim),
                 &want,
                 &bounds,
             );
             if !mean {
-                let kernel = Bag {
-                    rows,
-                    dim,
-                    windows: windows.to_vec(),
-                    mean,
-                };
+                let kernel = Bag { rows, dim, windows: windows.to_vec(), mean };
                 let out = [out_f(rows, windows.len() * dim)];
-                let got = run(
-                    &devices()[0],
-                    kernel,
-                    &Step::default(),
-                    Lay::Dense,
-                    &reads,
-                    &out,
-                );
+                let got = run(&devices()[0], kernel, &Step::default(), Lay::Dense, &reads, &out);
                 assert_eq!(floats(&got[0]), in_order, "{what}: order of the sums");
             }
         }
@@ -213,18 +176,15 @@ fn bag_backward_matches_the_oracle() {
                 let row = h.row(i);
                 let scale: Vec<f64> = windows
                     .iter()
-                    .map(
-                        |w| match row.iter().take(end(*w)).filter(|id| **id != 0).count() {
-                            _ if !mean => 1.0,
-                            0 => 0.0,
-                            n => 1.0 / n as f64,
-                        },
-                    )
+                    .map(|w| match row.iter().take(end(*w)).filter(|id| **id != 0).count() {
+                        _ if !mean => 1.0,
+                        0 => 0.0,
+                        n => 1.0 / n as f64,
+                    })
                     .collect();
                 for z in 0..w {
                     for c in 0..dim {
-                        let terms =
-                            (z..w).map(|y| f64::from(dout[(i * w + y) * dim + c]) * scale[y]);
+                        let terms = (z..w).map(|y| f64::from(dout[(i * w + y) * dim + c]) * scale[y]);
                         let (sum, size) = terms.fold((0.0, 0.0), |(s, a), x| (s + x, a + x.abs()));
                         want.push(sum);
                         bounds.push((w + 7) as f64 * f64::from(f32::EPSILON) / 2.0 * size);
@@ -233,12 +193,7 @@ fn bag_backward_matches_the_oracle() {
             }
             check(
                 what,
-                || BagBackward {
-                    rows,
-                    dim,
-                    windows: windows.to_vec(),
-                    mean,
-                },
+                || BagBackward { rows, dim, windows: windows.to_vec(), mean },
                 &reads,
                 (rows * w, dim),
                 &want,
@@ -261,16 +216,7 @@ fn check<K: rt_kernels::Kernel + Send + Sync + 'static>(
     let mut cpu = None;
     for device in devices() {
         for lay in [Lay::Dense, Lay::Strided] {
-            let go = || {
-                run(
-                    device,
-                    kernel(),
-                    &Step::default(),
-                    lay,
-                    reads,
-                    &[out_f(rows, cols)],
-                )
-            };
+            let go = || run(device, kernel(), &Step::default(), lay, reads, &[out_f(rows, cols)]);
             let got = go();
             let what = format!("{what}, {:?}, {device:?}, {lay:?}", kernel());
             close(&what, &floats(&got[0]), want, |i| bounds[i]);

@@ -54,46 +54,21 @@ fn rows_are_as_the_rules_say() {
                 event.push(if live { e } else { 0 });
                 slice.extend([row[0], row[1]]);
                 hole.push(row[2]);
-                weight.push(if live {
-                    (1.0 / valid as f32).to_bits()
-                } else {
-                    0
-                });
+                weight.push(if live { (1.0 / valid as f32).to_bits() } else { 0 });
             }
             let want = [user, target, slice, weight, hole, event].map(Some);
             let step = Step::new(1, 0, offset, valid);
             let ends = if set { u(&ends, ends.len(), 1) } else { None };
-            let reads = [
-                u(&order, n, 1),
-                u(&items, n, 1),
-                u(&users, n, 1),
-                u(&starts, starts.len(), 1),
-                ends,
-            ];
+            let reads = [u(&order, n, 1), u(&items, n, 1), u(&users, n, 1), u(&starts, starts.len(), 1), ends];
             for device in devices() {
                 for lay in [Lay::Dense, Lay::Strided] {
                     for optional in [true, false] {
-                        let mut writes = vec![
-                            out_u(batch, 1),
-                            out_u(batch, 1),
-                            out_u(batch, 2),
-                            out_f(batch, 1),
-                        ];
-                        writes.extend(
-                            [out_u(batch, 1), out_u(batch, 1)].map(|o| o.filter(|_| optional)),
-                        );
-                        let kernel = Batch {
-                            batch,
-                            history,
-                            set,
-                        };
+                        let mut writes = vec![out_u(batch, 1), out_u(batch, 1), out_u(batch, 2), out_f(batch, 1)];
+                        writes.extend([out_u(batch, 1), out_u(batch, 1)].map(|o| o.filter(|_| optional)));
+                        let kernel = Batch { batch, history, set };
                         let got = run(device, kernel, &step, lay, &reads, &writes);
                         let kept = if optional { 6 } else { 4 };
-                        assert_eq!(
-                            got[..kept],
-                            want[..kept],
-                            "{what}, set {set}, {device:?}, {lay:?}"
-                        );
+                        assert_eq!(got[..kept], want[..kept], "{what}, set {set}, {device:?}, {lay:?}");
                     }
                 }
             }

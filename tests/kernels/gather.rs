@@ -20,22 +20,12 @@ fn rows_are_copied() {
     for &(what, rows, dim, vocab) in CASES {
         let table = uniform(vocab as usize * dim, 1);
         let ids = ids(rows, vocab, 2);
-        let want: Vec<f32> = ids
-            .iter()
-            .flat_map(|id| table[*id as usize * dim..][..dim].to_vec())
-            .collect();
+        let want: Vec<f32> = ids.iter().flat_map(|id| table[*id as usize * dim..][..dim].to_vec()).collect();
         let reads = [f(&table, vocab as usize, dim), u(&ids, rows, 1)];
         for device in devices() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let kernel = Gather { rows, dim };
-                let got = run(
-                    device,
-                    kernel,
-                    &Step::default(),
-                    lay,
-                    &reads,
-                    &[out_f(rows, dim)],
-                );
+                let got = run(device, kernel, &Step::default(), lay, &reads, &[out_f(rows, dim)]);
                 assert!(floats(&got[0]) == want, "{what}, {device:?}, {lay:?}");
             }
         }

@@ -26,12 +26,7 @@ pub(crate) fn grouped(mut entries: Vec<(u32, u32)>, bases: &[u32]) -> Grouped {
     let mut first: Vec<u32> = bases.iter().map(place).collect();
     first.push(keys.len() as u32);
     let sources = entries.iter().map(|e| e.1).collect();
-    Grouped {
-        keys,
-        sources,
-        starts,
-        first,
-    }
+    Grouped { keys, sources, starts, first }
 }
 
 impl Grouped {
@@ -67,54 +62,26 @@ struct Case {
 }
 
 fn bag(rows: usize, max_len: usize, vocab: u32, windows: &[usize], take: Take) -> From {
-    From::Bag(
-        history(rows, max_len, vocab, take, 21),
-        max_len,
-        windows.to_vec(),
-    )
+    From::Bag(history(rows, max_len, vocab, take, 21), max_len, windows.to_vec())
 }
 
 fn cases() -> Vec<Case> {
-    let case = |what, tables: &[u32], uses| Case {
-        what,
-        tables: tables.to_vec(),
-        uses,
-    };
+    let case = |what, tables: &[u32], uses| Case { what, tables: tables.to_vec(), uses };
     let plain = |n, vocab, seed| From::Ids(ids(n, vocab, seed));
     vec![
         case("one id", &[10], vec![(0, From::Ids(vec![7]))]),
         case("one id, null", &[10], vec![(0, From::Ids(vec![0]))]),
-        case(
-            "only null ids, over a block",
-            &[10],
-            vec![(0, From::Ids(vec![0; 2_500]))],
-        ),
-        case(
-            "a table of one row",
-            &[1, 5],
-            vec![(0, From::Ids(vec![0; 9])), (1, plain(9, 5, 1))],
-        ),
+        case("only null ids, over a block", &[10], vec![(0, From::Ids(vec![0; 2_500]))]),
+        case("a table of one row", &[1, 5], vec![(0, From::Ids(vec![0; 9])), (1, plain(9, 5, 1))]),
         case("one hot id", &[50], vec![(0, From::Ids(vec![41; 1_000]))]),
-        case(
-            "all distinct, descending",
-            &[5_000],
-            vec![(0, From::Ids((1..=4_097).rev().collect()))],
-        ),
+        case("all distinct, descending", &[5_000], vec![(0, From::Ids((1..=4_097).rev().collect()))]),
         case("exactly one block", &[300], vec![(0, plain(2_048, 300, 2))]),
         case("one over a block", &[300], vec![(0, plain(2_049, 300, 3))]),
-        case(
-            "a key at the end of the digits",
-            &[256, 1],
-            vec![(0, From::Ids(vec![255, 254, 255, 1]))],
-        ),
+        case("a key at the end of the digits", &[256, 1], vec![(0, From::Ids(vec![255, 254, 255, 1]))]),
         case(
             "last id of a table, first of the next",
             &[8, 8, 8],
-            vec![
-                (0, From::Ids(vec![7, 7, 1])),
-                (1, From::Ids(vec![7, 1, 0])),
-                (2, From::Ids(vec![1, 7, 1])),
-            ],
+            vec![(0, From::Ids(vec![7, 7, 1])), (1, From::Ids(vec![7, 1, 0])), (2, From::Ids(vec![1, 7, 1]))],
         ),
         case(
             "tables without a use between",
@@ -131,61 +98,25 @@ fn cases() -> Vec<Case> {
                 (0, plain(30, 90, 8)),
             ],
         ),
-        case(
-            "keys of 24 bits",
-            &[20_000_000, 7],
-            vec![(1, plain(50, 7, 8)), (0, plain(5_000, 20_000_000, 9))],
-        ),
-        case(
-            "more blocks than a scan takes at once",
-            &[60],
-            vec![(0, plain(530_000, 60, 15))],
-        ),
-        case(
-            "many tasks, three keys",
-            &[4],
-            vec![(0, plain(40_000, 4, 13))],
-        ),
-        case(
-            "many tasks, nothing but null ids",
-            &[4_000],
-            vec![(0, From::Ids(vec![0; 20_000]))],
-        ),
+        case("keys of 24 bits", &[20_000_000, 7], vec![(1, plain(50, 7, 8)), (0, plain(5_000, 20_000_000, 9))]),
+        case("more blocks than a scan takes at once", &[60], vec![(0, plain(530_000, 60, 15))]),
+        case("many tasks, three keys", &[4], vec![(0, plain(40_000, 4, 13))]),
+        case("many tasks, nothing but null ids", &[4_000], vec![(0, From::Ids(vec![0; 20_000]))]),
         case(
             "many tasks, keys of 25 bits",
             &[20_000_000, 7],
             vec![(1, plain(50, 7, 8)), (0, plain(40_000, 20_000_000, 14))],
         ),
-        case(
-            "many tasks, bags of three windows",
-            &[50_000],
-            vec![(0, bag(1_000, 40, 50_000, &[1, 5, 0], Take::Both))],
-        ),
-        case(
-            "bag, no mask",
-            &[300],
-            vec![(0, bag(65, 20, 300, &[0], Take::All))],
-        ),
-        case(
-            "bag, windows end before the slice",
-            &[300],
-            vec![(0, bag(63, 40, 300, &[1, 5, 20], Take::All))],
-        ),
+        case("many tasks, bags of three windows", &[50_000], vec![(0, bag(1_000, 40, 50_000, &[1, 5, 0], Take::Both))]),
+        case("bag, no mask", &[300], vec![(0, bag(65, 20, 300, &[0], Take::All))]),
+        case("bag, windows end before the slice", &[300], vec![(0, bag(63, 40, 300, &[1, 5, 20], Take::All))]),
         case(
             "bag, mask and hole, windows past the slice",
             &[300],
             vec![(0, bag(65, 50, 300, &[1, 5, 90], Take::Both))],
         ),
-        case(
-            "bag, holes",
-            &[300],
-            vec![(0, bag(64, 9, 300, &[2, usize::MAX], Take::Hole))],
-        ),
-        case(
-            "bag, everything masked",
-            &[300],
-            vec![(0, bag(64, 40, 300, &[1, 0], Take::Nothing))],
-        ),
+        case("bag, holes", &[300], vec![(0, bag(64, 9, 300, &[2, usize::MAX], Take::Hole))]),
+        case("bag, everything masked", &[300], vec![(0, bag(64, 40, 300, &[1, 0], Take::Nothing))]),
         case(
             "history, target and negatives of a shared table, and users",
             &[2_000, 300, 20],
@@ -197,11 +128,7 @@ fn cases() -> Vec<Case> {
                 (1, plain(1_000, 300, 12)),
             ],
         ),
-        case(
-            "more tables than a dispatch takes",
-            &[3; 70],
-            (0..70).map(|t| (t, plain(3, 3, t as u64))).collect(),
-        ),
+        case("more tables than a dispatch takes", &[3; 70], (0..70).map(|t| (t, plain(3, 3, t as u64))).collect()),
     ]
 }
 
@@ -238,32 +165,15 @@ fn build(case: &Case) -> (Group, Vec<Option<Tensor>>, Vec<(u32, u32)>) {
                         });
                     }
                 }
-                let kind = UseKind::Bag {
-                    rows,
-                    max_len: *max_len,
-                    windows: windows.clone(),
-                };
+                let kind = UseKind::Bag { rows, max_len: *max_len, windows: windows.clone() };
                 (kind, rows * windows.len())
             }
         };
         sources[*table] += rows as u32;
-        uses.push(GroupUse {
-            table: *table,
-            source,
-            entry,
-            kind,
-        });
+        uses.push(GroupUse { table: *table, source, entry, kind });
     }
     let capacity = entries.len();
-    (
-        Group {
-            uses,
-            tables,
-            capacity,
-        },
-        reads,
-        entries,
-    )
+    (Group { uses, tables, capacity }, reads, entries)
 }
 
 #[test]
@@ -273,34 +183,16 @@ fn groups_like_a_stable_sort() {
         let bases: Vec<u32> = kernel.tables.iter().map(|t| t.base).collect();
         let want = grouped(entries, &bases);
         let n = kernel.capacity;
-        let writes = [
-            out_u(n, 1),
-            out_u(n, 1),
-            out_u(n + 1, 1),
-            out_u(bases.len() + 1, 1),
-        ];
+        let writes = [out_u(n, 1), out_u(n, 1), out_u(n + 1, 1), out_u(bases.len() + 1, 1)];
         for device in devices() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let what = format!("{}, {device:?}, {lay:?}", case.what);
-                let got = run(
-                    device,
-                    kernel.clone(),
-                    &Step::default(),
-                    lay,
-                    &reads,
-                    &writes,
-                );
+                let got = run(device, kernel.clone(), &Step::default(), lay, &reads, &writes);
                 assert_eq!(ints(&got[3]), want.first, "{what}: first");
-                for (i, want) in [&want.keys, &want.sources, &want.starts]
-                    .into_iter()
-                    .enumerate()
-                {
+                for (i, want) in [&want.keys, &want.sources, &want.starts].into_iter().enumerate() {
                     let got = ints(&got[i]);
                     assert_eq!(&got[..want.len()], want, "{what}: output {i}");
-                    assert!(
-                        got[want.len()..].iter().all(|w| *w == 0xDEAD_BEEF),
-                        "{what}: output {i} past the count"
-                    );
+                    assert!(got[want.len()..].iter().all(|w| *w == 0xDEAD_BEEF), "{what}: output {i} past the count");
                 }
             }
         }
@@ -344,10 +236,7 @@ fn segment_sum_and_scatter_match_the_oracle() {
             for c in 0..dim {
                 let terms = run.iter().map(|s| f64::from(source[*s as usize * dim + c]));
                 let (sum, size) = terms.fold((0.0, 0.0), |(s, a), x| (s + x, a + x.abs()));
-                in_order.push(
-                    run.iter()
-                        .fold(0.0f32, |s, row| s + source[*row as usize * dim + c]),
-                );
+                in_order.push(run.iter().fold(0.0f32, |s, row| s + source[*row as usize * dim + c]));
                 want.push(sum);
                 bounds.push(run.len() as f64 * f64::from(f32::EPSILON) / 2.0 * size);
                 dense[(key - 40) as usize * dim + c] = sum;
@@ -357,53 +246,21 @@ fn segment_sum_and_scatter_match_the_oracle() {
         for device in devices() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let what = format!("{what}, {device:?}, {lay:?}");
-                let sum = SegmentSum {
-                    table: 1,
-                    rows: capacity,
-                    dim,
-                    tables: 3,
-                };
-                let got = run(
-                    device,
-                    sum,
-                    &Step::default(),
-                    lay,
-                    &reads,
-                    &[out_f(capacity, dim)],
-                );
+                let sum = SegmentSum { table: 1, rows: capacity, dim, tables: 3 };
+                let got = run(device, sum, &Step::default(), lay, &reads, &[out_f(capacity, dim)]);
                 let rows = floats(&got[0]);
                 close(&what, &rows[..cells], &want, |i| bounds[i]);
                 if device.target() == Target::Cpu {
                     assert_eq!(rows[..cells], in_order, "{what}: order of the sums");
                 }
-                assert!(
-                    rows[cells..].iter().all(|x| x.is_nan()),
-                    "{what}: past the count"
-                );
+                assert!(rows[cells..].iter().all(|x| x.is_nan()), "{what}: past the count");
 
                 let [keys, _, _, first] = groups.operands();
-                let kernel = ScatterRows {
-                    table: 1,
-                    base: 40,
-                    capacity,
-                    dim,
-                    rows: vocab as usize,
-                };
+                let kernel = ScatterRows { table: 1, base: 40, capacity, dim, rows: vocab as usize };
                 let start = uniform(vocab as usize * dim, 6);
                 let reads = [f(&rows, capacity, dim), keys, first];
-                let got = run(
-                    device,
-                    kernel,
-                    &Step::default(),
-                    lay,
-                    &reads,
-                    &[f(&start, vocab as usize, dim)],
-                );
-                let want: Vec<f64> = dense
-                    .iter()
-                    .zip(&start)
-                    .map(|(d, s)| d + f64::from(*s))
-                    .collect();
+                let got = run(device, kernel, &Step::default(), lay, &reads, &[f(&start, vocab as usize, dim)]);
+                let want: Vec<f64> = dense.iter().zip(&start).map(|(d, s)| d + f64::from(*s)).collect();
                 // The sums' own error (at most n terms below 1) and one addition.
                 let bound = |i: usize| {
                     let n = groups.runs(1).iter().map(|r| r.1.len()).max().unwrap_or(0) as f64;

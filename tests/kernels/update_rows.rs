@@ -24,28 +24,14 @@ const CASES: &[(&str, usize, usize, u32)] = &[
     ("width 200: past the registers",           65, 200,     50),
 ];
 
-const RULES: [RowRule; 3] = [
-    RowRule::Sgd,
-    RowRule::Adagrad { eps: 1e-8 },
-    RowRule::Adam {
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-    },
-];
+const RULES: [RowRule; 3] =
+    [RowRule::Sgd, RowRule::Adagrad { eps: 1e-8 }, RowRule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }];
 
 /// A cell of the oracle: value and bound.
 type Cell = (f64, f64);
 
 /// New w, m (or accumulator) and v of one row, with bounds. `sums` are the gradient's (sum, bound).
-fn oracle(
-    rule: RowRule,
-    step: &Step,
-    sums: &[Cell],
-    w: &[f32],
-    one: &[f32],
-    two: &[f32],
-) -> [Vec<Cell>; 3] {
+fn oracle(rule: RowRule, step: &Step, sums: &[Cell], w: &[f32], one: &[f32], two: &[f32]) -> [Vec<Cell>; 3] {
     let lr = f64::from(step.lr_rows);
     let wide = |x: &f32| f64::from(*x);
     // w - change, each with its bound: the subtraction rounds once.
@@ -55,34 +41,23 @@ fn oracle(
     };
     match rule {
         RowRule::Sgd => {
-            let w = w
-                .iter()
-                .zip(sums)
-                .map(|(w, (g, b))| minus(w, lr * g, lr * (b + 2.0 * U * g.abs())));
+            let w = w.iter().zip(sums).map(|(w, (g, b))| minus(w, lr * g, lr * (b + 2.0 * U * g.abs())));
             [w.collect(), vec![], vec![]]
         }
         RowRule::Adagrad { eps } => {
             let n = sums.len() as f64;
             let mean = sums.iter().map(|(g, _)| g * g).sum::<f64>() / n;
             // d(g^2) = 2 g dg; the mean adds n + 3 roundings.
-            let slack = sums
-                .iter()
-                .map(|(g, b)| 2.0 * g.abs() * b + b * b)
-                .sum::<f64>()
-                / n
-                + (n + 3.0) * U * mean;
+            let slack = sums.iter().map(|(g, b)| 2.0 * g.abs() * b + b * b).sum::<f64>() / n + (n + 3.0) * U * mean;
             let a = wide(&one[0]) + mean;
             let a_bound = slack + 2.0 * U * a;
             let root = a.sqrt() + f64::from(eps);
             // Half the accumulator's relative error, and the roots and quotients of a GPU (5 ULP together).
             let relative = a_bound / (2.0 * a).max(1e-30) + 16.0 * U;
-            let w = w.iter().zip(sums).map(|(w, (g, b))| {
-                minus(
-                    w,
-                    lr * g / root,
-                    lr * b / root + (lr * g / root).abs() * relative,
-                )
-            });
+            let w = w
+                .iter()
+                .zip(sums)
+                .map(|(w, (g, b))| minus(w, lr * g / root, lr * b / root + (lr * g / root).abs() * relative));
             [w.collect(), vec![(a, a_bound)], vec![]]
         }
         RowRule::Adam { beta1, beta2, eps } => {
@@ -93,17 +68,12 @@ fn oracle(
                 let (m0, v0) = (wide(&one[c]), wide(&two[c]));
                 let (m, v) = (b1 * m0 + (1.0 - b1) * g, b2 * v0 + (1.0 - b2) * g * g);
                 // Moments below 1e-36 become 0.
-                let m_bound =
-                    (1.0 - b1) * b + 4.0 * U * (b1 * m0.abs() + (1.0 - b1) * g.abs()) + 1e-36;
+                let m_bound = (1.0 - b1) * b + 4.0 * U * (b1 * m0.abs() + (1.0 - b1) * g.abs()) + 1e-36;
                 let v_bound = (1.0 - b2) * (2.0 * g.abs() * b + b * b) + 5.0 * U * v + 1e-36;
                 let root = (v * c2).sqrt() + f64::from(eps);
                 let relative = v_bound / (2.0 * v).max(1e-30) + 20.0 * U;
                 let change = lr * m * c1 / root;
-                out[0].push(minus(
-                    &w[c],
-                    change,
-                    lr * c1 * m_bound / root + change.abs() * relative,
-                ));
+                out[0].push(minus(&w[c], change, lr * c1 * m_bound / root + change.abs() * relative));
                 out[1].push((m, m_bound));
                 out[2].push((v, v_bound));
             }
@@ -141,17 +111,11 @@ fn rows_move_as_the_rules_say() {
             // First moments of either sign, second moments and accumulators positive, some of them 0.
             let positive = |x: f32| if x < -0.8 { 0.0 } else { x.abs() };
             let adagrad = matches!(rule, RowRule::Adagrad { .. });
-            let one: Vec<f32> = uniform(v * cols[0], 7)
-                .into_iter()
-                .map(|x| if adagrad { positive(x) } else { x })
-                .collect();
+            let one: Vec<f32> =
+                uniform(v * cols[0], 7).into_iter().map(|x| if adagrad { positive(x) } else { x }).collect();
             let two: Vec<f32> = uniform(v * cols[1], 8).into_iter().map(positive).collect();
             // Rows that are not touched keep every bit.
-            let exact = |x: &[f32]| {
-                x.iter()
-                    .map(|x| (f64::from(*x), 0.0))
-                    .collect::<Vec<Cell>>()
-            };
+            let exact = |x: &[f32]| x.iter().map(|x| (f64::from(*x), 0.0)).collect::<Vec<Cell>>();
             let mut want = [exact(&weights), exact(&one), exact(&two)];
             for (key, run) in groups.runs(1) {
                 let id = (key - base) as usize;
@@ -163,32 +127,14 @@ fn rows_move_as_the_rules_say() {
                     })
                     .collect();
                 let row = |x: &[f32], cols: usize| x[id * cols..][..cols].to_vec();
-                let new = oracle(
-                    rule,
-                    &step,
-                    &sums,
-                    &row(&weights, dim),
-                    &row(&one, cols[0]),
-                    &row(&two, cols[1]),
-                );
+                let new = oracle(rule, &step, &sums, &row(&weights, dim), &row(&one, cols[0]), &row(&two, cols[1]));
                 for ((want, new), cols) in want.iter_mut().zip(new).zip([dim, cols[0], cols[1]]) {
                     want[id * cols..][..cols].copy_from_slice(&new);
                 }
             }
             let state = |x: &[f32], cols: usize| if cols == 0 { None } else { f(x, v, cols) };
-            let writes = [
-                f(&weights, v, dim),
-                state(&one, cols[0]),
-                state(&two, cols[1]),
-            ];
-            let kernel = UpdateRows {
-                rule,
-                table: 1,
-                base,
-                capacity: n,
-                dim,
-                tables: 3,
-            };
+            let writes = [f(&weights, v, dim), state(&one, cols[0]), state(&two, cols[1])];
+            let kernel = UpdateRows { rule, table: 1, base, capacity: n, dim, tables: 3 };
             let mut cpu = None;
             for device in devices() {
                 for lay in [Lay::Dense, Lay::Strided] {
@@ -197,12 +143,7 @@ fn rows_move_as_the_rules_say() {
                     let got = go();
                     for (i, want) in want.iter().enumerate().filter(|(_, want)| !want.is_empty()) {
                         let values: Vec<f64> = want.iter().map(|c| c.0).collect();
-                        close(
-                            &format!("{what}, output {i}"),
-                            &floats(&got[i]),
-                            &values,
-                            |c| want[c].1,
-                        );
+                        close(&format!("{what}, output {i}"), &floats(&got[i]), &values, |c| want[c].1);
                     }
                     assert_eq!(got, go(), "{what}: a second run");
                     if device.target() == Target::Cpu {

@@ -4,8 +4,8 @@
 use rt_kernels::kernels::Activation;
 use rt_kernels::kernels::{Batch, Gather, Gemm, L2Normalize, Positive, SoftmaxLoss, Sum};
 use rt_kernels::{
-    Binding, Buffer, Call, Cost, Counters, CpuIo, Device, DeviceChoice, Dispatch, Dtype, Error,
-    GpuOptions, Kernel, Operand, Operands, Program, Signature, Slot, Step,
+    Binding, Buffer, Call, Cost, Counters, CpuIo, Device, DeviceChoice, Dispatch, Dtype, Error, GpuOptions, Kernel,
+    Operand, Operands, Program, Signature, Slot, Step,
 };
 use rt_tests::{ids, uniform};
 use std::sync::Arc;
@@ -32,18 +32,10 @@ fn counters(device: &Device) -> Counters {
     }
 }
 
-fn call(
-    kernel: impl Kernel + Send + Sync + 'static,
-    reads: &[Option<Operand>],
-    writes: &[Option<Operand>],
-) -> Call {
+fn call(kernel: impl Kernel + Send + Sync + 'static, reads: &[Option<Operand>], writes: &[Option<Operand>]) -> Call {
     Call {
         kernel: Arc::new(kernel),
-        operands: Operands {
-            reads: reads.to_vec(),
-            writes: writes.to_vec(),
-            scratch: Vec::new(),
-        },
+        operands: Operands { reads: reads.to_vec(), writes: writes.to_vec(), scratch: Vec::new() },
     }
 }
 
@@ -64,10 +56,7 @@ impl Lookup {
             table: device.upload_f32(&table, "table").expect("table"),
             ids: device.upload_u32(&chosen, "ids").expect("ids"),
             out: device.zeros(Dtype::F32, rows * dim, "out").expect("out"),
-            want: chosen
-                .iter()
-                .flat_map(|id| table[*id as usize * dim..][..dim].to_vec())
-                .collect(),
+            want: chosen.iter().flat_map(|id| table[*id as usize * dim..][..dim].to_vec()).collect(),
             rows,
             dim,
         }
@@ -76,10 +65,7 @@ impl Lookup {
     fn program(&self, device: &Device) -> rt_kernels::Result<Program> {
         let (rows, dim) = (self.rows, self.dim);
         let buffers = vec![self.table.clone(), self.ids.clone(), self.out.clone()];
-        let reads = [
-            Some(Operand::dense(0, 50, dim)),
-            Some(Operand::dense(1, rows, 1)),
-        ];
+        let reads = [Some(Operand::dense(0, 50, dim)), Some(Operand::dense(1, rows, 1))];
         let writes = [Some(Operand::dense(2, rows, dim))];
         let kernel = Gather { rows, dim };
         Program::new(device, buffers, vec![call(kernel, &reads, &writes)])
@@ -95,10 +81,7 @@ impl Kernel for Given {
         "given"
     }
     fn signature(&self) -> Signature {
-        Signature {
-            reads: vec![Slot::f32("x", 0, 0)],
-            writes: vec![],
-        }
+        Signature { reads: vec![Slot::f32("x", 0, 0)], writes: vec![] }
     }
     fn cost(&self) -> Cost {
         Cost::default()
@@ -110,14 +93,7 @@ impl Kernel for Given {
 }
 
 fn refused(device: &Device, shader: &'static str, bindings: Vec<Binding>) -> Error {
-    let dispatch = Dispatch {
-        shader,
-        constants: vec![],
-        params: vec![0; 8],
-        step: false,
-        bindings,
-        workgroups: 1,
-    };
+    let dispatch = Dispatch { shader, constants: vec![], params: vec![0; 8], step: false, bindings, workgroups: 1 };
     let buffer = device.zeros(Dtype::F32, 64, "x").expect("x");
     let given = call(Given(vec![dispatch]), &[Some(Operand::dense(0, 8, 8))], &[]);
     match Program::new(device, vec![buffer], vec![given]) {
@@ -145,20 +121,14 @@ fn a_lost_device_is_an_error_everywhere() {
             ("program", lookup.program(&device).err()),
         ];
         for (what, error) in results {
-            assert!(
-                matches!(error, Some(Error::DeviceLost(_))),
-                "{what}: {error:?}"
-            );
+            assert!(matches!(error, Some(Error::DeviceLost(_))), "{what}: {error:?}");
         }
     }
 }
 
 #[test]
 fn default_limits_are_enough() {
-    let options = GpuOptions {
-        default_limits: true,
-        ..Default::default()
-    };
+    let options = GpuOptions { default_limits: true, ..Default::default() };
     for device in open(options) {
         let lookup = Lookup::new(&device, 1000, 33);
         let mut program = lookup.program(&device).expect("program");
@@ -195,20 +165,12 @@ fn long_copies_arrive_whole() {
 
 #[test]
 fn a_buffer_past_the_limit_says_what_it_needs() {
-    let options = GpuOptions {
-        max_binding_bytes: Some(1 << 20),
-        ..Default::default()
-    };
+    let options = GpuOptions { max_binding_bytes: Some(1 << 20), ..Default::default() };
     for device in open(options) {
-        device
-            .zeros(Dtype::F32, 1 << 18, "just fits")
-            .expect("1 MiB");
+        device.zeros(Dtype::F32, 1 << 18, "just fits").expect("1 MiB");
         match device.zeros(Dtype::F32, 1 << 20, "the table `item`") {
             Err(Error::Memory { what, need, have }) => {
-                assert_eq!(
-                    (what.as_str(), need, have),
-                    ("the table `item`", 4 << 20, 1 << 20)
-                );
+                assert_eq!((what.as_str(), need, have), ("the table `item`", 4 << 20, 1 << 20));
             }
             other => panic!("{other:?}"),
         }
@@ -228,16 +190,7 @@ fn a_replay_makes_nothing() {
         program.synchronize().expect("synchronize");
         let after = counters(&device);
         assert_eq!(after.submissions, before.submissions + 20);
-        assert_eq!(
-            Counters {
-                submissions: 0,
-                ..after
-            },
-            Counters {
-                submissions: 0,
-                ..before
-            }
-        );
+        assert_eq!(Counters { submissions: 0, ..after }, Counters { submissions: 0, ..before });
 
         // A second program with the same kernel has its own bind groups and the pipelines of the first.
         lookup.program(&device).expect("program");
@@ -251,48 +204,18 @@ fn each_run_has_its_own_step() {
     for device in open(GpuOptions::default()) {
         let (batch, runs) = (50, 64);
         let zeros = |words, what| device.zeros(Dtype::U32, words, what).expect(what);
-        let mut buffers: Vec<Buffer> = ["order", "items", "users", "starts"]
-            .map(|w| zeros(200, w))
-            .into();
+        let mut buffers: Vec<Buffer> = ["order", "items", "users", "starts"].map(|w| zeros(200, w)).into();
         buffers.extend(["user", "target"].map(|w| zeros(batch, w)));
         buffers.push(zeros(2 * batch, "slice"));
         buffers.push(device.zeros(Dtype::F32, batch, "weight").expect("weight"));
         buffers.push(device.zeros(Dtype::F32, runs, "sums").expect("sums"));
         let column = |buffer, rows| Some(Operand::dense(buffer, rows, 1));
-        let reads = [
-            column(0, 200),
-            column(1, 200),
-            column(2, 200),
-            column(3, 200),
-            None,
-        ];
+        let reads = [column(0, 200), column(1, 200), column(2, 200), column(3, 200), None];
         let slice = Some(Operand::dense(6, batch, 2));
-        let writes = [
-            column(4, batch),
-            column(5, batch),
-            slice,
-            column(7, batch),
-            None,
-            None,
-        ];
+        let writes = [column(4, batch), column(5, batch), slice, column(7, batch), None, None];
         let calls = vec![
-            call(
-                Batch {
-                    batch,
-                    history: 5,
-                    set: false,
-                },
-                &reads,
-                &writes,
-            ),
-            call(
-                Sum {
-                    rows: batch,
-                    ring: runs,
-                },
-                &[column(7, batch)],
-                &[column(8, runs)],
-            ),
+            call(Batch { batch, history: 5, set: false }, &reads, &writes),
+            call(Sum { rows: batch, ring: runs }, &[column(7, batch)], &[column(8, runs)]),
         ];
         let mut program = Program::new(&device, buffers.clone(), calls).expect("program");
         for k in 0..runs as u32 {
@@ -313,10 +236,7 @@ fn timed_runs_compute_too() {
         let mut program = lookup.program(&device).expect("program");
         let seconds = program.run_timed(&Step::default()).expect("timed");
         assert_eq!(seconds.len(), 1);
-        assert!(
-            seconds.iter().all(|s| s.is_finite() && *s >= 0.0),
-            "{seconds:?}"
-        );
+        assert!(seconds.iter().all(|s| s.is_finite() && *s >= 0.0), "{seconds:?}");
         assert_eq!(device.read_f32(&lookup.out).expect("read"), lookup.want);
         assert_eq!(program.run_timed(&Step::default()).expect("again").len(), 1);
     }
@@ -330,10 +250,7 @@ fn two_programs_share_a_buffer() {
             table: first.out.clone(),
             ids: device.upload_u32(&[3, 0, 49, 3], "ids").expect("ids"),
             out: device.zeros(Dtype::F32, 4 * 8, "out").expect("out"),
-            want: [3, 0, 49, 3]
-                .iter()
-                .flat_map(|r| first.want[r * 8..][..8].to_vec())
-                .collect(),
+            want: [3, 0, 49, 3].iter().flat_map(|r| first.want[r * 8..][..8].to_vec()).collect(),
             rows: 4,
             dim: 8,
         };
@@ -348,11 +265,7 @@ fn two_programs_share_a_buffer() {
 /// Matrix product, normalisation and the tiled softmax: loops, barriers and workgroup memory.
 fn tower_and_loss(device: &Device) -> Vec<Vec<u32>> {
     let (rows, dim, inputs) = (90, 24, 37);
-    let upload = |n, seed| {
-        device
-            .upload_f32(&uniform(n, seed), "input")
-            .expect("input")
-    };
+    let upload = |n, seed| device.upload_f32(&uniform(n, seed), "input").expect("input");
     let zeros = |n| device.zeros(Dtype::F32, n, "output").expect("output");
     let buffers = vec![
         upload(rows * inputs, 1),
@@ -366,14 +279,7 @@ fn tower_and_loss(device: &Device) -> Vec<Vec<u32>> {
     ];
     let matrix = |buffer, rows, cols| Some(Operand::dense(buffer, rows, cols));
     let outputs = matrix(3, rows, dim);
-    let gemm = Gemm {
-        m: rows,
-        n: dim,
-        k: inputs,
-        trans_a: false,
-        trans_b: false,
-        activation: Activation::Tanh,
-    };
+    let gemm = Gemm { m: rows, n: dim, k: inputs, trans_a: false, trans_b: false, activation: Activation::Tanh };
     let loss = SoftmaxLoss {
         rows,
         candidates: rows,
@@ -385,74 +291,41 @@ fn tower_and_loss(device: &Device) -> Vec<Vec<u32>> {
     };
     let mut reads = vec![None; loss.signature().reads.len()];
     reads[..3].copy_from_slice(&[outputs, matrix(4, rows, dim), matrix(2, rows, 1)]);
-    let grads = [
-        matrix(5, rows, 1),
-        matrix(6, rows, dim),
-        matrix(7, rows, dim),
-        None,
-    ];
+    let grads = [matrix(5, rows, 1), matrix(6, rows, dim), matrix(7, rows, dim), None];
     let layer = [matrix(0, rows, inputs), matrix(1, inputs, dim), None, None];
     let calls = vec![
         call(gemm, &layer, &[outputs]),
-        call(
-            L2Normalize { rows, dim },
-            &[outputs],
-            &[matrix(4, rows, dim), None],
-        ),
+        call(L2Normalize { rows, dim }, &[outputs], &[matrix(4, rows, dim), None]),
         call(loss, &reads, &grads),
     ];
     let mut program = Program::new(device, buffers.clone(), calls).expect("program");
     program.run(&Step::new(1, 1, 0, rows as u32)).expect("run");
-    buffers[3..]
-        .iter()
-        .map(|b| device.read_u32(b).expect("read"))
-        .collect()
+    buffers[3..].iter().map(|b| device.read_u32(b).expect("read")).collect()
 }
 
 #[test]
 fn checks_do_not_change_the_bits() {
-    let checked = GpuOptions {
-        checked_shaders: true,
-        ..Default::default()
-    };
+    let checked = GpuOptions { checked_shaders: true, ..Default::default() };
     for (trusted, checked) in open(GpuOptions::default()).iter().zip(open(checked)) {
         let got = tower_and_loss(trusted);
-        assert!(
-            got.iter().all(|b| b.iter().any(|w| *w != 0)),
-            "an output is all zeros"
-        );
+        assert!(got.iter().all(|b| b.iter().any(|w| *w != 0)), "an output is all zeros");
         assert!(got == tower_and_loss(&checked), "{trusted:?}");
     }
 }
 
 #[test]
 fn what_cannot_run_is_refused_by_name() {
-    let smallest = GpuOptions {
-        default_limits: true,
-        ..Default::default()
-    };
+    let smallest = GpuOptions { default_limits: true, ..Default::default() };
     for device in open(smallest) {
         let error = refused(&device, "no_such_shader", vec![]);
         assert!(error.to_string().contains("no_such_shader"), "{error}");
         assert!(matches!(error, Error::Device(_)), "{error:?}");
 
         let error = refused(&device, "gather", vec![Binding::Read(0), Binding::Write(0)]);
-        assert!(
-            matches!(
-                error,
-                Error::Call {
-                    kernel: "given",
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, Error::Call { kernel: "given", .. }), "{error:?}");
 
         let error = refused(&device, "gather", vec![Binding::NoRead; 9]).to_string();
-        assert!(
-            error.contains("9 storage buffers") && error.contains("allows 8"),
-            "{error}"
-        );
+        assert!(error.contains("9 storage buffers") && error.contains("allows 8"), "{error}");
 
         // Bindings that are not the shader's: wgpu says so, and it is an error, not a panic.
         let error = refused(&device, "gather", vec![Binding::Read(0)]);
@@ -493,9 +366,7 @@ fn a_missing_adapter_is_named_with_what_there_is() {
 
 #[test]
 fn auto_never_takes_a_software_driver() {
-    let hardware = Device::adapters()
-        .iter()
-        .any(|a| a.hardware && a.unusable.is_none());
+    let hardware = Device::adapters().iter().any(|a| a.hardware && a.unusable.is_none());
     let device = Device::open(DeviceChoice::Auto, 1).expect("auto");
     assert_eq!(matches!(device, Device::Gpu(_)), hardware, "{device:?}");
     let note = Device::auto_note(&Device::adapters());

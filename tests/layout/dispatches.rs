@@ -17,10 +17,7 @@ fn dispatches() -> Vec<(&'static str, Dispatch)> {
         .flat_map(|case| {
             let all = case.kernel.dispatches(&case.operands);
             let name = case.kernel.name();
-            assert!(
-                all.len() == all.iter().filter(|d| d.workgroups > 0).count(),
-                "{name}: empty grid"
-            );
+            assert!(all.len() == all.iter().filter(|d| d.workgroups > 0).count(), "{name}: empty grid");
             all.into_iter().map(move |d| (name, d))
         })
         .collect()
@@ -39,10 +36,7 @@ fn every_shader_is_dispatched() {
     let used: BTreeSet<&str> = dispatches().iter().map(|(_, d)| d.shader).collect();
     let there: BTreeSet<&str> = rt_shaders::ALL.iter().map(|(stem, _)| *stem).collect();
     let idle: Vec<_> = there.difference(&used).collect();
-    assert!(
-        idle.is_empty(),
-        "no representative kernel dispatches {idle:?}"
-    );
+    assert!(idle.is_empty(), "no representative kernel dispatches {idle:?}");
 }
 
 #[test]
@@ -50,9 +44,8 @@ fn bindings_agree() {
     for (kernel, dispatch) in dispatches() {
         let (module, _) = fixed(&dispatch).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         let at = format!("{kernel}, {}.wgsl", dispatch.shader);
-        let (uniforms, storage): (Vec<Declared>, Vec<Declared>) = declared(&module)
-            .into_iter()
-            .partition(|d| d.kind == Kind::Uniform);
+        let (uniforms, storage): (Vec<Declared>, Vec<Declared>) =
+            declared(&module).into_iter().partition(|d| d.kind == Kind::Uniform);
 
         let kinds: Vec<Kind> = storage.iter().map(|d| d.kind).collect();
         let wanted: Vec<Kind> = dispatch
@@ -67,28 +60,18 @@ fn bindings_agree() {
         for (i, d) in storage.iter().enumerate() {
             assert_eq!(d.binding as usize, i + 2, "{at}: place of `{}`", d.name);
         }
-        assert!(
-            storage.len() <= 7,
-            "{at}: {} storage bindings",
-            storage.len()
-        );
+        assert!(storage.len() <= 7, "{at}: {} storage bindings", storage.len());
 
         let params = uniforms.iter().find(|d| d.binding == 0);
         let bytes = params.map_or(0, |d| d.bytes.next_multiple_of(16));
         let given = (dispatch.params.len() as u32 * 4).next_multiple_of(16);
-        assert_eq!(
-            bytes, given,
-            "{at}: bytes of Params, and of the words that are given"
-        );
+        assert_eq!(bytes, given, "{at}: bytes of Params, and of the words that are given");
         let step = uniforms.iter().find(|d| d.binding == 1);
         assert_eq!(step.is_some(), dispatch.step, "{at}: the step uniform");
         if let Some(step) = step {
             check_step(&at, step);
         }
-        assert!(
-            uniforms.iter().all(|d| d.binding < 2),
-            "{at}: uniforms {uniforms:?}"
-        );
+        assert!(uniforms.iter().all(|d| d.binding < 2), "{at}: uniforms {uniforms:?}");
     }
 }
 
@@ -111,11 +94,7 @@ fn check_step(at: &str, step: &Declared) {
         .map(|(name, offset)| (name.as_str(), *offset as usize))
         .collect();
     assert_eq!(named, fields, "{at}: fields of Step");
-    assert_eq!(
-        step.bytes as usize,
-        size_of::<Step>(),
-        "{at}: bytes of Step"
-    );
+    assert_eq!(step.bytes as usize, size_of::<Step>(), "{at}: bytes of Step");
 }
 
 #[test]
@@ -123,14 +102,8 @@ fn workgroups_keep_to_default_limits() {
     for (kernel, dispatch) in variants() {
         let (module, _) = fixed(&dispatch).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         let size = module.entry_points[0].workgroup_size;
-        let at = format!(
-            "{kernel}, {}.wgsl {:?}",
-            dispatch.shader, dispatch.constants
-        );
-        assert!(
-            size.iter().product::<u32>() <= 256,
-            "{at}: workgroup of {size:?}"
-        );
+        let at = format!("{kernel}, {}.wgsl {:?}", dispatch.shader, dispatch.constants);
+        assert!(size.iter().product::<u32>() <= 256, "{at}: workgroup of {size:?}");
         assert!(size[2] <= 64, "{at}: workgroup of {size:?}");
         let bytes = workgroup_bytes(&module);
         assert!(bytes <= 16_384, "{at}: {bytes} bytes of workgroup memory");
@@ -140,10 +113,7 @@ fn workgroups_keep_to_default_limits() {
 #[test]
 fn every_shipped_variant_translates() {
     for (kernel, dispatch) in variants() {
-        let at = format!(
-            "{kernel}, {}.wgsl {:?}",
-            dispatch.shader, dispatch.constants
-        );
+        let at = format!("{kernel}, {}.wgsl {:?}", dispatch.shader, dispatch.constants);
         let (module, info) = fixed(&dispatch).unwrap_or_else(|e| panic!("{at}: {e}"));
         let entry = module.entry_points[0].name.clone();
         to_spirv(&module, &info, &entry).unwrap_or_else(|e| panic!("{at}: SPIR-V: {e}"));
@@ -153,49 +123,30 @@ fn every_shipped_variant_translates() {
 }
 
 fn to_spirv(module: &Module, info: &ModuleInfo, entry: &str) -> Result<(), String> {
-    let pipeline = spv::PipelineOptions {
-        shader_stage: ShaderStage::Compute,
-        entry_point: entry.to_owned(),
-    };
-    let words = spv::write_vec(module, info, &spv::Options::default(), Some(&pipeline))
-        .map_err(|e| e.to_string())?;
-    (words.len() > 5)
-        .then_some(())
-        .ok_or_else(|| "empty".to_owned())
+    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.to_owned() };
+    let words = spv::write_vec(module, info, &spv::Options::default(), Some(&pipeline)).map_err(|e| e.to_string())?;
+    (words.len() > 5).then_some(()).ok_or_else(|| "empty".to_owned())
 }
 
 fn to_metal(module: &Module, info: &ModuleInfo, entry: &str) -> Result<(), String> {
-    let options = msl::Options {
-        lang_version: (2, 0),
-        ..Default::default()
-    };
-    let pipeline = msl::PipelineOptions {
-        entry_point: Some((ShaderStage::Compute, entry.to_owned())),
-        ..Default::default()
-    };
-    let (text, translation) =
-        msl::write_string(module, info, &options, &pipeline).map_err(|e| e.to_string())?;
+    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    let pipeline =
+        msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry.to_owned())), ..Default::default() };
+    let (text, translation) = msl::write_string(module, info, &options, &pipeline).map_err(|e| e.to_string())?;
     for name in translation.entry_point_names {
         name.map_err(|e| e.to_string())?;
     }
-    text.contains("kernel void")
-        .then_some(())
-        .ok_or_else(|| "no kernel".to_owned())
+    text.contains("kernel void").then_some(()).ok_or_else(|| "no kernel".to_owned())
 }
 
 fn to_hlsl(module: &Module, info: &ModuleInfo, entry: &str) -> Result<(), String> {
-    let pipeline = hlsl::PipelineOptions {
-        entry_point: Some((ShaderStage::Compute, entry.to_owned())),
-    };
+    let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry.to_owned())) };
     let options = hlsl::Options::default();
     let mut text = String::new();
-    let reflection = hlsl::Writer::new(&mut text, &options, &pipeline)
-        .write(module, info, None)
-        .map_err(|e| e.to_string())?;
+    let reflection =
+        hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None).map_err(|e| e.to_string())?;
     for name in reflection.entry_point_names {
         name.map_err(|e| e.to_string())?;
     }
-    text.contains("numthreads")
-        .then_some(())
-        .ok_or_else(|| "no numthreads".to_owned())
+    text.contains("numthreads").then_some(()).ok_or_else(|| "no numthreads".to_owned())
 }

@@ -7,13 +7,8 @@ use rt_kernels::Dispatch;
 
 /// Parses and validates. Subgroup operations are allowed in files whose name says so.
 pub(crate) fn parse(stem: &str, source: &str) -> Result<(Module, ModuleInfo), String> {
-    let module = naga::front::wgsl::parse_str(source)
-        .map_err(|e| e.emit_to_string_with_path(source, stem))?;
-    let capabilities = if stem.contains("subgroup") {
-        Capabilities::SUBGROUP
-    } else {
-        Capabilities::empty()
-    };
+    let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string_with_path(source, stem))?;
+    let capabilities = if stem.contains("subgroup") { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| e.emit_to_string_with_path(source, stem))?;
@@ -22,17 +17,15 @@ pub(crate) fn parse(stem: &str, source: &str) -> Result<(Module, ModuleInfo), St
 
 /// The shader of a dispatch with its constants in place of the overrides.
 pub(crate) fn fixed(dispatch: &Dispatch) -> Result<(Module, ModuleInfo), String> {
-    let source = rt_shaders::source(dispatch.shader)
-        .ok_or_else(|| format!("there is no {}.wgsl", dispatch.shader))?;
+    let source = rt_shaders::source(dispatch.shader).ok_or_else(|| format!("there is no {}.wgsl", dispatch.shader))?;
     let (module, info) = parse(dispatch.shader, source)?;
     let mut constants = PipelineConstants::default();
     for (name, value) in &dispatch.constants {
         constants.insert((*name).to_owned(), *value);
     }
     let entry = Some((ShaderStage::Compute, module.entry_points[0].name.as_str()));
-    let (fixed, info) =
-        naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
-            .map_err(|e| format!("{}: {e}", dispatch.shader))?;
+    let (fixed, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
+        .map_err(|e| format!("{}: {e}", dispatch.shader))?;
     Ok((fixed.into_owned(), info.into_owned()))
 }
 
@@ -66,18 +59,15 @@ pub(crate) fn declared(module: &Module) -> Vec<Declared> {
             assert_eq!(place.group, 0, "bindings are in group 0");
             let kind = match global.space {
                 AddressSpace::Uniform => Kind::Uniform,
-                AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
-                    Kind::ReadWrite
-                }
+                AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Kind::ReadWrite,
                 AddressSpace::Storage { .. } => Kind::Read,
                 other => panic!("{:?} is in {other:?}", global.name),
             };
             let ty = &module.types[global.ty].inner;
             let members = match ty {
-                TypeInner::Struct { members, .. } => members
-                    .iter()
-                    .map(|m| (m.name.clone().unwrap_or_default(), m.offset))
-                    .collect(),
+                TypeInner::Struct { members, .. } => {
+                    members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset)).collect()
+                }
                 _ => Vec::new(),
             };
             Some(Declared {

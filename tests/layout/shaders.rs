@@ -10,10 +10,7 @@ fn naga_takes_every_shader() {
         .iter()
         .filter_map(|(stem, source)| match parse(stem, source) {
             Ok((module, _)) if module.entry_points.len() == 1 => None,
-            Ok((module, _)) => Some(format!(
-                "{stem}: {} entry points",
-                module.entry_points.len()
-            )),
+            Ok((module, _)) => Some(format!("{stem}: {} entry points", module.entry_points.len())),
             Err(error) => Some(error),
         })
         .collect();
@@ -26,10 +23,7 @@ fn naga_takes_every_shader() {
 fn tint_takes_every_shader() {
     if Command::new("tint").arg("--version").output().is_err() {
         let required = std::env::var("RECALL_REQUIRE_TINT").is_ok_and(|v| v == "1");
-        assert!(
-            !required,
-            "RECALL_REQUIRE_TINT=1 and there is no `tint` on the PATH"
-        );
+        assert!(!required, "RECALL_REQUIRE_TINT=1 and there is no `tint` on the PATH");
         eprintln!("no `tint` on the PATH: its half of the check is left out");
         return;
     }
@@ -37,18 +31,10 @@ fn tint_takes_every_shader() {
     let mut failed = Vec::new();
     for (stem, source) in rt_shaders::ALL {
         // naga must not have this line and tint must.
-        let enable = if stem.contains("subgroup") {
-            "enable subgroups;\n"
-        } else {
-            ""
-        };
+        let enable = if stem.contains("subgroup") { "enable subgroups;\n" } else { "" };
         let path = folder.path().join(format!("{stem}.wgsl"));
         std::fs::write(&path, format!("{enable}{source}")).expect("tint's input");
-        let run = Command::new("tint")
-            .arg("--format=wgsl")
-            .arg(&path)
-            .output()
-            .expect("tint runs");
+        let run = Command::new("tint").arg("--format=wgsl").arg(&path).output().expect("tint runs");
         if !run.status.success() {
             failed.push(format!("{stem}: {}", String::from_utf8_lossy(&run.stderr)));
         }
@@ -60,14 +46,8 @@ fn tint_takes_every_shader() {
 fn every_shader_has_its_header() {
     let mut failed = Vec::new();
     for (stem, source) in rt_shaders::ALL {
-        let header: Vec<&str> = source
-            .lines()
-            .take_while(|line| line.starts_with("//"))
-            .collect();
-        if !header
-            .first()
-            .is_some_and(|line| line.starts_with(&format!("// {stem}: ")))
-        {
+        let header: Vec<&str> = source.lines().take_while(|line| line.starts_with("//")).collect();
+        if !header.first().is_some_and(|line| line.starts_with(&format!("// {stem}: "))) {
             failed.push(format!("{stem}.wgsl does not start with `// {stem}: `"));
         }
         for word in ["shapes", "launch", "writes", "cost"] {

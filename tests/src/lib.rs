@@ -60,22 +60,14 @@ pub struct Tensor {
 #[must_use]
 pub fn f(data: &[f32], rows: usize, cols: usize) -> Option<Tensor> {
     assert_eq!(data.len(), rows * cols);
-    Some(Tensor {
-        data: Data::F32(data.to_vec()),
-        rows,
-        cols,
-    })
+    Some(Tensor { data: Data::F32(data.to_vec()), rows, cols })
 }
 
 /// An integer matrix.
 #[must_use]
 pub fn u(data: &[u32], rows: usize, cols: usize) -> Option<Tensor> {
     assert_eq!(data.len(), rows * cols);
-    Some(Tensor {
-        data: Data::U32(data.to_vec()),
-        rows,
-        cols,
-    })
+    Some(Tensor { data: Data::U32(data.to_vec()), rows, cols })
 }
 
 /// A float output of this shape, filled with NaN, so that a cell which the kernel skips is a cell that the test sees.
@@ -115,11 +107,7 @@ pub fn run(
     let mut buffers = Vec::new();
     let mut place = |tensor: &Option<Tensor>| {
         let t = tensor.as_ref()?;
-        let (offset, stride) = if lay == Lay::Dense {
-            (0, t.cols)
-        } else {
-            (5, t.cols + 3)
-        };
+        let (offset, stride) = if lay == Lay::Dense { (0, t.cols) } else { (5, t.cols + 3) };
         let words = t.data.words();
         let (gap, dtype) = match t.data {
             Data::F32(_) => (f32::NAN.to_bits(), Dtype::F32),
@@ -129,59 +117,30 @@ pub fn run(
         for r in 0..t.rows {
             image[offset + r * stride..][..t.cols].copy_from_slice(&words[r * t.cols..][..t.cols]);
         }
-        let buffer = device
-            .zeros(dtype, image.len(), "test operand")
-            .expect("test buffer");
+        let buffer = device.zeros(dtype, image.len(), "test operand").expect("test buffer");
         device.write(&buffer, 0, &image).expect("upload");
         buffers.push(buffer);
-        Some(Operand {
-            buffer: buffers.len() - 1,
-            offset,
-            rows: t.rows,
-            cols: t.cols,
-            stride,
-        })
+        Some(Operand { buffer: buffers.len() - 1, offset, rows: t.rows, cols: t.cols, stride })
     };
     let reads: Vec<_> = reads.iter().map(&mut place).collect();
     let written: Vec<_> = writes.iter().map(&mut place).collect();
-    let before: Vec<_> = buffers
-        .iter()
-        .map(|b| device.read_u32(b).expect("read back"))
-        .collect();
-    let operands = Operands {
-        reads,
-        writes: written.clone(),
-        scratch: Vec::new(),
-    };
-    let call = Call {
-        kernel: Arc::new(kernel),
-        operands,
-    };
+    let before: Vec<_> = buffers.iter().map(|b| device.read_u32(b).expect("read back")).collect();
+    let operands = Operands { reads, writes: written.clone(), scratch: Vec::new() };
+    let call = Call { kernel: Arc::new(kernel), operands };
     let name = call.kernel.name();
-    let mut program =
-        Program::new(device, buffers.clone(), vec![call]).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut program = Program::new(device, buffers.clone(), vec![call]).unwrap_or_else(|e| panic!("{name}: {e}"));
     program.run(step).unwrap_or_else(|e| panic!("{name}: {e}"));
     written
         .iter()
         .map(|operand| {
             let o = (*operand)?;
             let image = device.read_u32(&buffers[o.buffer]).expect("read back");
-            let inside = |i: usize| {
-                i >= o.offset
-                    && i < o.offset + o.rows * o.stride
-                    && (i - o.offset) % o.stride < o.cols
-            };
+            let inside =
+                |i: usize| i >= o.offset && i < o.offset + o.rows * o.stride && (i - o.offset) % o.stride < o.cols;
             for (i, word) in image.iter().enumerate() {
-                assert!(
-                    inside(i) || *word == before[o.buffer][i],
-                    "{name}: wrote into a gap, word {i}"
-                );
+                assert!(inside(i) || *word == before[o.buffer][i], "{name}: wrote into a gap, word {i}");
             }
-            Some(
-                (0..o.rows)
-                    .flat_map(|r| image[o.offset + r * o.stride..][..o.cols].to_vec())
-                    .collect(),
-            )
+            Some((0..o.rows).flat_map(|r| image[o.offset + r * o.stride..][..o.cols].to_vec()).collect())
         })
         .collect()
 }
@@ -189,12 +148,7 @@ pub fn run(
 /// Words as floats.
 #[must_use]
 pub fn floats(words: &Option<Vec<u32>>) -> Vec<f32> {
-    words
-        .as_ref()
-        .expect("an output")
-        .iter()
-        .map(|w| f32::from_bits(*w))
-        .collect()
+    words.as_ref().expect("an output").iter().map(|w| f32::from_bits(*w)).collect()
 }
 
 /// Words as they are.
@@ -212,11 +166,7 @@ pub fn close(what: &str, got: &[f32], want: &[f64], bound: impl Fn(usize) -> f64
     assert_eq!(got.len(), want.len(), "{what}: length");
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
         let err = (f64::from(*g) - w).abs();
-        assert!(
-            err <= bound(i),
-            "{what}: cell {i} is {g}, the oracle says {w}: off by {err:e} > {:e}",
-            bound(i)
-        );
+        assert!(err <= bound(i), "{what}: cell {i} is {g}, the oracle says {w}: off by {err:e} > {:e}", bound(i));
     }
 }
 
@@ -231,7 +181,5 @@ pub fn uniform(n: usize, seed: u64) -> Vec<f32> {
 pub fn ids(n: usize, below: u32, seed: u64) -> Vec<u32> {
     let key = rt_kernels::philox::key(seed);
     let draw = |i| rt_kernels::philox::draw(key, 0, 99, i as u32);
-    (0..n)
-        .map(|i| ((u64::from(draw(i)) * u64::from(below)) >> 32) as u32)
-        .collect()
+    (0..n).map(|i| ((u64::from(draw(i)) * u64::from(below)) >> 32) as u32).collect()
 }

@@ -44,15 +44,7 @@ impl Case {
                 Operand::dense(words.len() - 1, 1, n)
             })
             .collect();
-        Self {
-            kernel: Arc::new(kernel),
-            operands: Operands {
-                reads,
-                writes,
-                scratch,
-            },
-            words,
-        }
+        Self { kernel: Arc::new(kernel), operands: Operands { reads, writes, scratch }, words }
     }
 }
 
@@ -71,13 +63,8 @@ pub fn representative_kernels() -> Vec<Case> {
 /// The kernel with all its optional operands, and with none.
 fn both(cases: &mut Vec<Case>, kernel: impl Kernel + Clone + Send + Sync + 'static) {
     let signature = kernel.signature();
-    let optional: Vec<&str> = signature
-        .reads
-        .iter()
-        .chain(&signature.writes)
-        .filter(|slot| slot.optional)
-        .map(|slot| slot.name)
-        .collect();
+    let optional: Vec<&str> =
+        signature.reads.iter().chain(&signature.writes).filter(|slot| slot.optional).map(|slot| slot.name).collect();
     if !optional.is_empty() {
         cases.push(Case::new(kernel.clone(), &optional));
     }
@@ -86,68 +73,15 @@ fn both(cases: &mut Vec<Case>, kernel: impl Kernel + Clone + Send + Sync + 'stat
 
 fn data(cases: &mut Vec<Case>) {
     let (batch, history, stream) = (100, 50, 1);
-    both(
-        cases,
-        Batch {
-            batch,
-            history,
-            set: false,
-        },
-    );
-    both(
-        cases,
-        Batch {
-            batch,
-            history,
-            set: true,
-        },
-    );
+    both(cases, Batch { batch, history, set: false });
+    both(cases, Batch { batch, history, set: true });
     both(cases, Take { rows: 100, cols: 3 });
-    both(
-        cases,
-        DrawUniform {
-            n: 300,
-            low: 1,
-            count: 900,
-            stream,
-        },
-    );
+    both(cases, DrawUniform { n: 300, low: 1, count: 900, stream });
     both(cases, DrawAlias { n: 300, stream });
-    both(
-        cases,
-        LogQ {
-            n: 100,
-            batch: false,
-            constant: 0.5,
-        },
-    );
-    both(
-        cases,
-        LogQ {
-            n: 100,
-            batch: true,
-            constant: 0.0,
-        },
-    );
-    both(
-        cases,
-        HistoryMask {
-            rows: 100,
-            words: ANY_COLS,
-            keep_threshold: 1 << 31,
-            stream,
-        },
-    );
-    both(
-        cases,
-        Dropout {
-            rows: 100,
-            cols: 33,
-            keep_threshold: 1 << 31,
-            scale: 2.0,
-            stream,
-        },
-    );
+    both(cases, LogQ { n: 100, batch: false, constant: 0.5 });
+    both(cases, LogQ { n: 100, batch: true, constant: 0.0 });
+    both(cases, HistoryMask { rows: 100, words: ANY_COLS, keep_threshold: 1 << 31, stream });
+    both(cases, Dropout { rows: 100, cols: 33, keep_threshold: 1 << 31, scale: 2.0, stream });
     both(cases, Bits { n: 1000, stream });
 }
 
@@ -157,85 +91,24 @@ fn sparse(cases: &mut Vec<Case>) {
         both(cases, Gather { rows: 100, dim });
         for mean in [false, true] {
             let (rows, windows) = (100, windows.clone());
-            both(
-                cases,
-                Bag {
-                    rows,
-                    dim,
-                    windows: windows.clone(),
-                    mean,
-                },
-            );
-            both(
-                cases,
-                BagBackward {
-                    rows,
-                    dim,
-                    windows,
-                    mean,
-                },
-            );
+            both(cases, Bag { rows, dim, windows: windows.clone(), mean });
+            both(cases, BagBackward { rows, dim, windows, mean });
         }
         let (capacity, tables, base, table) = (400, 2, 1000, 1);
-        both(
-            cases,
-            SegmentSum {
-                table,
-                rows: capacity,
-                dim,
-                tables,
-            },
-        );
-        both(
-            cases,
-            ScatterRows {
-                table,
-                base,
-                capacity,
-                dim,
-                rows: 50,
-            },
-        );
+        both(cases, SegmentSum { table, rows: capacity, dim, tables });
+        both(cases, ScatterRows { table, base, capacity, dim, rows: 50 });
         let eps = 1e-8;
         for (rule, left_out) in [
             (RowRule::Sgd, &["state1", "state2"][..]),
             (RowRule::Adagrad { eps }, &["state2"]),
-            (
-                RowRule::Adam {
-                    beta1: 0.9,
-                    beta2: 0.999,
-                    eps,
-                },
-                &[],
-            ),
+            (RowRule::Adam { beta1: 0.9, beta2: 0.999, eps }, &[]),
         ] {
-            let kernel = UpdateRows {
-                rule,
-                table,
-                base,
-                capacity,
-                dim,
-                tables,
-            };
+            let kernel = UpdateRows { rule, table, base, capacity, dim, tables };
             cases.push(Case::new(kernel, left_out));
         }
     }
-    let ids = |source, entry| GroupUse {
-        table: 0,
-        source,
-        entry,
-        kind: UseKind::Ids { n: 100 },
-    };
-    let bag = GroupUse {
-        table: 1,
-        source: 0,
-        entry: 200,
-        kind: UseKind::Bag {
-            rows: 100,
-            max_len: 50,
-            windows,
-        },
-    };
+    let ids = |source, entry| GroupUse { table: 0, source, entry, kind: UseKind::Ids { n: 100 } };
+    let bag = GroupUse { table: 1, source: 0, entry: 200, kind: UseKind::Bag { rows: 100, max_len: 50, windows } };
     let table = |base, rows| GroupTable { base, rows };
     both(
         cases,
@@ -248,87 +121,34 @@ fn sparse(cases: &mut Vec<Case>) {
 }
 
 fn dense(cases: &mut Vec<Case>) {
-    let all = [
-        Activation::None,
-        Activation::Relu,
-        Activation::Tanh,
-        Activation::Sigmoid,
-    ];
+    let all = [Activation::None, Activation::Relu, Activation::Tanh, Activation::Sigmoid];
     let (rows, cols, dim) = (100, 33, 64);
     for activation in all {
         for (m, n, k) in [(100, 64, 130), (70, 3, 5), (16, 24, 5000)] {
             for (trans_a, trans_b) in [(false, false), (false, true), (true, false), (true, true)] {
-                both(
-                    cases,
-                    Gemm {
-                        m,
-                        n,
-                        k,
-                        trans_a,
-                        trans_b,
-                        activation,
-                    },
-                );
+                both(cases, Gemm { m, n, k, trans_a, trans_b, activation });
             }
         }
-        both(
-            cases,
-            ActivationForward {
-                rows,
-                cols,
-                activation,
-            },
-        );
-        both(
-            cases,
-            ActivationBackward {
-                rows,
-                cols,
-                activation,
-            },
-        );
+        both(cases, ActivationForward { rows, cols, activation });
+        both(cases, ActivationBackward { rows, cols, activation });
     }
     both(cases, Prelu { rows, cols });
     both(cases, PreluBackward { rows, cols });
     both(cases, ColumnSum { rows, cols });
     both(cases, Add { rows, cols });
     both(cases, Copy { rows, cols });
-    both(
-        cases,
-        Scale {
-            rows,
-            cols,
-            factor: 0.5,
-        },
-    );
+    both(cases, Scale { rows, cols, factor: 0.5 });
     both(cases, Mul { rows, cols });
-    both(
-        cases,
-        Sum {
-            rows: 1000,
-            ring: 8,
-        },
-    );
+    both(cases, Sum { rows: 1000, ring: 8 });
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
     let eps = 1e-8;
     for (rule, left_out) in [
         (DenseRule::Sgd, &["state1", "state2"][..]),
         (DenseRule::Adagrad { eps }, &["state2"]),
-        (
-            DenseRule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                eps,
-            },
-            &[],
-        ),
+        (DenseRule::Adam { beta1: 0.9, beta2: 0.999, eps }, &[]),
     ] {
-        let kernel = UpdateDense {
-            rule,
-            n: 1000,
-            weight_decay: 0.01,
-        };
+        let kernel = UpdateDense { rule, n: 1000, weight_decay: 0.01 };
         cases.push(Case::new(kernel, left_out));
     }
 }
@@ -336,38 +156,15 @@ fn dense(cases: &mut Vec<Case>) {
 fn losses(cases: &mut Vec<Case>) {
     let (rows, dim, scale) = (100, 64, 10.0);
     for group in [1, 5] {
-        both(
-            cases,
-            GroupDot {
-                rows,
-                group,
-                dim,
-                scale,
-            },
-        );
-        both(
-            cases,
-            GroupDotBackward {
-                rows,
-                group,
-                dim,
-                scale,
-            },
-        );
+        both(cases, GroupDot { rows, group, dim, scale });
+        both(cases, GroupDotBackward { rows, group, dim, scale });
     }
     for dim in [7, 64] {
         for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
             for correct_positive in [false, true] {
                 let candidates = 130;
-                let kernel = |mask_hits| SoftmaxLoss {
-                    rows,
-                    candidates,
-                    dim,
-                    scale,
-                    positive,
-                    correct_positive,
-                    mask_hits,
-                };
+                let kernel =
+                    |mask_hits| SoftmaxLoss { rows, candidates, dim, scale, positive, correct_positive, mask_hits };
                 // What the kind of positive needs is there in every case.
                 let (own, label) = (["own", "own_logq", "down"], ["label"]);
                 let mut left_out = Vec::new();
@@ -378,39 +175,18 @@ fn losses(cases: &mut Vec<Case>) {
                     left_out.extend(label);
                 }
                 cases.push(Case::new(kernel(true), &left_out));
-                left_out.extend([
-                    "logq",
-                    "candidate_ids",
-                    "target_ids",
-                    "own_logq",
-                    "du",
-                    "dv",
-                    "down",
-                ]);
+                left_out.extend(["logq", "candidate_ids", "target_ids", "own_logq", "du", "dv", "down"]);
                 cases.push(Case::new(kernel(false), &left_out));
             }
         }
     }
     for correct_positive in [false, true] {
-        let kernel = |mask_hits| ListSoftmax {
-            rows,
-            n: 6,
-            mask_hits,
-            correct_positive,
-        };
+        let kernel = |mask_hits| ListSoftmax { rows, n: 6, mask_hits, correct_positive };
         cases.push(Case::new(kernel(true), &[]));
         cases.push(Case::new(kernel(false), &["ids", "logq", "dz"]));
     }
     both(cases, BceWithLogits { rows, n: 6 });
     for k in [1, 10, 100] {
-        both(
-            cases,
-            TopK {
-                queries: 40,
-                items: 3000,
-                k,
-                first: 1,
-            },
-        );
+        both(cases, TopK { queries: 40, items: 3000, k, first: 1 });
     }
 }

@@ -18,22 +18,14 @@ fn results_do_not_depend_on_the_padding() {
         let run = |batch: &str| -> (Model, f32) {
             let mut config = config(*kind, settings);
             config.set("batch", batch).unwrap();
-            let (model, report) = train(device, &config, data.clone(), &split, 9, &mut |_| {
-                ControlFlow::Continue(())
-            })
-            .unwrap();
+            let (model, report) =
+                train(device, &config, data.clone(), &split, 9, &mut |_| ControlFlow::Continue(())).unwrap();
             (model, report.loss[0])
         };
         let ((a, loss_a), (b, loss_b)) = (run("40"), run("64"));
-        assert!(
-            (loss_a - loss_b).abs() <= 1e-5 * loss_a.abs(),
-            "{kind:?} {settings:?}: {loss_a} and {loss_b}"
-        );
+        assert!((loss_a - loss_b).abs() <= 1e-5 * loss_a.abs(), "{kind:?} {settings:?}: {loss_a} and {loss_b}");
         for p in a.store().params().list() {
-            let (x, y) = (
-                a.store().get(&p.name).unwrap(),
-                b.store().get(&p.name).unwrap(),
-            );
+            let (x, y) = (a.store().get(&p.name).unwrap(), b.store().get(&p.name).unwrap());
             let start = p.initial(9, a.store().params().find(&p.name).unwrap());
             for (i, (x, y)) in x.iter().zip(&y).enumerate() {
                 // Adam's first step is lr * sign(g): where g is nearly zero its sign is rounding, so small moves count less.
@@ -46,11 +38,7 @@ fn results_do_not_depend_on_the_padding() {
                 );
             }
             if p.kind == rt_tensor::ParamKind::Table {
-                assert!(
-                    x[..p.shape[1]].iter().all(|v| *v == 0.0),
-                    "{}: row 0 stays zero",
-                    p.name
-                );
+                assert!(x[..p.shape[1]].iter().all(|v| *v == 0.0), "{}: row 0 stays zero", p.name);
             }
         }
     }

@@ -13,29 +13,15 @@ fn a_saved_model_answers_the_same_on_every_device() {
         let (model, _) = fit(&devices()[0], &config(kind, &[]), 2);
         let path = folder.path().join(kind.name());
         model.save(&path).unwrap();
-        let mut files: Vec<_> = fs::read_dir(&path)
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        let mut files: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
         files.sort();
-        assert_eq!(
-            files,
-            ["manifest.json", "model.json", "model.safetensors"],
-            "no other file"
-        );
+        assert_eq!(files, ["manifest.json", "model.json", "model.safetensors"], "no other file");
         let user = 7;
         let history = data.event_item[data.events_of(user)].to_vec();
-        let query = Query {
-            user,
-            history: &history,
-            context: &[],
-        };
+        let query = Query { user, history: &history, context: &[] };
         let want = model.recommend(&query, &history, 10).unwrap();
         assert_eq!(want.len(), 10);
-        assert!(
-            want.iter().all(|r| !history.contains(&r.item)),
-            "what was seen is left out"
-        );
+        assert!(want.iter().all(|r| !history.contains(&r.item)), "what was seen is left out");
         assert!(want.windows(2).all(|w| w[0].score >= w[1].score));
         for device in devices() {
             let loaded = Model::load(device, &path).unwrap();
@@ -44,10 +30,7 @@ fn a_saved_model_answers_the_same_on_every_device() {
             let got = loaded.recommend(&query, &history, 10).unwrap();
             for (a, b) in want.iter().zip(&got) {
                 assert!((a.score - b.score).abs() < 1e-4, "{device:?}: {a:?} {b:?}");
-                assert!(
-                    a.item == b.item || (a.score - b.score).abs() < 1e-4,
-                    "{device:?}: {a:?} {b:?}"
-                );
+                assert!(a.item == b.item || (a.score - b.score).abs() < 1e-4, "{device:?}: {a:?} {b:?}");
             }
         }
     }
@@ -61,11 +44,7 @@ fn damaged_folders_are_refused_and_others_left_alone() {
     let path = folder.path().join("m");
     model.save(&path).unwrap();
     model.save(&path).unwrap(); // a model of ours is replaced
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "nothing is left beside it"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
 
     let error = |path: &std::path::Path| {
         let e = Model::load(device, path).unwrap_err();
@@ -82,17 +61,12 @@ fn damaged_folders_are_refused_and_others_left_alone() {
         let middle = flipped.len() / 2;
         flipped[middle] ^= 0x20;
         fs::write(&file, &flipped).unwrap();
-        assert!(
-            !error(&path).is_empty(),
-            "{name} with one bit flipped is found out"
-        );
+        assert!(!error(&path).is_empty(), "{name} with one bit flipped is found out");
         fs::write(&file, &bytes).unwrap();
         Model::load(device, &path).unwrap();
     }
     let manifest = path.join("manifest.json");
-    let newer = fs::read_to_string(&manifest)
-        .unwrap()
-        .replace("\"format\": 1", "\"format\": 2");
+    let newer = fs::read_to_string(&manifest).unwrap().replace("\"format\": 1", "\"format\": 2");
     fs::write(&manifest, newer).unwrap();
     assert!(error(&path).contains("newer"));
 

@@ -20,27 +20,18 @@ impl fmt::Display for Fail {
 impl Fail {
     /// Flags, configuration or data.
     pub(crate) fn user(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            code: 2,
-        }
+        Self { what: what.into(), code: 2 }
     }
 
     /// Device, memory or disk.
     pub(crate) fn machine(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            code: 1,
-        }
+        Self { what: what.into(), code: 1 }
     }
 }
 
 impl From<rt_models::Error> for Fail {
     fn from(e: rt_models::Error) -> Self {
-        Self {
-            what: e.to_string(),
-            code: e.exit_code(),
-        }
+        Self { what: e.to_string(), code: e.exit_code() }
     }
 }
 

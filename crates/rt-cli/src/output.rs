@@ -14,9 +14,7 @@ use std::path::Path;
 /// A table with its header; all columns but the first are right-aligned.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(header.to_vec());
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -39,15 +37,9 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
         "examples/s",
     ]);
     for row in rows {
-        let metric = |name: &str| {
-            row.metrics
-                .get(name)
-                .map_or_else(String::new, |v| format!("{v:.4}"))
-        };
+        let metric = |name: &str| row.metrics.get(name).map_or_else(String::new, |v| format!("{v:.4}"));
         let part = |s: &Option<rt_models::eval::Segment>| {
-            s.as_ref()
-                .filter(|s| s.users > 0)
-                .map_or_else(String::new, |s| format!("{:.4}", s.hr_at_10))
+            s.as_ref().filter(|s| s.users > 0).map_or_else(String::new, |s| format!("{:.4}", s.hr_at_10))
         };
         let name = match &row.h {
             Some(h) => format!("{} (last {h})", row.model),
@@ -56,20 +48,15 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
         t.add_row(vec![
             name,
             metric("HR@10"),
-            row.stderr
-                .get("HR@10")
-                .map_or_else(String::new, |v| format!("{v:.4}")),
+            row.stderr.get("HR@10").map_or_else(String::new, |v| format!("{v:.4}")),
             metric("HR@50"),
             metric("HR@100"),
             metric("NDCG@10"),
-            row.unmasked
-                .get("HR@10")
-                .map_or_else(String::new, |v| format!("{v:.4}")),
+            row.unmasked.get("HR@10").map_or_else(String::new, |v| format!("{v:.4}")),
             part(&row.tied),
             part(&row.untied),
             row.seconds.map_or_else(String::new, |s| format!("{s:.1}")),
-            row.examples_per_second
-                .map_or_else(String::new, |s| format!("{s:.0}")),
+            row.examples_per_second.map_or_else(String::new, |s| format!("{s:.0}")),
         ]);
     }
     println!("{t}");
@@ -91,22 +78,15 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
                         0 => "none".to_owned(),
                         _ => format!("{:.4}", s.hr_at_10),
                     };
-                    format!(
-                        "{} {} / {}",
-                        r.model,
-                        part(&r.with_train),
-                        part(&r.without_train)
-                    )
+                    format!("{} {} / {}", r.model, part(&r.with_train), part(&r.without_train))
                 })
                 .collect::<Vec<_>>()
                 .join(", "),
             first.without_history.users,
-            protocol
-                .train_after_test
-                .map_or_else(String::new, |s| format!(
-                    "; {:.0} % of the training data is later than the test events",
-                    100.0 * s
-                ))
+            protocol.train_after_test.map_or_else(String::new, |s| format!(
+                "; {:.0} % of the training data is later than the test events",
+                100.0 * s
+            ))
         );
     }
 }
@@ -118,10 +98,7 @@ pub(crate) fn device_name(device: &Device) -> DeviceName {
         #[cfg(feature = "gpu")]
         Device::Gpu(_) => "gpu",
     };
-    DeviceName {
-        kind: kind.into(),
-        name: device.name(),
-    }
+    DeviceName { kind: kind.into(), name: device.name() }
 }
 
 /// Writes `--json`, whole or not at all.
@@ -137,17 +114,8 @@ pub(crate) fn write_json<R: Serialize>(
         return Ok(());
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let report = Report {
-        command: command.into(),
-        version,
-        seed: global.seed,
-        device,
-        protocol,
-        rows,
-        more,
-    };
-    let mut text =
-        serde_json::to_string_pretty(&report).map_err(|e| Fail::machine(format!("--json: {e}")))?;
+    let report = Report { command: command.into(), version, seed: global.seed, device, protocol, rows, more };
+    let mut text = serde_json::to_string_pretty(&report).map_err(|e| Fail::machine(format!("--json: {e}")))?;
     text.push('\n');
     write_file(path, &text)
 }
@@ -173,32 +141,19 @@ pub(crate) fn note(global: &Global, text: &str) {
 }
 
 /// Shows training: a bar on a terminal, a line an epoch elsewhere.
-pub(crate) fn progress<'a>(
-    global: &Global,
-    name: &'a str,
-) -> impl FnMut(&Progress) -> ControlFlow<()> + use<'a> {
+pub(crate) fn progress<'a>(global: &Global, name: &'a str) -> impl FnMut(&Progress) -> ControlFlow<()> + use<'a> {
     let terminal = std::io::stderr().is_terminal() && !global.quiet;
     let quiet = global.quiet;
-    let bar = if terminal {
-        ProgressBar::new(1)
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar = if terminal { ProgressBar::new(1) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg}");
-    bar.set_style(
-        style
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("=> "),
-    );
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
     move |p: &Progress| {
         bar.set_prefix(format!("{name} epoch {}/{}", p.epoch, p.epochs));
         bar.set_length(p.steps as u64);
         bar.set_position(p.step as u64);
         bar.set_message(format!("{:.0} examples/s", p.examples_per_second));
         if let Some(loss) = p.loss {
-            let valid = p
-                .valid
-                .map_or_else(String::new, |v| format!(", validation NDCG@10 {v:.4}"));
+            let valid = p.valid.map_or_else(String::new, |v| format!(", validation NDCG@10 {v:.4}"));
             let best = if p.best { " *" } else { "" };
             let line = format!(
                 "{name} epoch {:>2}: loss {loss:.4}{valid}{best}, {:.0} examples/s",

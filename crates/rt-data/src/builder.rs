@@ -66,9 +66,7 @@ impl Builder {
                 (true, true) => {}
                 (true, false) => own.sort_by_key(|&event| time[event as usize]),
                 (false, true) => own.sort_by_key(|&event| part[event as usize]),
-                (false, false) => {
-                    own.sort_by_key(|&event| (part[event as usize], time[event as usize]))
-                }
+                (false, false) => own.sort_by_key(|&event| (part[event as usize], time[event as usize])),
             }
         }
 
@@ -89,17 +87,13 @@ impl Builder {
                 .iter()
                 .zip(&event_user)
                 .enumerate()
-                .all(|(event, (&time, &user))| {
-                    time == event as i64 - i64::from(user_start[user as usize]) + 1
-                });
+                .all(|(event, (&time, &user))| time == event as i64 - i64::from(user_start[user as usize]) + 1);
 
         let mut has_events = vec![false; items.rows()];
         for &item in &event_item {
             has_events[item as usize] = true;
         }
-        let catalogue = (0..items.rows() as u32)
-            .filter(|&item| has_events[item as usize])
-            .collect();
+        let catalogue = (0..items.rows() as u32).filter(|&item| has_events[item as usize]).collect();
 
         let event_columns = self
             .event_columns
@@ -113,9 +107,7 @@ impl Builder {
             name,
             user_features: self.user_columns.finish(users.rows()),
             item_features: self.item_columns.finish(items.rows()),
-            event_features: Features {
-                columns: event_columns,
-            },
+            event_features: Features { columns: event_columns },
             users,
             items,
             event_item,

@@ -43,16 +43,10 @@ fn slot<T: Clone>(values: &mut Vec<T>, row: usize, unset: T) -> &mut T {
 impl ColumnBuilder {
     pub(crate) fn new(kind: FeatureKind) -> Self {
         match kind {
-            FeatureKind::Category => Self::Category {
-                vocab: Vocab::new(),
-                values: Vec::new(),
-            },
-            FeatureKind::Bag(separator) => Self::Bag {
-                separator,
-                vocab: Vocab::new(),
-                spans: Vec::new(),
-                flat: Vec::new(),
-            },
+            FeatureKind::Category => Self::Category { vocab: Vocab::new(), values: Vec::new() },
+            FeatureKind::Bag(separator) => {
+                Self::Bag { separator, vocab: Vocab::new(), spans: Vec::new(), flat: Vec::new() }
+            }
             FeatureKind::Number => Self::Number { values: Vec::new() },
         }
     }
@@ -70,24 +64,11 @@ impl ColumnBuilder {
     pub(crate) fn set(&mut self, row: usize, text: &str) -> Result<(), String> {
         match self {
             Self::Category { vocab, values } => {
-                *slot(values, row, 0) = if text.is_empty() {
-                    0
-                } else {
-                    vocab.insert(text)
-                };
+                *slot(values, row, 0) = if text.is_empty() { 0 } else { vocab.insert(text) };
             }
-            Self::Bag {
-                separator,
-                vocab,
-                spans,
-                flat,
-            } => {
+            Self::Bag { separator, vocab, spans, flat } => {
                 let start = flat.len() as u32;
-                for part in text
-                    .split(*separator)
-                    .map(str::trim)
-                    .filter(|part| !part.is_empty())
-                {
+                for part in text.split(*separator).map(str::trim).filter(|part| !part.is_empty()) {
                     let id = vocab.insert(part);
                     if !flat[start as usize..].contains(&id) {
                         flat.push(id);
@@ -116,12 +97,7 @@ impl ColumnBuilder {
                 values.resize(rows, 0);
                 Column::Category { vocab, values }
             }
-            Self::Bag {
-                vocab,
-                mut spans,
-                flat,
-                ..
-            } => {
+            Self::Bag { vocab, mut spans, flat, .. } => {
                 spans.resize(rows, (0, 0));
                 let mut offsets = Vec::with_capacity(rows + 1);
                 let mut values = Vec::with_capacity(flat.len());
@@ -130,11 +106,7 @@ impl ColumnBuilder {
                     values.extend_from_slice(&flat[start as usize..(start + length) as usize]);
                     offsets.push(values.len() as u32);
                 }
-                Column::Bag {
-                    vocab,
-                    offsets,
-                    values,
-                }
+                Column::Bag { vocab, offsets, values }
             }
             Self::Number { mut values } => {
                 values.resize(rows, f32::NAN);
@@ -158,13 +130,8 @@ pub(crate) struct ColumnSet {
 
 impl ColumnSet {
     pub(crate) fn new<'a>(columns: impl IntoIterator<Item = (&'a str, FeatureKind)>) -> Self {
-        let builders = columns
-            .into_iter()
-            .map(|(name, kind)| (name.to_owned(), ColumnBuilder::new(kind)));
-        Self {
-            columns: builders.collect(),
-            seen: Vec::new(),
-        }
+        let builders = columns.into_iter().map(|(name, kind)| (name.to_owned(), ColumnBuilder::new(kind)));
+        Self { columns: builders.collect(), seen: Vec::new() }
     }
 
     /// Marks the row of a side file as read; false if it had been read before.
@@ -174,31 +141,19 @@ impl ColumnSet {
     }
 
     pub(crate) fn finish(self, rows: usize) -> Features {
-        let columns = self
-            .columns
-            .into_iter()
-            .map(|(name, column)| (name, column.finish(rows)));
-        Features {
-            columns: columns.collect(),
-        }
+        let columns = self.columns.into_iter().map(|(name, column)| (name, column.finish(rows)));
+        Features { columns: columns.collect() }
     }
 }
 
 /// The rows of `column` in the order `order`.
 pub(crate) fn permuted(column: Column, order: &[u32]) -> Column {
     match column {
-        Column::Category { vocab, values } => Column::Category {
-            vocab,
-            values: order.iter().map(|&row| values[row as usize]).collect(),
-        },
-        Column::Number { values } => Column::Number {
-            values: order.iter().map(|&row| values[row as usize]).collect(),
-        },
-        Column::Bag {
-            vocab,
-            offsets,
-            values,
-        } => {
+        Column::Category { vocab, values } => {
+            Column::Category { vocab, values: order.iter().map(|&row| values[row as usize]).collect() }
+        }
+        Column::Number { values } => Column::Number { values: order.iter().map(|&row| values[row as usize]).collect() },
+        Column::Bag { vocab, offsets, values } => {
             let mut new_offsets = vec![0];
             let mut new_values = Vec::with_capacity(values.len());
             for &row in order {
@@ -206,11 +161,7 @@ pub(crate) fn permuted(column: Column, order: &[u32]) -> Column {
                 new_values.extend_from_slice(&values[start as usize..end as usize]);
                 new_offsets.push(new_values.len() as u32);
             }
-            Column::Bag {
-                vocab,
-                offsets: new_offsets,
-                values: new_values,
-            }
+            Column::Bag { vocab, offsets: new_offsets, values: new_values }
         }
     }
 }
@@ -225,30 +176,14 @@ mod tests {
         bag.set(3, "a|b|a").unwrap();
         bag.set(1, "b").unwrap();
         assert!(bag.is_set(3) && !bag.is_set(2));
-        let Column::Bag {
-            offsets, values, ..
-        } = permuted(bag.finish(5), &[0, 1, 3, 4])
-        else {
-            panic!("a bag")
-        };
+        let Column::Bag { offsets, values, .. } = permuted(bag.finish(5), &[0, 1, 3, 4]) else { panic!("a bag") };
         assert_eq!((offsets, values), (vec![0, 0, 1, 3, 3], vec![2, 1, 2]));
 
         let mut number = ColumnBuilder::new(FeatureKind::Number);
         number.set(2, "-1.5").unwrap();
         for bad in ["", "x", "NaN", "inf", "1e39"] {
-            assert!(
-                number
-                    .set(1, bad)
-                    .unwrap_err()
-                    .ends_with("is not a finite number"),
-                "{bad}"
-            );
+            assert!(number.set(1, bad).unwrap_err().ends_with("is not a finite number"), "{bad}");
         }
-        assert_eq!(
-            number.finish(4),
-            Column::Number {
-                values: vec![0.0, 0.0, -1.5, 0.0]
-            }
-        );
+        assert_eq!(number.finish(4), Column::Number { values: vec![0.0, 0.0, -1.5, 0.0] });
     }
 }

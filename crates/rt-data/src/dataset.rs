@@ -91,10 +91,7 @@ impl Dataset {
 
     /// First event of a user and the one past the last, as the numbers that splits hold.
     pub(crate) fn event_span(&self, user: u32) -> (u32, u32) {
-        (
-            self.user_start[user as usize],
-            self.user_start[user as usize + 1],
-        )
+        (self.user_start[user as usize], self.user_start[user as usize + 1])
     }
 
     /// Title of an item, or its raw id where the data has no titles.

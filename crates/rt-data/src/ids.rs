@@ -51,9 +51,7 @@ mod tests {
     #[test]
     fn table_and_hash_agree() {
         let mut ids = Ids::default();
-        let raws = [
-            "7", "007", "7", "2097151", "2097152", "9999999", "99999999", "x", "0", "00",
-        ];
+        let raws = ["7", "007", "7", "2097151", "2097152", "9999999", "99999999", "x", "0", "00"];
         let dense: Vec<u32> = raws.iter().map(|raw| ids.text(raw)).collect();
         assert_eq!(dense, [1, 2, 1, 3, 4, 5, 6, 7, 8, 9]);
         for (raw, &id) in raws.iter().zip(&dense) {

@@ -37,8 +37,6 @@ pub use columns::FeatureKind;
 pub use dataset::{Column, Dataset, Features};
 pub use error::{Error, Result};
 pub use read::{FeatureSpec, ReadOptions, read, read_files};
-pub use split::{
-    EvalCase, EvalHistory, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split,
-};
+pub use split::{EvalCase, EvalHistory, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split};
 pub use synthetic::{Latent, NEVER, Synthetic};
 pub use vocab::Vocab;

@@ -42,9 +42,7 @@ impl SplitKind {
             _ => {}
         }
         let Some(shares) = text.strip_prefix("time:") else {
-            return Err(fail(
-                "is none of leave-last-out, time:TRAIN,VALID (such as time:0.8,0.1), files".into(),
-            ));
+            return Err(fail("is none of leave-last-out, time:TRAIN,VALID (such as time:0.8,0.1), files".into()));
         };
         let Some((train, valid)) = shares.split_once(',') else {
             return Err(fail("two shares are wanted, such as time:0.8,0.1".into()));
@@ -55,9 +53,7 @@ impl SplitKind {
         };
         let (train, valid) = (share(train)?, share(valid)?);
         if train + valid > 1.0 - 1e-9 {
-            return Err(fail(
-                "the shares of train and valid leave nothing to test".into(),
-            ));
+            return Err(fail("the shares of train and valid leave nothing to test".into()));
         }
         Ok(Self::Time { train, valid })
     }
@@ -106,10 +102,7 @@ pub fn split(data: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<S
             SplitKind::Files => "it needs three files: train, valid and test",
             _ => "the division is given by three files; take the split `files`",
         };
-        return Err(Error::Request(format!(
-            "split `{kind}` of {}: {what}",
-            data.name
-        )));
+        return Err(Error::Request(format!("split `{kind}` of {}: {what}", data.name)));
     }
     let mut split = match kind {
         SplitKind::LeaveLastOut => leave_last_out::split(data)?,
@@ -118,10 +111,7 @@ pub fn split(data: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<S
     };
     if split.examples.is_empty() {
         let what = "no user has two train events, so there is nothing to learn from";
-        return Err(Error::Request(format!(
-            "split `{kind}` of {}: {what}",
-            data.name
-        )));
+        return Err(Error::Request(format!("split `{kind}` of {}: {what}", data.name)));
     }
     split.train_after_test = report::train_after_test(data, &split);
     Ok(split)

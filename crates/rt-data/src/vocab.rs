@@ -13,10 +13,7 @@ impl Vocab {
     /// An empty vocabulary: it has the unknown row 0 alone.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            raw: vec![String::new()],
-            dense: HashMap::new(),
-        }
+        Self { raw: vec![String::new()], dense: HashMap::new() }
     }
 
     /// Dense id of `raw`, given a new one if it has none.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use rt_data::{
-    Dataset, Error, EvalCase, EvalHistory, Mask, ReadOptions, Split, SplitKind, SplitOptions,
-    Targets, is_tied, read, read_files, split,
+    Dataset, Error, EvalCase, EvalHistory, Mask, ReadOptions, Split, SplitKind, SplitOptions, Targets, is_tied, read,
+    read_files, split,
 };
 
 fn files(names: &[(&str, &str)]) -> (tempfile::TempDir, Vec<PathBuf>) {
@@ -24,43 +24,27 @@ fn one(text: &str, options: &ReadOptions) -> Dataset {
 }
 
 fn three(texts: [&str; 3], options: &ReadOptions) -> Result<Dataset, Error> {
-    let (_folder, paths) = files(&[
-        ("a.csv", texts[0]),
-        ("b.csv", texts[1]),
-        ("c.csv", texts[2]),
-    ]);
+    let (_folder, paths) = files(&[("a.csv", texts[0]), ("b.csv", texts[1]), ("c.csv", texts[2])]);
     read_files(&paths[0], &paths[1], &paths[2], options)
 }
 
 /// Raw items of a range of events.
 fn items(data: &Dataset, events: impl IntoIterator<Item = u32>) -> String {
-    let raws: Vec<&str> = events
-        .into_iter()
-        .map(|event| data.items.raw(data.event_item[event as usize]))
-        .collect();
+    let raws: Vec<&str> = events.into_iter().map(|event| data.items.raw(data.event_item[event as usize])).collect();
     raws.join(" ")
 }
 
 /// `user: history > targets`, one a case.
 fn cases(data: &Dataset, cases: &[EvalCase]) -> Vec<String> {
     let line = |case: &EvalCase| {
-        let (history, targets) = (
-            items(data, case.history.clone()),
-            items(data, case.targets.iter().copied()),
-        );
+        let (history, targets) = (items(data, case.history.clone()), items(data, case.targets.iter().copied()));
         format!("{}: {history} > {targets}", data.users.raw(case.user))
     };
     cases.iter().map(line).collect()
 }
 
 fn examples(data: &Dataset, split: &Split) -> Vec<String> {
-    let line = |&event: &u32| {
-        format!(
-            "{}>{}",
-            data.users.raw(data.event_user[event as usize]),
-            items(data, [event])
-        )
-    };
+    let line = |&event: &u32| format!("{}>{}", data.users.raw(data.event_user[event as usize]), items(data, [event]));
     split.examples.iter().map(line).collect()
 }
 
@@ -71,24 +55,18 @@ fn leave_last_out(data: &Dataset) -> Split {
 #[test]
 fn leave_last_out_by_hand() {
     // u1: five events, b and c tied (the order of the lines decides), one duplicate (a twice). u2: 3, u3: 2, u4: 1.
-    let text = "user,item,time\nu1,d,40\nu2,x,5\nu1,a,10\nu1,b,20\nu1,c,20\nu3,y,9\nu2,z,7\nu4,x,1\nu2,y,6\nu3,x,8\nu1,a,30\n";
+    let text =
+        "user,item,time\nu1,d,40\nu2,x,5\nu1,a,10\nu1,b,20\nu1,c,20\nu3,y,9\nu2,z,7\nu4,x,1\nu2,y,6\nu3,x,8\nu1,a,30\n";
     let data = one(text, &ReadOptions::default());
-    assert_eq!(
-        data.users.iter().collect::<Vec<_>>(),
-        ["u1", "u2", "u3", "u4"]
-    );
-    assert_eq!(
-        data.items.iter().collect::<Vec<_>>(),
-        ["d", "x", "a", "b", "c", "y", "z"]
-    );
+    assert_eq!(data.users.iter().collect::<Vec<_>>(), ["u1", "u2", "u3", "u4"]);
+    assert_eq!(data.items.iter().collect::<Vec<_>>(), ["d", "x", "a", "b", "c", "y", "z"]);
     assert_eq!(items(&data, 0..11), "a b c a d x y z x y x");
     let cut = leave_last_out(&data);
     assert_eq!(cases(&data, &cut.valid), ["u1: a b c > a", "u2: x > y"]);
     assert_eq!(cases(&data, &cut.test), ["u1: a b c a > d", "u2: x y > z"]);
     assert_eq!(examples(&data, &cut), ["u1>b", "u1>c", "u3>y"]);
-    let trains: Vec<String> = (1..5)
-        .map(|user| items(&data, cut.train_events(&data, user).map(|e| e as u32)))
-        .collect();
+    let trains: Vec<String> =
+        (1..5).map(|user| items(&data, cut.train_events(&data, user).map(|e| e as u32))).collect();
     assert_eq!(trains, ["a b c", "x", "x y", "x"]);
     let case = &cut.test[0];
     assert_eq!(items(&data, case.masked(Mask::History)), "a b c a");
@@ -96,11 +74,7 @@ fn leave_last_out_by_hand() {
     assert_eq!(items(&data, case.masked(Mask::None)), "");
     let tied: Vec<Option<bool>> = (0..5).map(|event| is_tied(&data, event)).collect();
     assert_eq!(tied, [false, false, true, false, false].map(Some));
-    assert_eq!(
-        is_tied(&data, 5),
-        Some(false),
-        "a user's first event, whatever stands before it"
-    );
+    assert_eq!(is_tied(&data, 5), Some(false), "a user's first event, whatever stands before it");
     // d and z have no train event.
     assert_eq!(cut.warm_and_cold_targets(&data), (0, 2));
     assert_eq!(cut.repeated_targets(&data), 0);
@@ -112,40 +86,24 @@ fn leave_last_out_by_hand() {
 
 #[test]
 fn a_repeated_target_is_counted() {
-    let data = one(
-        "user,item,time\nu,a,1\nu,b,3\nu,c,4\nu,a,5\n",
-        &ReadOptions::default(),
-    );
+    let data = one("user,item,time\nu,a,1\nu,b,3\nu,c,4\nu,a,5\n", &ReadOptions::default());
     let cut = leave_last_out(&data);
     assert_eq!(cases(&data, &cut.test), ["u: a b c > a"]);
-    assert_eq!(
-        (
-            cut.repeated_targets(&data),
-            cut.warm_and_cold_targets(&data)
-        ),
-        (1, (1, 0))
-    );
+    assert_eq!((cut.repeated_targets(&data), cut.warm_and_cold_targets(&data)), (1, (1, 0)));
 }
 
 #[test]
 fn time_split_by_hand() {
     // Ten events at 1 2 3 4 5 6 7 7 8 9; t1 = number 7 = 7, t2 = number 9 = 8 with 0.7, 0.2: the tie at 7 is not cut.
-    let text =
-        "user,item,time\nu,a,1\nu,b,2\nv,a,3\nv,c,4\nu,c,5\nv,b,6\nu,d,7\nu,e,7\nv,d,8\nu,f,9\n";
+    let text = "user,item,time\nu,a,1\nu,b,2\nv,a,3\nv,c,4\nu,c,5\nv,b,6\nu,d,7\nu,e,7\nv,d,8\nu,f,9\n";
     let data = one(text, &ReadOptions::default());
     let kind = SplitKind::parse("time:0.7,0.2").unwrap();
     let first = split(&data, kind, SplitOptions::default()).unwrap();
     assert_eq!(examples(&data, &first), ["u>b", "u>c", "v>c", "v>b"]);
     assert_eq!(cases(&data, &first.valid), ["u: a b c > d"]);
-    assert_eq!(
-        cases(&data, &first.test),
-        ["u: a b c d e > f", "v: a c b > d"]
-    );
+    assert_eq!(cases(&data, &first.test), ["u: a b c d e > f", "v: a c b > d"]);
     assert_eq!(first.train_after_test, Some(0.0));
-    let options = SplitOptions {
-        targets: Targets::All,
-        ..SplitOptions::default()
-    };
+    let options = SplitOptions { targets: Targets::All, ..SplitOptions::default() };
     let all = split(&data, kind, options).unwrap();
     // e is tied with d, so d is not in its history: strictly earlier.
     assert_eq!(cases(&data, &all.valid), ["u: a b c > d", "u: a b c > e"]);
@@ -156,26 +114,18 @@ fn time_split_by_hand() {
 #[test]
 fn time_cuts_are_numbers_ceil() {
     // 20 events at 100 to 119. 0.2 + 0.1 is a little above 0.3 in binary, t2 is number 6 for all that, not 7.
-    let lines: String = (0..20)
-        .map(|k| format!("u{},i{k},{}\n", k % 2, 100 + k))
-        .collect();
+    let lines: String = (0..20).map(|k| format!("u{},i{k},{}\n", k % 2, 100 + k)).collect();
     let data = one(&format!("user,item,time\n{lines}"), &ReadOptions::default());
     let kind = SplitKind::parse("time:0.2,0.1").unwrap();
     let cut = split(&data, kind, SplitOptions::default()).unwrap();
     let train: usize = (1..3).map(|user| cut.train_events(&data, user).len()).sum();
     assert_eq!(train, 3, "t1 is number 4, train is strictly earlier");
     assert_eq!(cases(&data, &cut.valid), ["u0: i0 i2 > i4", "u1: i1 > i3"]);
-    assert_eq!(
-        cases(&data, &cut.test),
-        ["u0: i0 i2 i4 > i6", "u1: i1 i3 > i5"]
-    );
+    assert_eq!(cases(&data, &cut.test), ["u0: i0 i2 i4 > i6", "u1: i1 i3 > i5"]);
     // A share that is no whole number of events is rounded up: number ceil(4.2) = 5, ceil(6.2) = 7.
     let kind = SplitKind::parse("time:0.21,0.1").unwrap();
     let cut = split(&data, kind, SplitOptions::default()).unwrap();
-    assert_eq!(
-        cases(&data, &cut.valid),
-        ["u0: i0 i2 > i4", "u1: i1 i3 > i5"]
-    );
+    assert_eq!(cases(&data, &cut.valid), ["u0: i0 i2 > i4", "u1: i1 i3 > i5"]);
 }
 
 #[test]
@@ -191,16 +141,8 @@ fn equal_times_of_others() {
 
 #[test]
 fn a_user_without_history_stays_a_case() {
-    let data = one(
-        "user,item,time\nu,a,1\nu,b,2\nu,c,3\nv,a,4\nw,b,9\n",
-        &ReadOptions::default(),
-    );
-    let cut = split(
-        &data,
-        SplitKind::parse("time:0.7,0.1").unwrap(),
-        SplitOptions::default(),
-    )
-    .unwrap();
+    let data = one("user,item,time\nu,a,1\nu,b,2\nu,c,3\nv,a,4\nw,b,9\n", &ReadOptions::default());
+    let cut = split(&data, SplitKind::parse("time:0.7,0.1").unwrap(), SplitOptions::default()).unwrap();
     assert_eq!(cases(&data, &cut.test), ["v:  > a", "w:  > b"]);
     assert_eq!(cut.without_history(), 2);
 }
@@ -218,57 +160,27 @@ fn files_with_times() {
     assert!(!cut.history_is_set);
     assert_eq!(examples(&data, &cut), ["u>b"]);
     assert_eq!(cases(&data, &cut.valid), ["u: a b > c d"]);
-    assert_eq!(
-        cases(&data, &cut.test),
-        ["u: a b > a", "v: a > c", "w:  > d"]
-    );
-    assert_eq!(
-        (
-            cut.repeated_targets(&data),
-            cut.warm_and_cold_targets(&data)
-        ),
-        (1, (1, 2))
-    );
-    let options = SplitOptions {
-        eval_history: EvalHistory::TrainValid,
-        ..SplitOptions::default()
-    };
+    assert_eq!(cases(&data, &cut.test), ["u: a b > a", "v: a > c", "w:  > d"]);
+    assert_eq!((cut.repeated_targets(&data), cut.warm_and_cold_targets(&data)), (1, (1, 2)));
+    let options = SplitOptions { eval_history: EvalHistory::TrainValid, ..SplitOptions::default() };
     let added = split(&data, SplitKind::Files, options).unwrap();
     assert_eq!(cases(&data, &added.valid), ["u: a b > c d"]);
-    assert_eq!(
-        cases(&data, &added.test),
-        ["u: a b c d > a", "v: a > c", "w:  > d"]
-    );
+    assert_eq!(cases(&data, &added.test), ["u: a b c d > a", "v: a > c", "w:  > d"]);
     assert_eq!(items(&data, added.test[0].masked(Mask::Train)), "a b");
 }
 
 #[test]
 fn files_without_times_are_sets() {
-    let texts = [
-        "user,item\nu,b\nv,a\nu,a\n",
-        "user,item\nu,d\n",
-        "user,item\nu,c\nv,b\nu,b\n",
-    ];
+    let texts = ["user,item\nu,b\nv,a\nu,a\n", "user,item\nu,d\n", "user,item\nu,c\nv,b\nu,b\n"];
     let data = three(texts, &ReadOptions::default()).unwrap();
     assert!(data.event_time.is_empty());
     let cut = split(&data, SplitKind::Files, SplitOptions::default()).unwrap();
     assert!(cut.history_is_set && cut.train_after_test.is_none());
-    assert_eq!(
-        examples(&data, &cut),
-        ["u>b", "u>a"],
-        "every train item of a user with two; v has one"
-    );
+    assert_eq!(examples(&data, &cut), ["u>b", "u>a"], "every train item of a user with two; v has one");
     assert_eq!(cases(&data, &cut.test), ["u: b a > c b", "v: a > b"]);
     assert_eq!(is_tied(&data, 0), None);
     // With the promise that lines are in order they are histories.
-    let ordered = three(
-        texts,
-        &ReadOptions {
-            order_input: true,
-            ..ReadOptions::default()
-        },
-    )
-    .unwrap();
+    let ordered = three(texts, &ReadOptions { order_input: true, ..ReadOptions::default() }).unwrap();
     assert!(ordered.time_is_order);
     let cut = split(&ordered, SplitKind::Files, SplitOptions::default()).unwrap();
     assert!(!cut.history_is_set);
@@ -278,73 +190,31 @@ fn files_without_times_are_sets() {
 #[test]
 fn refusals() {
     let refuse = |data: &Dataset, kind: &str| {
-        split(
-            data,
-            SplitKind::parse(kind).unwrap(),
-            SplitOptions::default(),
-        )
-        .unwrap_err()
-        .to_string()
+        split(data, SplitKind::parse(kind).unwrap(), SplitOptions::default()).unwrap_err().to_string()
     };
     let untimed = "user,item\nu,a\nu,b\nu,c\n";
     let data = one(untimed, &ReadOptions::default());
     assert!(refuse(&data, "leave-last-out").contains("there is no time column"));
     assert!(refuse(&data, "time:0.8,0.1").contains("there is no time column"));
     assert!(refuse(&data, "files").contains("it needs three files"));
-    let ordered = one(
-        "user,item\nu,a\nu,b\nu,c\nu,d\n",
-        &ReadOptions {
-            order_input: true,
-            ..ReadOptions::default()
-        },
-    );
+    let ordered = one("user,item\nu,a\nu,b\nu,c\nu,d\n", &ReadOptions { order_input: true, ..ReadOptions::default() });
     assert_eq!(ordered.event_time, [1, 2, 3, 4]);
-    assert_eq!(
-        cases(&ordered, &leave_last_out(&ordered).test),
-        ["u: a b c > d"]
-    );
+    assert_eq!(cases(&ordered, &leave_last_out(&ordered).test), ["u: a b c > d"]);
     assert!(refuse(&ordered, "time:0.8,0.1").contains("not a clock"));
-    let counted = one(
-        "user,item,time\nu,b,2\nv,a,1\nu,a,1\nv,b,2\nu,c,3\n",
-        &ReadOptions::default(),
-    );
+    let counted = one("user,item,time\nu,b,2\nv,a,1\nu,a,1\nv,b,2\nu,c,3\n", &ReadOptions::default());
     assert!(counted.time_is_order);
-    let clock = one(
-        "user,item,time\nu,b,2\nv,a,2\nu,a,1\n",
-        &ReadOptions::default(),
-    );
+    let clock = one("user,item,time\nu,b,2\nv,a,2\nu,a,1\n", &ReadOptions::default());
     assert!(!clock.time_is_order, "v's only event is at 2");
-    let same = one(
-        "user,item,time\nu,a,5\nu,b,5\nu,c,5\n",
-        &ReadOptions::default(),
-    );
+    let same = one("user,item,time\nu,a,5\nu,b,5\nu,c,5\n", &ReadOptions::default());
     assert!(refuse(&same, "time:0.5,0.1").contains("no interaction is earlier than the first cut"));
     let lonely = one("user,item,time\nu,a,5\nv,b,5\n", &ReadOptions::default());
     assert!(refuse(&lonely, "leave-last-out").contains("nothing to learn from"));
     let given = three([untimed; 3], &ReadOptions::default()).unwrap();
     assert!(refuse(&given, "leave-last-out").contains("given by three files"));
-    let mixed = three(
-        [untimed, "user,item,time\nu,a,1\n", untimed],
-        &ReadOptions::default(),
-    )
-    .unwrap_err();
-    assert!(
-        mixed
-            .to_string()
-            .ends_with("b.csv: has times, the files before it have none"),
-        "{mixed}"
-    );
-    let mixed = three(
-        ["user,item,time\nu,a,1\n", untimed, untimed],
-        &ReadOptions::default(),
-    )
-    .unwrap_err();
-    assert!(
-        mixed
-            .to_string()
-            .ends_with("b.csv: has no times, the files before it have"),
-        "{mixed}"
-    );
+    let mixed = three([untimed, "user,item,time\nu,a,1\n", untimed], &ReadOptions::default()).unwrap_err();
+    assert!(mixed.to_string().ends_with("b.csv: has times, the files before it have none"), "{mixed}");
+    let mixed = three(["user,item,time\nu,a,1\n", untimed, untimed], &ReadOptions::default()).unwrap_err();
+    assert!(mixed.to_string().ends_with("b.csv: has no times, the files before it have"), "{mixed}");
 }
 
 #[test]
@@ -353,10 +223,7 @@ fn kinds_as_text() {
         assert_eq!(SplitKind::parse(text).unwrap().to_string(), text);
     }
     for (text, wanted) in [
-        (
-            "leave-one-out",
-            "is none of leave-last-out, time:TRAIN,VALID",
-        ),
+        ("leave-one-out", "is none of leave-last-out, time:TRAIN,VALID"),
         ("time:0.8", "two shares are wanted"),
         ("time:0.8,x", "`x` is no share between 0 and 1"),
         ("time:NaN,0.1", "`NaN` is no share"),
@@ -364,9 +231,6 @@ fn kinds_as_text() {
         ("time:0.8,0", "`0` is no share"),
     ] {
         let error = SplitKind::parse(text).unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("split `{text}`: ")) && error.contains(wanted),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("split `{text}`: ")) && error.contains(wanted), "{error}");
     }
 }

@@ -3,12 +3,7 @@
 use rt_data::{Column, Dataset, NEVER, Split, SplitKind, SplitOptions, Synthetic, split};
 
 fn small() -> Synthetic {
-    Synthetic {
-        users: 120,
-        items: 150,
-        events: 20.0,
-        ..Synthetic::default()
-    }
+    Synthetic { users: 120, items: 150, events: 20.0, ..Synthetic::default() }
 }
 
 #[test]
@@ -17,10 +12,7 @@ fn same_seed_same_data() {
     let (b, _) = small().generate();
     assert_eq!(a.event_item, b.event_item);
     assert_eq!(a.event_time, b.event_time);
-    assert_eq!(
-        (a.titles, a.user_features, a.item_features),
-        (b.titles, b.user_features, b.item_features)
-    );
+    assert_eq!((a.titles, a.user_features, a.item_features), (b.titles, b.user_features, b.item_features));
     let (c, _) = Synthetic { seed: 2, ..small() }.generate();
     assert_ne!(b.event_item, c.event_item);
 }
@@ -29,18 +21,10 @@ fn same_seed_same_data() {
 #[test]
 fn same_data_on_every_platform() {
     let (data, _) = small().generate();
-    let numbers = data
-        .event_item
-        .iter()
-        .map(|&item| u64::from(item))
-        .chain(data.event_time.iter().map(|&time| time as u64));
-    let hash = numbers.fold(0xcbf2_9ce4_8422_2325u64, |hash, number| {
-        (hash ^ number).wrapping_mul(0x0100_0000_01b3)
-    });
-    assert_eq!(
-        (data.event_item.len(), hash),
-        (2_065, 2_223_040_179_686_950_654)
-    );
+    let numbers =
+        data.event_item.iter().map(|&item| u64::from(item)).chain(data.event_time.iter().map(|&time| time as u64));
+    let hash = numbers.fold(0xcbf2_9ce4_8422_2325u64, |hash, number| (hash ^ number).wrapping_mul(0x0100_0000_01b3));
+    assert_eq!((data.event_item.len(), hash), (2_065, 2_223_040_179_686_950_654));
 }
 
 #[test]
@@ -92,48 +76,26 @@ fn draws_follow_the_logits() {
         expected += 1.0 / total;
         variance += (1.0 - 1.0 / total) / total;
         got += f64::from(scores[drawn as usize] == most);
-        let below: f64 = by_raw
-            .iter()
-            .take_while(|&&item| item != drawn)
-            .map(|&item| weight(item))
-            .sum();
+        let below: f64 = by_raw.iter().take_while(|&&item| item != drawn).map(|&item| weight(item)).sum();
         places += (below + weight(drawn) / 2.0) / total;
     }
-    assert!(
-        (got - expected).abs() < 4.0 * f64::sqrt(variance),
-        "{got} drawn, {expected} expected"
-    );
+    assert!((got - expected).abs() < 4.0 * f64::sqrt(variance), "{got} drawn, {expected} expected");
     let n = data.event_item.len() as f64;
-    assert!(
-        (places / n - 0.5).abs() < 4.0 * (1.0 / (12.0 * n)).sqrt(),
-        "mean place {}",
-        places / n
-    );
+    assert!((places / n - 0.5).abs() < 4.0 * (1.0 / (12.0 * n)).sqrt(), "mean place {}", places / n);
 }
 
 #[test]
 fn popularity_is_skewed_and_features_are_there() {
-    let (data, _) = Synthetic {
-        users: 400,
-        ..Synthetic::default()
-    }
-    .generate();
+    let (data, _) = Synthetic { users: 400, ..Synthetic::default() }.generate();
     let mut counts = vec![0u32; data.items.rows()];
-    data.event_item
-        .iter()
-        .for_each(|&item| counts[item as usize] += 1);
+    data.event_item.iter().for_each(|&item| counts[item as usize] += 1);
     counts.sort_unstable_by(|a, b| b.cmp(a));
     let top: u32 = counts[..data.items.rows() / 10].iter().sum();
     let share = f64::from(top) / data.event_item.len() as f64;
     assert!(share > 0.3, "the top tenth has {share}");
 
-    let names = |features: &rt_data::Features| {
-        features
-            .columns
-            .iter()
-            .map(|column| column.0.clone())
-            .collect::<Vec<_>>()
-    };
+    let names =
+        |features: &rt_data::Features| features.columns.iter().map(|column| column.0.clone()).collect::<Vec<_>>();
     assert_eq!(names(&data.user_features), ["country", "age"]);
     assert_eq!(names(&data.item_features), ["genres", "year"]);
     assert!(
@@ -147,28 +109,18 @@ fn popularity_is_skewed_and_features_are_there() {
 }
 
 /// HR@10 of one score vector a case, the history masked, ties at their mean position.
-fn hit_rate(
-    data: &Dataset,
-    split: &Split,
-    mut score: impl FnMut(&rt_data::EvalCase, &mut [f32]),
-) -> f64 {
+fn hit_rate(data: &Dataset, split: &Split, mut score: impl FnMut(&rt_data::EvalCase, &mut [f32])) -> f64 {
     let mut scores = vec![0.0; data.items.rows()];
     let mut hits = 0;
     for case in &split.test {
         score(case, &mut scores);
         let target = data.event_item[case.targets[0] as usize];
         let mut masked = vec![false; data.items.rows()];
-        case.history
-            .clone()
-            .for_each(|event| masked[data.event_item[event as usize] as usize] = true);
+        case.history.clone().for_each(|event| masked[data.event_item[event as usize] as usize] = true);
         masked[target as usize] = false;
         let own = scores[target as usize];
         let mut rank = 0.5;
-        for &item in data
-            .catalogue
-            .iter()
-            .filter(|&&item| !masked[item as usize])
-        {
+        for &item in data.catalogue.iter().filter(|&&item| !masked[item as usize]) {
             let other = scores[item as usize];
             rank += if other > own {
                 1.0
@@ -188,27 +140,17 @@ fn cosine(data: &Dataset, split: &Split) -> Vec<f32> {
     let rows = data.items.rows();
     let mut both = vec![0.0f32; rows * rows];
     for user in 0..data.users.rows() as u32 {
-        let mut own: Vec<u32> = split
-            .train_events(data, user)
-            .map(|event| data.event_item[event])
-            .collect();
+        let mut own: Vec<u32> = split.train_events(data, user).map(|event| data.event_item[event]).collect();
         own.sort_unstable();
         own.dedup();
         for &a in &own {
-            own.iter()
-                .for_each(|&b| both[a as usize * rows + b as usize] += 1.0);
+            own.iter().for_each(|&b| both[a as usize * rows + b as usize] += 1.0);
         }
     }
-    let norm: Vec<f32> = (0..rows)
-        .map(|item| both[item * rows + item].max(1.0).sqrt())
-        .collect();
+    let norm: Vec<f32> = (0..rows).map(|item| both[item * rows + item].max(1.0).sqrt()).collect();
     for a in 0..rows {
         for b in 0..rows {
-            both[a * rows + b] = if a == b {
-                0.0
-            } else {
-                both[a * rows + b] / (norm[a] * norm[b])
-            };
+            both[a * rows + b] = if a == b { 0.0 } else { both[a * rows + b] / (norm[a] * norm[b]) };
         }
     }
     both
@@ -220,10 +162,7 @@ fn baselines_stand_below_the_bound() {
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     let counts = split.item_counts(&data);
     let popular = hit_rate(&data, &split, |_, scores| {
-        scores
-            .iter_mut()
-            .zip(&counts)
-            .for_each(|(score, &count)| *score = count as f32);
+        scores.iter_mut().zip(&counts).for_each(|(score, &count)| *score = count as f32);
     });
     let similar = cosine(&data, &split);
     let rows = data.items.rows();
@@ -232,10 +171,7 @@ fn baselines_stand_below_the_bound() {
             scores.fill(0.0);
             for event in case.history.clone().rev().take(last) {
                 let item = data.event_item[event as usize] as usize;
-                scores
-                    .iter_mut()
-                    .zip(&similar[item * rows..])
-                    .for_each(|(score, x)| *score += x);
+                scores.iter_mut().zip(&similar[item * rows..]).for_each(|(score, x)| *score += x);
             }
         })
     });
@@ -245,12 +181,6 @@ fn baselines_stand_below_the_bound() {
     });
     println!("HR@10: most-popular {popular:.3}, item-kNN by h {neighbours:.3?}, bound {bound:.3}");
     let best = neighbours.into_iter().fold(0.0, f64::max);
-    assert!(
-        popular > 0.01 && best > 1.4 * popular,
-        "most-popular {popular}, item-kNN {best}"
-    );
-    assert!(
-        bound > 1.3 * best && (0.25..0.5).contains(&bound),
-        "item-kNN {best}, bound {bound}"
-    );
+    assert!(popular > 0.01 && best > 1.4 * popular, "most-popular {popular}, item-kNN {best}");
+    assert!(bound > 1.3 * best && (0.25..0.5).contains(&bound), "item-kNN {best}, bound {bound}");
 }

@@ -14,24 +14,12 @@ fn tables_with_named_columns() {
     let data = csv("d.csv", text, &options);
     assert_eq!(events(&data), ["u 1 a;1 5", "007 line\nbreak 4", "7 b -3"]);
     assert!(data.titles.is_empty());
-    let data = csv(
-        "d.tsv",
-        "userId\tasin\tts\nu,1\ta\t1\nu,1\tb\t3\n",
-        &options,
-    );
+    let data = csv("d.tsv", "userId\tasin\tts\nu,1\ta\t1\nu,1\tb\t3\n", &options);
     assert_eq!(events(&data), ["u,1 a 1", "u,1 b 3"]);
     let data = csv("d.txt", "user|item\n1|a\n1|b", &options);
     assert_eq!(events(&data), ["1 a", "1 b"]);
-    let data = csv(
-        "d.csv",
-        [
-            b"user,item,title\n1,a,caf".as_slice(),
-            LATIN1_E,
-            b"\n1,b,x\n1,a,later\n",
-        ]
-        .concat(),
-        &options,
-    );
+    let data =
+        csv("d.csv", [b"user,item,title\n1,a,caf".as_slice(), LATIN1_E, b"\n1,b,x\n1,a,later\n"].concat(), &options);
     assert_eq!((data.title(1), data.title(2)), ("café", "x"));
     let named = ReadOptions {
         user_col: Some("who".into()),
@@ -41,11 +29,7 @@ fn tables_with_named_columns() {
         delimiter: Some(b'/'),
         ..ReadOptions::default()
     };
-    let data = csv(
-        "d.csv",
-        "user/what/who/when/time/name\n9/a/u/1/x/N\n",
-        &named,
-    );
+    let data = csv("d.csv", "user/what/who/when/time/name\n9/a/u/1/x/N\n", &named);
     assert_eq!(events(&data), ["u a 1"]);
     assert_eq!(data.title(1), "N");
 }
@@ -60,48 +44,25 @@ fn features_of_a_table() {
         ..ReadOptions::default()
     };
     let head = "user,item,time,country,age,tags,price,device,hour\n";
-    let text =
-        format!("{head}u,a,9,,30,x; y,1.5,tv,1\nu,b,3,DE,31,y,2,phone,2\nv,a,5,SE,40,z,9,,3\n");
+    let text = format!("{head}u,a,9,,30,x; y,1.5,tv,1\nu,b,3,DE,31,y,2,phone,2\nv,a,5,SE,40,z,9,,3\n");
     let data = csv("d.csv", &text, &options);
     assert_eq!(events(&data), ["u b 3", "u a 9", "v a 5"]);
     assert_eq!(
-        (
-            value(&data.user_features, "country", 1),
-            value(&data.user_features, "age", 1)
-        ),
+        (value(&data.user_features, "country", 1), value(&data.user_features, "age", 1)),
         ("DE".into(), "30".into())
     );
     assert_eq!(
-        (
-            value(&data.item_features, "tags", 1),
-            value(&data.item_features, "price", 1)
-        ),
+        (value(&data.item_features, "tags", 1), value(&data.item_features, "price", 1)),
         ("x|y".into(), "1.5".into())
     );
     let rows = |name| [0, 1, 2].map(|event| value(&data.event_features, name, event));
-    assert_eq!(
-        rows("device"),
-        ["phone", "tv", ""],
-        "context is sorted with the events"
-    );
+    assert_eq!(rows("device"), ["phone", "tv", ""], "context is sorted with the events");
     assert_eq!(rows("hour"), ["2", "1", "3"]);
     for (row, wanted) in [
-        (
-            "u,a,1,DE,NaN,x,1,tv,1",
-            "d.csv, line 3, column age: `NaN` is not a finite number",
-        ),
-        (
-            "u,a,1,DE,30,x,inf,tv,1",
-            "d.csv, line 3, column price: `inf` is not a finite number",
-        ),
-        (
-            "u,a,1,DE,30,x,1,tv,",
-            "d.csv, line 3, column hour: `` is not a finite number",
-        ),
-        (
-            "u,a,1,DE,x,x,1,tv,1",
-            "d.csv, line 3, column age: `x` is not a finite number",
-        ),
+        ("u,a,1,DE,NaN,x,1,tv,1", "d.csv, line 3, column age: `NaN` is not a finite number"),
+        ("u,a,1,DE,30,x,inf,tv,1", "d.csv, line 3, column price: `inf` is not a finite number"),
+        ("u,a,1,DE,30,x,1,tv,", "d.csv, line 3, column hour: `` is not a finite number"),
+        ("u,a,1,DE,x,x,1,tv,1", "d.csv, line 3, column age: `x` is not a finite number"),
     ] {
         let text = format!("{head}u,a,9,DE,30,x,1.5,tv,1\n{row}\n");
         assert_eq!(file_error("d.csv", text, &options), wanted);
@@ -114,62 +75,29 @@ fn features_of_a_table() {
 
 #[test]
 fn tables_malformed() {
-    assert_eq!(
-        csv_error("user,item,time\n1,2\n"),
-        "d.csv, line 2: 2 fields where the header has 3"
-    );
-    assert_eq!(
-        csv_error("user,item\r\n\r\n1,2\r\n1,2,3\r\n"),
-        "d.csv, line 4: 3 fields where the header has 2"
-    );
+    assert_eq!(csv_error("user,item,time\n1,2\n"), "d.csv, line 2: 2 fields where the header has 3");
+    assert_eq!(csv_error("user,item\r\n\r\n1,2\r\n1,2,3\r\n"), "d.csv, line 4: 3 fields where the header has 2");
     assert_eq!(
         csv_error("user,item,time\n1,2,x\n"),
         "d.csv, line 2, column time: `x` is not a whole number of seconds"
     );
-    assert_eq!(
-        csv_error("user,item,time\n1,2,\n"),
-        "d.csv, line 2, column time: `` is not a whole number of seconds"
-    );
-    assert_eq!(
-        csv_error("user,item\n1,\n"),
-        "d.csv, line 2, column item: the item's id is empty"
-    );
-    assert_eq!(
-        csv_error("user,item\n\"a\nb\",1\n2,\n"),
-        "d.csv, line 4, column item: the item's id is empty"
-    );
-    assert_eq!(
-        csv_error("user,item\n\"\",1\n"),
-        "d.csv, line 2, column user: the user's id is empty"
-    );
+    assert_eq!(csv_error("user,item,time\n1,2,\n"), "d.csv, line 2, column time: `` is not a whole number of seconds");
+    assert_eq!(csv_error("user,item\n1,\n"), "d.csv, line 2, column item: the item's id is empty");
+    assert_eq!(csv_error("user,item\n\"a\nb\",1\n2,\n"), "d.csv, line 4, column item: the item's id is empty");
+    assert_eq!(csv_error("user,item\n\"\",1\n"), "d.csv, line 2, column user: the user's id is empty");
     assert_eq!(
         csv_error("user,item\n1,\"a\"b\n"),
         "d.csv, line 2: text after a closing quote; a quote inside a quoted field is doubled"
     );
-    assert_eq!(
-        csv_error("user,item\n1,2\n1,\"a\n2,b\n"),
-        "d.csv, line 3: a quote is opened and never closed"
-    );
-    assert_eq!(
-        csv_error("user,item,user\n1,2,3\n").as_str(),
-        "d.csv, line 1: two columns are called `user`"
-    );
-    assert_eq!(
-        csv_error("user,item\n"),
-        "d.csv: no interaction in the file"
-    );
-    assert_eq!(
-        csv_error(""),
-        "d.csv: the file is empty; a header line with the names of the columns is wanted"
-    );
+    assert_eq!(csv_error("user,item\n1,2\n1,\"a\n2,b\n"), "d.csv, line 3: a quote is opened and never closed");
+    assert_eq!(csv_error("user,item,user\n1,2,3\n").as_str(), "d.csv, line 1: two columns are called `user`");
+    assert_eq!(csv_error("user,item\n"), "d.csv: no interaction in the file");
+    assert_eq!(csv_error(""), "d.csv: the file is empty; a header line with the names of the columns is wanted");
     assert_eq!(
         csv_error("1,2,3\n4,5,6\n"),
         "d.csv, line 1: no column for the user: the header has 1, 2, 3; rename one to `user` or name it (`user_col`)"
     );
-    let wrong = ReadOptions {
-        time_col: Some("when".into()),
-        ..ReadOptions::default()
-    };
+    let wrong = ReadOptions { time_col: Some("when".into()), ..ReadOptions::default() };
     assert_eq!(
         file_error("d.csv", "user,item\n1,2\n", &wrong),
         "d.csv, line 1: no column `when`; the header has: user, item"
@@ -178,11 +106,7 @@ fn tables_malformed() {
 
 #[test]
 fn lists_without_a_header() {
-    let data = csv(
-        "u1.base",
-        "1\t2\t3\t50\n1 3 4 40\n",
-        &ReadOptions::default(),
-    );
+    let data = csv("u1.base", "1\t2\t3\t50\n1 3 4 40\n", &ReadOptions::default());
     assert_eq!(events(&data), ["1 3 40", "1 2 50"]);
     let data = csv("r.dat", "1::2::3::50\n", &ReadOptions::default());
     assert_eq!(events(&data), ["1 2 50"]);
@@ -193,22 +117,10 @@ fn lists_without_a_header() {
         "u1.base, line 2: 3 fields where 4 are wanted (user item rating time)"
     );
     let folder = Folder::new();
-    let paths = [
-        ("u1.base", "1\t2\t3\t50\n"),
-        ("v.txt", "1 3 4 40\n"),
-        ("u1.test", "2 2 1 5\n"),
-    ]
-    .map(|(name, text)| folder.put(name, text));
+    let paths = [("u1.base", "1\t2\t3\t50\n"), ("v.txt", "1 3 4 40\n"), ("u1.test", "2 2 1 5\n")]
+        .map(|(name, text)| folder.put(name, text));
     let data = read_files(&paths[0], &paths[1], &paths[2], &ReadOptions::default()).unwrap();
-    assert_eq!(
-        (events(&data).join(", "), data.event_part),
-        ("1 2 50, 1 3 40, 2 2 5".into(), vec![0, 1, 2])
-    );
-    let error = read_files(&paths[0], folder.path(), &paths[2], &ReadOptions::default())
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        relative(folder.path(), &error),
-        "DIR: is a folder; a file of interactions is wanted"
-    );
+    assert_eq!((events(&data).join(", "), data.event_part), ("1 2 50, 1 3 40, 2 2 5".into(), vec![0, 1, 2]));
+    let error = read_files(&paths[0], folder.path(), &paths[2], &ReadOptions::default()).unwrap_err().to_string();
+    assert_eq!(relative(folder.path(), &error), "DIR: is a folder; a file of interactions is wanted");
 }

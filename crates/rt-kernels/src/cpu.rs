@@ -19,12 +19,7 @@ impl<'a> Mat<'a> {
     /// A matrix over `words`, which start at its first cell.
     #[must_use]
     pub fn new(words: &'a [u32], rows: usize, cols: usize, stride: usize) -> Self {
-        Self {
-            words,
-            rows,
-            cols,
-            stride,
-        }
+        Self { words, rows, cols, stride }
     }
 
     pub(crate) fn of(buffer: &'a [u32], o: &Operand) -> Self {
@@ -84,12 +79,7 @@ impl<'a> MatMut<'a> {
     /// A matrix over `words`, which start at its first cell.
     #[must_use]
     pub fn new(words: &'a mut [u32], rows: usize, cols: usize, stride: usize) -> Self {
-        Self {
-            words,
-            rows,
-            cols,
-            stride,
-        }
+        Self { words, rows, cols, stride }
     }
 
     pub(crate) fn of(buffer: &'a mut [u32], o: &Operand) -> Self {
@@ -150,16 +140,10 @@ impl<'a> MatMut<'a> {
         if rows <= block {
             return f(0, self);
         }
-        self.words
-            .par_chunks_mut(block * stride)
-            .enumerate()
-            .for_each(|(i, words)| {
-                let first = i * block;
-                f(
-                    first,
-                    MatMut::new(words, block.min(rows - first), cols, stride),
-                );
-            });
+        self.words.par_chunks_mut(block * stride).enumerate().for_each(|(i, words)| {
+            let first = i * block;
+            f(first, MatMut::new(words, block.min(rows - first), cols, stride));
+        });
     }
 }
 
@@ -176,17 +160,8 @@ pub struct CpuIo<'a> {
 impl<'a> CpuIo<'a> {
     /// Operands for a call outside a program (tests, benches).
     #[must_use]
-    pub fn new(
-        step: &'a Step,
-        reads: Vec<Option<Mat<'a>>>,
-        writes: Vec<Option<MatMut<'a>>>,
-    ) -> Self {
-        Self {
-            step,
-            reads,
-            writes,
-            scratch: Vec::new(),
-        }
+    pub fn new(step: &'a Step, reads: Vec<Option<Mat<'a>>>, writes: Vec<Option<MatMut<'a>>>) -> Self {
+        Self { step, reads, writes, scratch: Vec::new() }
     }
 
     /// Read operand `i`, which the signature says must be there.
@@ -204,9 +179,7 @@ impl<'a> CpuIo<'a> {
     /// Takes written operand `i`, which the signature says must be there.
     #[must_use]
     pub fn write(&mut self, i: usize) -> MatMut<'a> {
-        self.writes[i]
-            .take()
-            .expect("checked against the signature, and taken once")
+        self.writes[i].take().expect("checked against the signature, and taken once")
     }
 
     /// Takes written operand `i`, if it was given.
@@ -218,8 +191,6 @@ impl<'a> CpuIo<'a> {
     /// Takes scratch buffer `i` (at least as many words as [`crate::Kernel::scratch`] asked for; contents stale).
     #[must_use]
     pub fn scratch(&mut self, i: usize) -> MatMut<'a> {
-        self.scratch[i]
-            .take()
-            .expect("the device gives what `scratch` asks for")
+        self.scratch[i].take().expect("the device gives what `scratch` asks for")
     }
 }

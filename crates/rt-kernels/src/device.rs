@@ -87,9 +87,7 @@ impl CpuDevice {
             .thread_name(|i| format!("recall-tape-{i}"))
             .build()
             .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        Ok(Self {
-            pool: Arc::new(pool),
-        })
+        Ok(Self { pool: Arc::new(pool) })
     }
 
     /// Number of threads.
@@ -125,9 +123,9 @@ impl Device {
             #[cfg(not(feature = "gpu"))]
             DeviceChoice::Auto => Ok(Self::Cpu(CpuDevice::new(threads)?)),
             #[cfg(not(feature = "gpu"))]
-            DeviceChoice::Gpu | DeviceChoice::GpuIndex(_) => Err(Error::NoDevice(
-                "gpu: this build has no GPU support (cargo feature `gpu`)".into(),
-            )),
+            DeviceChoice::Gpu | DeviceChoice::GpuIndex(_) => {
+                Err(Error::NoDevice("gpu: this build has no GPU support (cargo feature `gpu`)".into()))
+            }
         }
     }
 
@@ -191,11 +189,7 @@ impl Device {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Cpu(cpu) => format!(
-                "CPU, {}, {} threads",
-                crate::simd::instruction_set(),
-                cpu.threads()
-            ),
+            Self::Cpu(cpu) => format!("CPU, {}, {} threads", crate::simd::instruction_set(), cpu.threads()),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => gpu.name(),
         }
@@ -208,17 +202,11 @@ impl Device {
     /// [`Error::Memory`] where it does not fit.
     pub fn zeros(&self, dtype: Dtype, words: usize, what: &str) -> Result<Buffer> {
         let inner = match self {
-            Self::Cpu(_) => {
-                Inner::Cpu(Arc::new(RwLock::new(CpuMemory::zeros(words.max(1), what)?)))
-            }
+            Self::Cpu(_) => Inner::Cpu(Arc::new(RwLock::new(CpuMemory::zeros(words.max(1), what)?))),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => Inner::Gpu(gpu.zeros(words.max(1), what)?),
         };
-        Ok(Buffer {
-            dtype,
-            words,
-            inner,
-        })
+        Ok(Buffer { dtype, words, inner })
     }
 
     /// A buffer holding `data`.
@@ -252,9 +240,7 @@ impl Device {
         buffer.range("write", offset, words.len())?;
         match (&buffer.inner, self) {
             (Inner::Cpu(memory), _) => {
-                let mut memory = memory
-                    .write()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut memory = memory.write().unwrap_or_else(std::sync::PoisonError::into_inner);
                 memory.words_mut()[offset..offset + words.len()].copy_from_slice(words);
                 Ok(())
             }
@@ -274,9 +260,7 @@ impl Device {
         buffer.range("read", offset, words)?;
         match (&buffer.inner, self) {
             (Inner::Cpu(memory), _) => {
-                let memory = memory
-                    .read()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                let memory = memory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
                 Ok(memory.words()[offset..offset + words].to_vec())
             }
             #[cfg(feature = "gpu")]
@@ -292,11 +276,7 @@ impl Device {
     ///
     /// [`Error::DeviceLost`].
     pub fn read_f32(&self, buffer: &Buffer) -> Result<Vec<f32>> {
-        Ok(self
-            .read(buffer, 0, buffer.words)?
-            .into_iter()
-            .map(f32::from_bits)
-            .collect())
+        Ok(self.read(buffer, 0, buffer.words)?.into_iter().map(f32::from_bits).collect())
     }
 
     /// Reads a whole buffer as integers.
@@ -311,10 +291,7 @@ impl Device {
 
 #[cfg(feature = "gpu")]
 fn other_device(kernel: &'static str) -> Error {
-    Error::Call {
-        kernel,
-        what: "the buffer belongs to another device".into(),
-    }
+    Error::Call { kernel, what: "the buffer belongs to another device".into() }
 }
 
 impl std::fmt::Debug for Device {
@@ -352,16 +329,10 @@ impl Buffer {
     }
 
     fn range(&self, kernel: &'static str, offset: usize, words: usize) -> Result<()> {
-        if offset
-            .checked_add(words)
-            .is_some_and(|end| end <= self.words)
-        {
+        if offset.checked_add(words).is_some_and(|end| end <= self.words) {
             return Ok(());
         }
-        let what = format!(
-            "words {offset} .. {offset} + {words} of a buffer of {} words",
-            self.words
-        );
+        let what = format!("words {offset} .. {offset} + {words} of a buffer of {} words", self.words);
         Err(Error::Call { kernel, what })
     }
 }

@@ -23,10 +23,7 @@ pub struct Cost {
 impl std::ops::Add for Cost {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes + other.bytes,
-            flops: self.flops + other.flops,
-        }
+        Self { bytes: self.bytes + other.bytes, flops: self.flops + other.flops }
     }
 }
 
@@ -51,41 +48,25 @@ impl Slot {
     /// A float operand `[rows, cols]`.
     #[must_use]
     pub fn f32(name: &'static str, rows: usize, cols: usize) -> Self {
-        Self {
-            name,
-            dtype: Dtype::F32,
-            rows,
-            cols,
-            optional: false,
-            in_place: false,
-        }
+        Self { name, dtype: Dtype::F32, rows, cols, optional: false, in_place: false }
     }
 
     /// An integer operand `[rows, cols]`.
     #[must_use]
     pub fn u32(name: &'static str, rows: usize, cols: usize) -> Self {
-        Self {
-            dtype: Dtype::U32,
-            ..Self::f32(name, rows, cols)
-        }
+        Self { dtype: Dtype::U32, ..Self::f32(name, rows, cols) }
     }
 
     /// The same, but it may be left out.
     #[must_use]
     pub fn optional(self) -> Self {
-        Self {
-            optional: true,
-            ..self
-        }
+        Self { optional: true, ..self }
     }
 
     /// The same, but updated in place.
     #[must_use]
     pub fn in_place(self) -> Self {
-        Self {
-            in_place: true,
-            ..self
-        }
+        Self { in_place: true, ..self }
     }
 }
 
@@ -118,23 +99,13 @@ impl Operand {
     /// A whole buffer, rows contiguous.
     #[must_use]
     pub fn dense(buffer: usize, rows: usize, cols: usize) -> Self {
-        Self {
-            buffer,
-            offset: 0,
-            rows,
-            cols,
-            stride: cols,
-        }
+        Self { buffer, offset: 0, rows, cols, stride: cols }
     }
 
     /// First word past the last cell.
     #[must_use]
     pub fn end(&self) -> usize {
-        if self.rows == 0 {
-            self.offset
-        } else {
-            self.offset + (self.rows - 1) * self.stride + self.cols
-        }
+        if self.rows == 0 { self.offset } else { self.offset + (self.rows - 1) * self.stride + self.cols }
     }
 }
 
@@ -246,16 +217,11 @@ pub trait Kernel: std::fmt::Debug {
 pub fn check(kernel: &dyn Kernel, operands: &Operands) -> Result<()> {
     let signature = kernel.signature();
     let name = kernel.name();
-    for (slots, given, what) in [
-        (&signature.reads, &operands.reads, "reads"),
-        (&signature.writes, &operands.writes, "writes"),
-    ] {
+    for (slots, given, what) in
+        [(&signature.reads, &operands.reads, "reads"), (&signature.writes, &operands.writes, "writes")]
+    {
         if slots.len() != given.len() {
-            let what = format!(
-                "{what} {} operands, {} were given",
-                slots.len(),
-                given.len()
-            );
+            let what = format!("{what} {} operands, {} were given", slots.len(), given.len());
             return Err(Error::Call { kernel: name, what });
         }
         for (slot, operand) in slots.iter().zip(given) {
@@ -271,10 +237,7 @@ pub fn check(kernel: &dyn Kernel, operands: &Operands) -> Result<()> {
                 Some(o) => {
                     let fits = |want: usize, got: usize| want == 0 || want == got;
                     if !fits(slot.rows, o.rows) || !fits(slot.cols, o.cols) || o.stride < o.cols {
-                        return Err(shape(format!(
-                            "[{}, {}] with stride {}",
-                            o.rows, o.cols, o.stride
-                        )));
+                        return Err(shape(format!("[{}, {}] with stride {}", o.rows, o.cols, o.stride)));
                     }
                 }
             }
@@ -282,9 +245,7 @@ pub fn check(kernel: &dyn Kernel, operands: &Operands) -> Result<()> {
     }
     let written: Vec<usize> = operands.writes.iter().flatten().map(|o| o.buffer).collect();
     for (i, buffer) in written.iter().enumerate() {
-        if written[..i].contains(buffer)
-            || operands.reads.iter().flatten().any(|o| o.buffer == *buffer)
-        {
+        if written[..i].contains(buffer) || operands.reads.iter().flatten().any(|o| o.buffer == *buffer) {
             let what = format!("buffer {buffer} is written and used again in the same call");
             return Err(Error::Call { kernel: name, what });
         }

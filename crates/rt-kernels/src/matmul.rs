@@ -21,44 +21,20 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// Rows `stride` apart. Panics if a cell lies outside of `data`.
     pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        let words = if rows * cols == 0 {
-            0
-        } else {
-            (rows - 1) * stride + cols
-        };
-        Self {
-            data: &data[..words],
-            rows,
-            cols,
-            row: stride,
-            col: 1,
-        }
+        let words = if rows * cols == 0 { 0 } else { (rows - 1) * stride + cols };
+        Self { data: &data[..words], rows, cols, row: stride, col: 1 }
     }
 
     /// The transposed matrix.
     pub(crate) fn transposed(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row: self.col,
-            col: self.row,
-            ..self
-        }
+        Self { rows: self.cols, cols: self.rows, row: self.col, col: self.row, ..self }
     }
 
     /// `count` rows from `first` on.
     pub(crate) fn rows(self, first: usize, count: usize) -> Self {
-        assert!(
-            first + count <= self.rows,
-            "rows {first} + {count} of {}",
-            self.rows
-        );
+        assert!(first + count <= self.rows, "rows {first} + {count} of {}", self.rows);
         let skip = (first * self.row).min(self.data.len());
-        Self {
-            data: &self.data[skip..],
-            rows: count,
-            ..self
-        }
+        Self { data: &self.data[skip..], rows: count, ..self }
     }
 
     /// `count` columns from `first` on.
@@ -89,18 +65,9 @@ unsafe impl Send for Tile<'_> {}
 impl<'a> Tile<'a> {
     /// Rows `stride` apart. Panics if a cell lies outside of `data`.
     pub(crate) fn new(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        assert!(
-            rows * cols == 0 || (rows - 1) * stride + cols <= data.len(),
-            "a tile inside its slice"
-        );
+        assert!(rows * cols == 0 || (rows - 1) * stride + cols <= data.len(), "a tile inside its slice");
         assert!(rows <= 1 || cols <= stride, "rows do not overlap");
-        Self {
-            start: data.as_mut_ptr(),
-            rows,
-            cols,
-            stride,
-            owner: PhantomData,
-        }
+        Self { start: data.as_mut_ptr(), rows, cols, stride, owner: PhantomData }
     }
 
     /// Number of rows.
@@ -142,44 +109,25 @@ impl<'a> Tile<'a> {
     /// Columns before `at` and from `at` on.
     pub(crate) fn split_cols(self, at: usize) -> (Self, Self) {
         assert!(at <= self.cols);
-        let right = Tile {
-            start: self.start.wrapping_add(at),
-            cols: self.cols - at,
-            ..self
-        };
+        let right = Tile { start: self.start.wrapping_add(at), cols: self.cols - at, ..self };
         (Tile { cols: at, ..self }, right)
     }
 
     /// Cuts into rectangles of at most `block` (rows, columns) and gives each, with its first row and column, to
     /// `f`, in parallel. The cut depends on shapes alone.
-    pub(crate) fn par_tiles(
-        self,
-        block: (usize, usize),
-        f: &(impl Fn(usize, usize, Tile<'_>) + Sync),
-    ) {
+    pub(crate) fn par_tiles(self, block: (usize, usize), f: &(impl Fn(usize, usize, Tile<'_>) + Sync)) {
         self.par_tiles_at((0, 0), block, f);
     }
 
-    fn par_tiles_at(
-        self,
-        (r, c): (usize, usize),
-        block: (usize, usize),
-        f: &(impl Fn(usize, usize, Tile<'_>) + Sync),
-    ) {
+    fn par_tiles_at(self, (r, c): (usize, usize), block: (usize, usize), f: &(impl Fn(usize, usize, Tile<'_>) + Sync)) {
         if self.rows > block.0 {
             let at = self.rows.div_ceil(block.0) / 2 * block.0;
             let (a, b) = self.split_rows(at);
-            rayon::join(
-                || a.par_tiles_at((r, c), block, f),
-                || b.par_tiles_at((r + at, c), block, f),
-            );
+            rayon::join(|| a.par_tiles_at((r, c), block, f), || b.par_tiles_at((r + at, c), block, f));
         } else if self.cols > block.1 {
             let at = self.cols.div_ceil(block.1) / 2 * block.1;
             let (a, b) = self.split_cols(at);
-            rayon::join(
-                || a.par_tiles_at((r, c), block, f),
-                || b.par_tiles_at((r, c + at), block, f),
-            );
+            rayon::join(|| a.par_tiles_at((r, c), block, f), || b.par_tiles_at((r, c + at), block, f));
         } else if self.rows > 0 && self.cols > 0 {
             f(r, c, self);
         }
@@ -199,13 +147,7 @@ impl<'a> From<MatMut<'a>> for Tile<'a> {
 /// # Panics
 ///
 /// If the shapes do not fit.
-pub(crate) fn multiply(
-    out: &mut Tile<'_>,
-    a: View<'_>,
-    b: View<'_>,
-    factor: f32,
-    accumulate: bool,
-) {
+pub(crate) fn multiply(out: &mut Tile<'_>, a: View<'_>, b: View<'_>, factor: f32, accumulate: bool) {
     let (m, n, k) = (out.rows, out.cols, a.cols);
     assert_eq!((a.rows, b.rows, b.cols), (m, k, n), "shapes of a product");
     if m == 0 || n == 0 {
@@ -213,10 +155,7 @@ pub(crate) fn multiply(
     }
     for view in [&a, &b] {
         let last = (view.rows.max(1) - 1) * view.row + (view.cols.max(1) - 1) * view.col;
-        assert!(
-            k == 0 || last < view.data.len(),
-            "operand of a product inside its slice"
-        );
+        assert!(k == 0 || last < view.data.len(), "operand of a product inside its slice");
     }
     let product = gemm_f32::gemm::f32::get_gemm_fn();
     let beta = if accumulate { 1.0 } else { 0.0 };
@@ -255,18 +194,10 @@ mod tests {
 
     #[test]
     fn multiply_takes_every_layout_and_does_not_read_its_output() {
-        for (m, n, k) in [
-            (1, 1, 1),
-            (3, 5, 2),
-            (17, 1, 9),
-            (1, 33, 65),
-            (70, 66, 13),
-            (2, 2, 0),
-        ] {
+        for (m, n, k) in [(1, 1, 1), (3, 5, 2), (17, 1, 9), (1, 33, 65), (70, 66, 13), (2, 2, 0)] {
             let a: Vec<f32> = (0..m * k).map(|i| (i % 7) as f32 - 3.0).collect();
             let b: Vec<f32> = (0..k * n).map(|i| (i % 5) as f32 - 2.0).collect();
-            let want =
-                |r: usize, c: usize| -> f32 { (0..k).map(|i| a[r * k + i] * b[i * n + c]).sum() };
+            let want = |r: usize, c: usize| -> f32 { (0..k).map(|i| a[r * k + i] * b[i * n + c]).sum() };
             let (mut at, mut bt) = (vec![0.0; m * k], vec![0.0; k * n]);
             (0..m * k).for_each(|i| at[i % k * m + i / k] = a[i]);
             (0..k * n).for_each(|i| bt[i % n * k + i / n] = b[i]);
@@ -285,14 +216,7 @@ mod tests {
                 for (i, x) in out.iter().enumerate() {
                     let (r, c) = (i / (n + 2), i % (n + 2));
                     // Small integers: exact.
-                    assert!(
-                        if c < n {
-                            *x == 3.0 * want(r, c)
-                        } else {
-                            x.is_nan()
-                        },
-                        "{m} {n} {k}"
-                    );
+                    assert!(if c < n { *x == 3.0 * want(r, c) } else { x.is_nan() }, "{m} {n} {k}");
                 }
             }
         }

@@ -25,11 +25,7 @@ pub(crate) struct CpuMemory {
 impl CpuMemory {
     pub(crate) fn zeros(words: usize, what: &str) -> Result<Self> {
         let bytes = words * 4;
-        let memory = |have| Error::Memory {
-            what: what.to_owned(),
-            need: bytes as u64,
-            have,
-        };
+        let memory = |have| Error::Memory { what: what.to_owned(), need: bytes as u64, have };
         if bytes >= MAP_BYTES {
             if let Some(have) = available_bytes()
                 && bytes as u64 > have
@@ -39,20 +35,12 @@ impl CpuMemory {
             let map = memmap2::MmapMut::map_anon(bytes).map_err(|_| memory(0))?;
             #[cfg(target_os = "linux")]
             let _ = map.advise(memmap2::Advice::HugePage); // advice: a kernel without huge pages says no, and that is fine
-            return Ok(Self {
-                store: Store::Map(map),
-                words,
-            });
+            return Ok(Self { store: Store::Map(map), words });
         }
         let mut lines = Vec::new();
-        lines
-            .try_reserve_exact(words.div_ceil(16))
-            .map_err(|_| memory(0))?;
+        lines.try_reserve_exact(words.div_ceil(16)).map_err(|_| memory(0))?;
         lines.resize(words.div_ceil(16), Line([0; 16]));
-        Ok(Self {
-            store: Store::Lines(lines),
-            words,
-        })
+        Ok(Self { store: Store::Lines(lines), words })
     }
 
     pub(crate) fn words(&self) -> &[u32] {
@@ -73,12 +61,6 @@ impl CpuMemory {
 /// Memory that the system says can still be had; `None` where it does not say.
 pub(crate) fn available_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace()
-        .nth(1)?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib << 10)
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
 }

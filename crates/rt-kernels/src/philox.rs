@@ -28,12 +28,7 @@ pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
         }
         let p0 = u64::from(c[0]) * 0xD251_1F53;
         let p1 = u64::from(c[2]) * 0xCD9E_8D57;
-        c = [
-            (p1 >> 32) as u32 ^ c[1] ^ k[0],
-            p1 as u32,
-            (p0 >> 32) as u32 ^ c[3] ^ k[1],
-            p0 as u32,
-        ];
+        c = [(p1 >> 32) as u32 ^ c[1] ^ k[0], p1 as u32, (p0 >> 32) as u32 ^ c[3] ^ k[1], p0 as u32];
     }
     c
 }
@@ -148,41 +143,21 @@ mod tests {
     /// Random123's known-answer vectors for philox4x32-10.
     #[test]
     fn published_vectors() {
+        assert_eq!(philox([0, 0], [0; 4]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox([u32::MAX; 2], [u32::MAX; 4]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
         assert_eq!(
-            philox([0, 0], [0; 4]),
-            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
-        );
-        assert_eq!(
-            philox([u32::MAX; 2], [u32::MAX; 4]),
-            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
-        );
-        assert_eq!(
-            philox(
-                [0xa409_3822, 0x299f_31d0],
-                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344]
-            ),
+            philox([0xa409_3822, 0x299f_31d0], [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344]),
             [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
         );
     }
 
     #[test]
     fn draws_side_by_side_are_the_draws_one_by_one() {
-        for (first, n) in [
-            (0, 1),
-            (0, 64),
-            (1, 63),
-            (63, 2),
-            (65, 300),
-            (4_000_000_001, 130),
-        ] {
+        for (first, n) in [(0, 1), (0, 64), (1, 63), (63, 2), (65, 300), (4_000_000_001, 130)] {
             let mut words = vec![0; n];
             crate::simd::vectorize(|| draws([7, 9], 3, stream::DROPOUT, first, &mut words));
             for (i, word) in words.iter().enumerate() {
-                assert_eq!(
-                    *word,
-                    draw([7, 9], 3, stream::DROPOUT, first + i as u32),
-                    "{first} + {i}"
-                );
+                assert_eq!(*word, draw([7, 9], 3, stream::DROPOUT, first + i as u32), "{first} + {i}");
             }
         }
     }

@@ -38,23 +38,11 @@ impl Program {
         let mut wanted = Vec::new();
         for call in &calls {
             crate::kernel::check(&*call.kernel, &call.operands)?;
-            for operand in call
-                .operands
-                .reads
-                .iter()
-                .chain(&call.operands.writes)
-                .flatten()
-            {
+            for operand in call.operands.reads.iter().chain(&call.operands.writes).flatten() {
                 let words = buffers.get(operand.buffer).map_or(0, Buffer::words);
                 if operand.end() > words {
-                    let what = format!(
-                        "operand ends at word {}, its buffer has {words}",
-                        operand.end()
-                    );
-                    return Err(Error::Call {
-                        kernel: call.kernel.name(),
-                        what,
-                    });
+                    let what = format!("operand ends at word {}, its buffer has {words}", operand.end());
+                    return Err(Error::Call { kernel: call.kernel.name(), what });
                 }
             }
             let words = call.kernel.scratch(target);
@@ -123,11 +111,7 @@ impl Program {
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
-                cpu.install(|| {
-                    calls
-                        .iter()
-                        .try_for_each(|call| run_on_cpu(call, buffers, step))
-                })
+                cpu.install(|| calls.iter().try_for_each(|call| run_on_cpu(call, buffers, step)))
             }
             #[cfg(feature = "gpu")]
             Device::Gpu(_) => match &mut self.gpu {
@@ -191,17 +175,11 @@ fn run_on_cpu(call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
         #[cfg(feature = "gpu")]
         Inner::Gpu(_) => {
             let what = "a GPU buffer in a CPU program".to_owned();
-            Err(Error::Call {
-                kernel: call.kernel.name(),
-                what,
-            })
+            Err(Error::Call { kernel: call.kernel.name(), what })
         }
     };
     let operands = &call.operands;
-    let busy = || Error::Call {
-        kernel: call.kernel.name(),
-        what: "a buffer is in use by another program".into(),
-    };
+    let busy = || Error::Call { kernel: call.kernel.name(), what: "a buffer is in use by another program".into() };
     let mut reads = Vec::with_capacity(operands.reads.len());
     for operand in &operands.reads {
         reads.push(match operand {
@@ -222,21 +200,9 @@ fn run_on_cpu(call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
     }
     let mut io = CpuIo {
         step,
-        reads: reads
-            .iter()
-            .map(|r| r.as_ref().map(|(guard, o)| Mat::of(guard.words(), o)))
-            .collect(),
-        writes: writes
-            .iter_mut()
-            .map(|w| {
-                w.as_mut()
-                    .map(|(guard, o)| MatMut::of(guard.words_mut(), o))
-            })
-            .collect(),
-        scratch: scratch
-            .iter_mut()
-            .map(|(guard, o)| Some(MatMut::of(guard.words_mut(), o)))
-            .collect(),
+        reads: reads.iter().map(|r| r.as_ref().map(|(guard, o)| Mat::of(guard.words(), o))).collect(),
+        writes: writes.iter_mut().map(|w| w.as_mut().map(|(guard, o)| MatMut::of(guard.words_mut(), o))).collect(),
+        scratch: scratch.iter_mut().map(|(guard, o)| Some(MatMut::of(guard.words_mut(), o))).collect(),
     };
     call.kernel.run(&mut io);
     Ok(())

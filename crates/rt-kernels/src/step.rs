@@ -55,8 +55,7 @@ impl Step {
     /// The same with learning rates and Adam's bias corrections for this step number.
     #[must_use]
     pub fn with_rates(mut self, lr: f32, lr_rows: f32, beta1: f32, beta2: f32) -> Self {
-        let correction =
-            |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(self.step.max(1) as i32))) as f32;
+        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(self.step.max(1) as i32))) as f32;
         self.lr = lr;
         self.lr_rows = lr_rows;
         self.bias1 = correction(beta1);

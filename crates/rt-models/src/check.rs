@@ -16,33 +16,18 @@ use rt_tensor::{Device, OpCheck, Step, Store, check_gradients};
 pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8")?.generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
-    let losses = [
-        Loss::InBatch,
-        Loss::Full,
-        Loss::Sampled,
-        Loss::List,
-        Loss::Pointwise,
-    ];
+    let losses = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List, Loss::Pointwise];
     let mut checks = Vec::new();
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
-        for (loss, logq) in losses.into_iter().zip([
-            LogQ::Negatives,
-            LogQ::Off,
-            LogQ::All,
-            LogQ::Negatives,
-            LogQ::Off,
-        ]) {
+        for (loss, logq) in losses.into_iter().zip([LogQ::Negatives, LogQ::Off, LogQ::All, LogQ::Negatives, LogQ::Off])
+        {
             let mut config = Config::new(kind);
             config.batch = 9;
             config.dim = 6;
             config.windows = vec![1, 3, 5];
             config.history = 5;
             config.user_hidden = vec![7];
-            config.item_hidden = if kind == ModelKind::Dssm {
-                vec![5]
-            } else {
-                Vec::new()
-            };
+            config.item_hidden = if kind == ModelKind::Dssm { vec![5] } else { Vec::new() };
             config.activation = crate::Hidden::Tanh; // no kinks for the differences to fall on
             config.user_id = Switch::On;
             config.init_std = 0.5;
@@ -52,25 +37,14 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
             config.logq = logq;
             let config = config.resolve(&data, &split)?;
             let schema = Schema::new(&config, &data, false, 0);
-            let sizes = Sizes {
-                examples: split.examples.len(),
-                events: data.event_item.len(),
-            };
+            let sizes = Sizes { examples: split.examples.len(), events: data.event_item.len() };
             let (tape, value) = losses::record_gradients(&config, &schema, &sizes)?;
             let store = Store::new(device, tape.params(), seed)?;
-            let trained: Vec<bool> = split
-                .train_end
-                .iter()
-                .zip(&data.user_start)
-                .map(|(e, s)| e > s)
-                .collect();
+            let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(e, s)| e > s).collect();
             schema.upload(&store, &data, &trained)?;
             losses::upload(&store, &config, &schema, &data, &split)?;
             // Two rows of padding: the last of nine examples and one more are left out.
-            let parameters =
-                check_gradients(&tape, value, &store, &Step::new(2, seed, 3, 7), 12, |_| {
-                    Ok(())
-                })?;
+            let parameters = check_gradients(&tape, value, &store, &Step::new(2, seed, 3, 7), 12, |_| Ok(()))?;
             checks.push(OpCheck {
                 op: format!("{} ({loss:?} loss, logQ {logq:?})", kind.name()).to_lowercase(),
                 parameters,

@@ -185,33 +185,19 @@ impl Value for bool {
 
 impl Value for Vec<usize> {
     fn parse(key: &str, text: &str) -> Result<Self> {
-        let inner = text
-            .trim()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .trim();
+        let inner = text.trim().trim_start_matches('[').trim_end_matches(']').trim();
         if inner.is_empty() {
             return Ok(Vec::new());
         }
         let number = |part: &str| match part.trim() {
             "all" => Ok(usize::MAX),
-            part => part
-                .parse()
-                .map_err(|_| bad(key, text, "whole numbers between commas, such as 1,5,50")),
+            part => part.parse().map_err(|_| bad(key, text, "whole numbers between commas, such as 1,5,50")),
         };
         inner.split(',').map(number).collect()
     }
     fn show(&self) -> String {
-        let all: Vec<String> = self
-            .iter()
-            .map(|n| {
-                if *n == usize::MAX {
-                    "\"all\"".into()
-                } else {
-                    n.to_string()
-                }
-            })
-            .collect();
+        let all: Vec<String> =
+            self.iter().map(|n| if *n == usize::MAX { "\"all\"".into() } else { n.to_string() }).collect();
         format!("[{}]", all.join(", "))
     }
 }
@@ -350,8 +336,7 @@ impl Config {
             let text = match value {
                 toml::Value::String(s) => s.clone(),
                 toml::Value::Array(list) => {
-                    let part =
-                        |v: &toml::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+                    let part = |v: &toml::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
                     list.iter().map(part).collect::<Vec<_>>().join(",")
                 }
                 other => other.to_string(),
@@ -391,20 +376,13 @@ impl Config {
                 return Err(bad(key, "0", "at least 1"));
             }
         }
-        let at_most = [
-            ("batch", self.batch, 1 << 24),
-            ("dim", self.dim, 4096),
-            ("history", self.history, 1 << 20),
-        ];
+        let at_most = [("batch", self.batch, 1 << 24), ("dim", self.dim, 4096), ("history", self.history, 1 << 20)];
         for (key, value, most) in at_most {
             if value > most {
                 return Err(bad(key, &value.to_string(), &format!("at most {most}")));
             }
         }
-        for (key, value) in [
-            ("dropout", self.dropout),
-            ("history_dropout", self.history_dropout),
-        ] {
+        for (key, value) in [("dropout", self.dropout), ("history_dropout", self.history_dropout)] {
             if !(0.0..1.0).contains(&value) {
                 return Err(bad(key, &value.to_string(), "at least 0 and below 1"));
             }
@@ -428,10 +406,7 @@ impl Config {
         if w.first() == Some(&0) || w.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(bad("windows", &w.show(), "ascending whole numbers from 1"));
         }
-        for (key, widths) in [
-            ("user_hidden", &self.user_hidden),
-            ("item_hidden", &self.item_hidden),
-        ] {
+        for (key, widths) in [("user_hidden", &self.user_hidden), ("item_hidden", &self.item_hidden)] {
             if widths.iter().any(|n| *n == 0 || *n > 1 << 16) {
                 return Err(bad(key, &widths.show(), "widths from 1 to 65536"));
             }
@@ -442,11 +417,7 @@ impl Config {
     /// Learning rate of table rows.
     #[must_use]
     pub fn row_rate(&self) -> f32 {
-        if self.lr_rows > 0.0 {
-            self.lr_rows
-        } else {
-            self.lr
-        }
+        if self.lr_rows > 0.0 { self.lr_rows } else { self.lr }
     }
 }
 
@@ -457,9 +428,7 @@ impl std::str::FromStr for ModelKind {
         match text {
             "dssm" => Ok(Self::Dssm),
             "youtube-dnn" => Ok(Self::YoutubeDnn),
-            _ => Err(Error::Config(format!(
-                "unknown model `{text}`: dssm or youtube-dnn"
-            ))),
+            _ => Err(Error::Config(format!("unknown model `{text}`: dssm or youtube-dnn"))),
         }
     }
 }

@@ -67,11 +67,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_)
-            | Self::Data(_)
-            | Self::Unknown { .. }
-            | Self::Request(_)
-            | Self::Folder { .. } => 2,
+            Self::Config(_) | Self::Data(_) | Self::Unknown { .. } | Self::Request(_) | Self::Folder { .. } => 2,
             Self::Tensor(_)
             | Self::Kernels(_)
             | Self::Io { .. }

@@ -18,55 +18,28 @@ pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result
         OptimizerKind::Adagrad => Optimizer::adagrad_rows(),
         OptimizerKind::Sgd => Optimizer::sgd(),
     };
-    tape.optimize(&Optimizer {
-        weight_decay: config.weight_decay,
-        ..optimizer
-    })?;
+    tape.optimize(&Optimizer { weight_decay: config.weight_decay, ..optimizer })?;
     Ok(tape)
 }
 
 /// Records a training step without its updates; gives the tape and its loss.
-pub(crate) fn record_gradients(
-    config: &Config,
-    schema: &Schema,
-    counts: &Sizes,
-) -> Result<(Tape, Var)> {
+pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes) -> Result<(Tape, Var)> {
     let mut tape = Tape::new();
-    let mut towers = Towers {
-        config,
-        schema,
-        training: true,
-        draws: 0,
-    };
+    let mut towers = Towers { config, schema, training: true, draws: 0 };
     let order = tape.input_ids("order", counts.examples, 1);
     let items = tape.input_ids("items", counts.events, 1);
     let users = tape.input_ids("event_user", counts.events, 1);
     let starts = tape.input_ids("user_start", schema.user_rows + 1, 1);
-    let ends = schema
-        .history_is_set
-        .then(|| tape.input_ids("train_end", schema.user_rows, 1));
-    let batch = tape.batch(&BatchSpec {
-        order,
-        items,
-        users,
-        starts,
-        ends,
-        batch: config.batch,
-        history: schema.history,
-    })?;
+    let ends = schema.history_is_set.then(|| tape.input_ids("train_end", schema.user_rows, 1));
+    let batch =
+        tape.batch(&BatchSpec { order, items, users, starts, ends, batch: config.batch, history: schema.history })?;
     let context = if schema.context.is_empty() {
         None
     } else {
         let matrix = tape.input_ids("event.categories", counts.events, schema.context.len());
         Some(tape.take(matrix, batch.event)?)
     };
-    let inputs = UserInputs {
-        user: batch.user,
-        items,
-        slice: batch.slice,
-        hole: batch.hole,
-        context,
-    };
+    let inputs = UserInputs { user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     let user = towers.user(&mut tape, &inputs)?;
     let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
     let loss = tape.sum(rows)?;
@@ -83,13 +56,7 @@ pub(crate) struct Sizes {
 }
 
 /// The loss of each row.
-fn loss_rows(
-    tape: &mut Tape,
-    towers: &mut Towers<'_>,
-    user: Var,
-    target: Var,
-    weight: Var,
-) -> Result<Var> {
+fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, weight: Var) -> Result<Var> {
     let (config, schema) = (towers.config, towers.schema);
     let scale = 1.0 / config.temperature;
     let k = config.negatives;
@@ -113,13 +80,7 @@ fn loss_rows(
             let logq = tape.logq(table, target, true, 0.0)?;
             let ids = config.mask_hits.then_some(target);
             let correct_positive = config.logq != LogQ::Negatives;
-            let spec = softmax(
-                vectors,
-                Some(logq),
-                ids,
-                PositiveVar::Diagonal,
-                correct_positive,
-            );
+            let spec = softmax(vectors, Some(logq), ids, PositiveVar::Diagonal, correct_positive);
             Ok(tape.softmax_loss(&spec)?)
         }
         Loss::Full => {
@@ -136,23 +97,10 @@ fn loss_rows(
             let vectors = towers.item(tape, ids)?;
             let table = tape.input("logq.sampler", schema.item_rows, 1);
             let corrected = config.logq != LogQ::Off;
-            let logq = corrected
-                .then(|| tape.logq(table, ids, false, ln_k))
-                .transpose()?;
-            let own = all
-                .then(|| tape.logq(table, target, false, ln_k))
-                .transpose()?;
-            let positive = PositiveVar::Own {
-                vectors: positives,
-                logq: own,
-            };
-            let spec = softmax(
-                vectors,
-                logq,
-                config.mask_hits.then_some(ids),
-                positive,
-                all,
-            );
+            let logq = corrected.then(|| tape.logq(table, ids, false, ln_k)).transpose()?;
+            let own = all.then(|| tape.logq(table, target, false, ln_k)).transpose()?;
+            let positive = PositiveVar::Own { vectors: positives, logq: own };
+            let spec = softmax(vectors, logq, config.mask_hits.then_some(ids), positive, all);
             Ok(tape.softmax_loss(&spec)?)
         }
         Loss::List | Loss::Pointwise => {
@@ -166,10 +114,7 @@ fn loss_rows(
                 return Ok(tape.bce_with_logits(z, weight, None)?);
             }
             let list = tape.reshape(ids, rows, k)?;
-            let masked = config
-                .mask_hits
-                .then(|| tape.concat_ids(&[target, list]))
-                .transpose()?;
+            let masked = config.mask_hits.then(|| tape.concat_ids(&[target, list])).transpose()?;
             let logq = if config.logq == LogQ::Off {
                 None
             } else {
@@ -196,13 +141,7 @@ fn draw(tape: &mut Tape, config: &Config, schema: &Schema, n: usize) -> Result<V
 }
 
 /// Puts what a training step reads into the store: interactions, catalogue, sampling probabilities.
-pub(crate) fn upload(
-    store: &Store,
-    config: &Config,
-    schema: &Schema,
-    data: &Dataset,
-    split: &Split,
-) -> Result<()> {
+pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dataset, split: &Split) -> Result<()> {
     store.put_u32("order", &split.examples)?;
     store.put_u32("items", &data.event_item)?;
     store.put_u32("event_user", &data.event_user)?;
@@ -211,19 +150,14 @@ pub(crate) fn upload(
         store.put_u32("train_end", &split.train_end)?;
     }
     if !schema.context.is_empty() {
-        store.put_u32(
-            "event.categories",
-            &crate::schema::event_context(schema, data),
-        )?;
+        store.put_u32("event.categories", &crate::schema::event_context(schema, data))?;
     }
     let targets = split.target_counts(data);
     match config.loss {
         Loss::InBatch => {
             let table = match config.logq {
                 LogQ::Off => vec![0.0; schema.item_rows],
-                LogQ::Negatives | LogQ::All => {
-                    ln_q(targets.iter().map(|c| f64::from(*c).max(0.5)).collect())
-                }
+                LogQ::Negatives | LogQ::All => ln_q(targets.iter().map(|c| f64::from(*c).max(0.5)).collect()),
             };
             store.put_f32("logq.targets", &table)?;
         }
@@ -240,9 +174,7 @@ pub(crate) fn upload(
             for &item in &data.catalogue {
                 weights[item as usize] = match config.sampler {
                     Sampler::Uniform => 1.0,
-                    Sampler::Popularity => {
-                        f64::from(targets[item as usize]).powf(f64::from(config.alpha))
-                    }
+                    Sampler::Popularity => f64::from(targets[item as usize]).powf(f64::from(config.alpha)),
                 };
             }
             if config.sampler == Sampler::Popularity {
@@ -250,16 +182,8 @@ pub(crate) fn upload(
                 store.put_u32("alias.threshold", &threshold)?;
                 store.put_u32("alias.alias", &alias)?;
             }
-            let least = weights
-                .iter()
-                .copied()
-                .filter(|w| *w > 0.0)
-                .fold(f64::MAX, f64::min)
-                .min(1.0);
-            store.put_f32(
-                "logq.sampler",
-                &ln_q(weights.into_iter().map(|w| w.max(least * 0.5)).collect()),
-            )?;
+            let least = weights.iter().copied().filter(|w| *w > 0.0).fold(f64::MAX, f64::min).min(1.0);
+            store.put_f32("logq.sampler", &ln_q(weights.into_iter().map(|w| w.max(least * 0.5)).collect()))?;
         }
     }
     Ok(())
@@ -269,14 +193,5 @@ pub(crate) fn upload(
 fn ln_q(mut weights: Vec<f64>) -> Vec<f32> {
     weights[0] = 0.0;
     let total: f64 = weights.iter().sum();
-    weights
-        .iter()
-        .map(|w| {
-            if *w > 0.0 {
-                (w / total).ln() as f32
-            } else {
-                0.0
-            }
-        })
-        .collect()
+    weights.iter().map(|w| if *w > 0.0 { (w / total).ln() as f32 } else { 0.0 }).collect()
 }

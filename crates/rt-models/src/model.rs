@@ -59,10 +59,7 @@ struct Inference {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Model")
-            .field("config", &self.config)
-            .field("schema", &self.schema)
-            .finish_non_exhaustive()
+        f.debug_struct("Model").field("config", &self.config).field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
@@ -72,27 +69,11 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::Config`] where configuration and data do not go together; device errors.
-    pub fn new(
-        device: &Device,
-        config: &Config,
-        data: Arc<Dataset>,
-        split: &Split,
-        seed: u64,
-    ) -> Result<Self> {
+    pub fn new(device: &Device, config: &Config, data: Arc<Dataset>, split: &Split, seed: u64) -> Result<Self> {
         let config = config.resolve(&data, split)?;
-        let longest = data
-            .user_start
-            .windows(2)
-            .map(|w| (w[1] - w[0]) as usize)
-            .max()
-            .unwrap_or(0);
+        let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
         let schema = Schema::new(&config, &data, split.history_is_set, longest);
-        let trained: Vec<bool> = split
-            .train_end
-            .iter()
-            .zip(&data.user_start)
-            .map(|(end, start)| end > start)
-            .collect();
+        let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(end, start)| end > start).collect();
         Self::build(device, config, schema, data, trained, seed)
     }
 
@@ -104,10 +85,7 @@ impl Model {
         trained: Vec<bool>,
         seed: u64,
     ) -> Result<Self> {
-        let sizes = Sizes {
-            examples: 1,
-            events: data.event_item.len().max(1),
-        };
+        let sizes = Sizes { examples: 1, events: data.event_item.len().max(1) };
         let params = losses::record(&config, &schema, &sizes)?.params().clone();
         let store = Store::new(device, &params, seed)?;
         schema.upload(&store, &data, &trained)?;
@@ -116,15 +94,7 @@ impl Model {
             item: item_tape(&config, &schema, &params)?.compile(&store)?,
         };
         let (towers, vectors) = (Mutex::new(towers), Mutex::new(None));
-        Ok(Self {
-            config,
-            schema,
-            data,
-            trained,
-            store,
-            towers,
-            vectors,
-        })
+        Ok(Self { config, schema, data, trained, store, towers, vectors })
     }
 
     /// The resolved configuration.
@@ -198,19 +168,11 @@ impl Model {
     }
 
     fn check_ids(&self, q: &Query<'_>) -> Result<()> {
-        let unknown = |what, id: u32| Error::Unknown {
-            what,
-            id: id.to_string(),
-            hint: " (dense id)".into(),
-        };
+        let unknown = |what, id: u32| Error::Unknown { what, id: id.to_string(), hint: " (dense id)".into() };
         if q.user as usize >= self.schema.user_rows {
             return Err(unknown("user", q.user));
         }
-        if let Some(item) = q
-            .history
-            .iter()
-            .find(|i| **i as usize >= self.schema.item_rows)
-        {
+        if let Some(item) = q.history.iter().find(|i| **i as usize >= self.schema.item_rows) {
             return Err(unknown("item", *item));
         }
         for (value, category) in q.context.iter().zip(&self.schema.context) {
@@ -228,11 +190,7 @@ impl Model {
     /// [`Error::Unknown`] for an item past the vocabulary; device errors.
     pub fn item_tower(&self, items: &[u32]) -> Result<Vec<f32>> {
         if let Some(item) = items.iter().find(|i| **i as usize >= self.schema.item_rows) {
-            return Err(Error::Unknown {
-                what: "item",
-                id: item.to_string(),
-                hint: " (dense id)".into(),
-            });
+            return Err(Error::Unknown { what: "item", id: item.to_string(), hint: " (dense id)".into() });
         }
         let mut out = Vec::with_capacity(items.len() * self.dim());
         let mut towers = self.towers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -278,14 +236,7 @@ impl Model {
     pub fn scores(&self, queries: &[Query<'_>], out: &mut [f32]) -> Result<()> {
         let users = self.user_tower(queries)?;
         let items = self.item_vectors()?;
-        product(
-            &users,
-            &items,
-            queries.len(),
-            self.schema.item_rows,
-            self.dim(),
-            out,
-        );
+        product(&users, &items, queries.len(), self.schema.item_rows, self.dim(), out);
         Ok(())
     }
 
@@ -294,12 +245,7 @@ impl Model {
     /// # Errors
     ///
     /// As [`Model::user_tower`]; [`Error::Request`] for k = 0.
-    pub fn recommend(
-        &self,
-        query: &Query<'_>,
-        exclude: &[u32],
-        k: usize,
-    ) -> Result<Vec<Recommendation>> {
+    pub fn recommend(&self, query: &Query<'_>, exclude: &[u32], k: usize) -> Result<Vec<Recommendation>> {
         if k == 0 {
             return Err(Error::Request("k = 0: ask for at least one item".into()));
         }
@@ -346,11 +292,7 @@ impl Model {
         self.data.items.get(raw).ok_or_else(|| Error::Unknown {
             what: "item",
             id: raw.into(),
-            hint: format!(
-                ": it knows {} items, such as `{}`",
-                self.data.items.rows() - 1,
-                self.data.items.raw(1)
-            ),
+            hint: format!(": it knows {} items, such as `{}`", self.data.items.rows() - 1, self.data.items.raw(1)),
         })
     }
 
@@ -364,8 +306,7 @@ impl Model {
     #[must_use]
     pub fn context_of(&self, all: &[u32], event: usize) -> Vec<u32> {
         let columns = self.schema.context.len();
-        all.get(event * columns..(event + 1) * columns)
-            .map_or_else(Vec::new, <[u32]>::to_vec)
+        all.get(event * columns..(event + 1) * columns).map_or_else(Vec::new, <[u32]>::to_vec)
     }
 
     /// The training step of this model as a tape, for listings.
@@ -374,32 +315,17 @@ impl Model {
     ///
     /// As recording.
     pub fn training_tape(&self, examples: usize) -> Result<Tape> {
-        losses::record(
-            &self.config,
-            &self.schema,
-            &Sizes {
-                examples,
-                events: self.data.event_item.len().max(1),
-            },
-        )
+        losses::record(&self.config, &self.schema, &Sizes { examples, events: self.data.event_item.len().max(1) })
     }
 
     /// Numbers of parameters: (in tables, in dense layers).
     #[must_use]
     pub fn parameters(&self) -> (usize, usize) {
         let count = |kind| {
-            let of = self
-                .store
-                .params()
-                .list()
-                .iter()
-                .filter(move |p| p.kind == kind);
+            let of = self.store.params().list().iter().filter(move |p| p.kind == kind);
             of.map(|p| p.shape[0] * p.shape[1]).sum()
         };
-        (
-            count(rt_tensor::ParamKind::Table),
-            count(rt_tensor::ParamKind::Dense),
-        )
+        (count(rt_tensor::ParamKind::Table), count(rt_tensor::ParamKind::Dense))
     }
 }
 
@@ -416,15 +342,9 @@ fn user_chunk(schema: &Schema) -> usize {
 
 fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> {
     let mut tape = Tape::with_params(params.clone());
-    let mut towers = Towers {
-        config,
-        schema,
-        training: false,
-        draws: 0,
-    };
+    let mut towers = Towers { config, schema, training: false, draws: 0 };
     let rows = user_chunk(schema);
-    let context = (!schema.context.is_empty())
-        .then(|| tape.input_ids("query.context", rows, schema.context.len()));
+    let context = (!schema.context.is_empty()).then(|| tape.input_ids("query.context", rows, schema.context.len()));
     let inputs = UserInputs {
         user: tape.input_ids("query.user", rows, 1),
         items: tape.input_ids("query.items", rows * schema.history, 1),
@@ -439,12 +359,7 @@ fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> 
 
 fn item_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> {
     let mut tape = Tape::with_params(params.clone());
-    let mut towers = Towers {
-        config,
-        schema,
-        training: false,
-        draws: 0,
-    };
+    let mut towers = Towers { config, schema, training: false, draws: 0 };
     let ids = tape.input_ids("query.item", CHUNK, 1);
     let vectors = towers.item(&mut tape, ids)?;
     tape.output("vectors", vectors);
@@ -456,14 +371,7 @@ pub(crate) fn product(users: &[f32], items: &[f32], m: usize, n: usize, k: usize
     if m * n == 0 {
         return;
     }
-    let gemm = Gemm {
-        m,
-        n,
-        k,
-        trans_a: false,
-        trans_b: true,
-        activation: Activation::None,
-    };
+    let gemm = Gemm { m, n, k, trans_a: false, trans_b: true, activation: Activation::None };
     let step = Step::default();
     let reads = vec![
         Some(Mat::new(bytemuck::cast_slice(users), m, k, k)),
@@ -477,11 +385,7 @@ pub(crate) fn product(users: &[f32], items: &[f32], m: usize, n: usize, k: usize
 
 /// The coarse gap of a request made now: more than a day after the last event.
 pub(crate) fn context_now(schema: &Schema) -> Vec<u32> {
-    schema
-        .context
-        .iter()
-        .map(|c| if c.name == GAP { 3 } else { 0 })
-        .collect()
+    schema.context.iter().map(|c| if c.name == GAP { 3 } else { 0 }).collect()
 }
 
 impl Model {
@@ -494,22 +398,13 @@ impl Model {
     /// Context categories of all events, row-major, for evaluation.
     #[must_use]
     pub fn event_context(&self, data: &Dataset) -> Vec<u32> {
-        if self.schema.context.is_empty() {
-            Vec::new()
-        } else {
-            crate::schema::event_context(&self.schema, data)
-        }
+        if self.schema.context.is_empty() { Vec::new() } else { crate::schema::event_context(&self.schema, data) }
     }
 
     /// Dense category of a context column by raw value; 0 where it is not known.
     #[must_use]
     pub fn context_category(&self, column: &str, raw: &str) -> u32 {
-        let found = self
-            .data
-            .event_features
-            .columns
-            .iter()
-            .find(|(name, _)| name == column);
+        let found = self.data.event_features.columns.iter().find(|(name, _)| name == column);
         match found {
             Some((_, Column::Category { vocab, .. })) => vocab.get(raw).unwrap_or(0),
             _ => 0,

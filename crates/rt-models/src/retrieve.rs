@@ -8,12 +8,7 @@ use std::sync::Arc;
 
 /// The `k` best items for one user: (dense item, score), best first, ties in ascending id. Items of `exclude` and items
 /// that are not in the catalogue never appear; fewer than `k` are given where fewer are left.
-pub(crate) fn top_k(
-    model: &Model,
-    query: &Query<'_>,
-    exclude: &[u32],
-    k: usize,
-) -> Result<Vec<(u32, f32)>> {
+pub(crate) fn top_k(model: &Model, query: &Query<'_>, exclude: &[u32], k: usize) -> Result<Vec<(u32, f32)>> {
     let items = model.data.items.rows();
     let mut scores = vec![0.0; items];
     model.scores(std::slice::from_ref(query), &mut scores)?;
@@ -51,18 +46,9 @@ fn select(device: &Device, scores: &[f32], excluded: &[u32], k: usize) -> Result
         writes: vec![Some(Operand::dense(3, 1, k)), Some(Operand::dense(4, 1, k))],
         scratch: Vec::new(),
     };
-    let kernel = Arc::new(TopK {
-        queries: 1,
-        items: scores.len(),
-        k,
-        first: 0,
-    });
+    let kernel = Arc::new(TopK { queries: 1, items: scores.len(), k, first: 0 });
     let mut program = Program::new(device, buffers.clone(), vec![Call { kernel, operands }])?;
     program.run(&Step::default())?;
     let (values, ids) = (device.read_f32(&buffers[3])?, device.read_u32(&buffers[4])?);
-    Ok(ids
-        .into_iter()
-        .zip(values)
-        .filter(|(id, _)| *id != u32::MAX)
-        .collect())
+    Ok(ids.into_iter().zip(values).filter(|(id, _)| *id != u32::MAX).collect())
 }

@@ -62,17 +62,11 @@ struct ColumnInfo {
 }
 
 fn io(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
-    move |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| Error::Io { path: path.to_owned(), source }
 }
 
 fn folder(path: &Path, what: impl Into<String>) -> Error {
-    Error::Folder {
-        path: path.to_owned(),
-        what: what.into(),
-    }
+    Error::Folder { path: path.to_owned(), what: what.into() }
 }
 
 /// May a model be written to `out`? It may where nothing is there, an empty folder, or a model of ours.
@@ -92,10 +86,7 @@ pub fn check_out(out: &Path) -> Result<()> {
             return Ok(());
         }
     }
-    Err(folder(
-        out,
-        "stands there and is no model of recall-tape: it is left as it is; name another --out",
-    ))
+    Err(folder(out, "stands there and is no model of recall-tape: it is left as it is; name another --out"))
 }
 
 impl Model {
@@ -106,13 +97,9 @@ impl Model {
     /// [`Error::Folder`] where something that is no model stands there, [`Error::Io`] where the system refuses.
     pub fn save(&self, out: &Path) -> Result<()> {
         check_out(out)?;
-        let name = out
-            .file_name()
-            .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-        let parent = out
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+        let parent =
+            out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned);
         fs::create_dir_all(&parent).map_err(io(&parent))?;
         let fresh = parent.join(format!(".{name}.new-{}", std::process::id()));
         let old = parent.join(format!(".{name}.old-{}", std::process::id()));
@@ -134,28 +121,17 @@ impl Model {
     fn write_into(&self, path: &Path) -> Result<()> {
         fs::create_dir_all(path).map_err(io(path))?;
         let tensors = self.tensors()?;
-        let readable =
-            serde_json::to_vec_pretty(&self.readable()).map_err(|e| folder(path, e.to_string()))?;
+        let readable = serde_json::to_vec_pretty(&self.readable()).map_err(|e| folder(path, e.to_string()))?;
         let mut files = Vec::new();
         for (name, bytes) in [(TENSORS, &tensors), (READABLE, &readable)] {
             let file = path.join(name);
             fs::write(&file, bytes).map_err(io(&file))?;
-            files.push(FileEntry {
-                name: name.into(),
-                bytes: bytes.len() as u64,
-                sha256: hex(&Sha256::digest(bytes)),
-            });
+            files.push(FileEntry { name: name.into(), bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) });
         }
         let written_by = format!("recall-tape {}", env!("CARGO_PKG_VERSION"));
-        let manifest = Manifest {
-            kind: KIND.into(),
-            format: FORMAT,
-            written_by,
-            files,
-        };
+        let manifest = Manifest { kind: KIND.into(), format: FORMAT, written_by, files };
         let file = path.join(MANIFEST);
-        let bytes =
-            serde_json::to_vec_pretty(&manifest).map_err(|e| folder(path, e.to_string()))?;
+        let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| folder(path, e.to_string()))?;
         fs::write(&file, bytes).map_err(io(&file))
     }
 
@@ -169,11 +145,7 @@ impl Model {
                     Column::Bag { vocab, .. } => ("bag", raw(vocab)),
                     Column::Number { .. } => ("number", Vec::new()),
                 };
-                ColumnInfo {
-                    name: name.clone(),
-                    kind: kind.into(),
-                    categories,
-                }
+                ColumnInfo { name: name.clone(), kind: kind.into(), categories }
             };
             features.columns.iter().map(info).collect()
         };
@@ -195,12 +167,7 @@ impl Model {
         let mut list: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         for p in self.store.params().list() {
             let values = self.store.get(&p.name)?;
-            list.push((
-                format!("param.{}", p.name),
-                Dtype::F32,
-                p.shape.to_vec(),
-                floats(&values),
-            ));
+            list.push((format!("param.{}", p.name), Dtype::F32, p.shape.to_vec(), floats(&values)));
         }
         let data = &self.data;
         let trained: Vec<u32> = self.trained.iter().map(|t| u32::from(*t)).collect();
@@ -219,21 +186,9 @@ impl Model {
                     Column::Category { values, .. } => {
                         list.push((name, Dtype::U32, vec![values.len()], words(values)));
                     }
-                    Column::Bag {
-                        offsets, values, ..
-                    } => {
-                        list.push((
-                            format!("{name}.offsets"),
-                            Dtype::U32,
-                            vec![offsets.len()],
-                            words(offsets),
-                        ));
-                        list.push((
-                            format!("{name}.values"),
-                            Dtype::U32,
-                            vec![values.len()],
-                            words(values),
-                        ));
+                    Column::Bag { offsets, values, .. } => {
+                        list.push((format!("{name}.offsets"), Dtype::U32, vec![offsets.len()], words(offsets)));
+                        list.push((format!("{name}.values"), Dtype::U32, vec![values.len()], words(values)));
                     }
                     Column::Number { values } => {
                         list.push((name, Dtype::F32, vec![values.len()], floats(values)));
@@ -244,10 +199,7 @@ impl Model {
         let refuse = |e: safetensors::SafeTensorError| Error::Request(format!("safetensors: {e}"));
         let mut views = Vec::new();
         for (name, dtype, shape, bytes) in &list {
-            views.push((
-                name.clone(),
-                TensorView::new(*dtype, shape.clone(), bytes).map_err(refuse)?,
-            ));
+            views.push((name.clone(), TensorView::new(*dtype, shape.clone(), bytes).map_err(refuse)?));
         }
         safetensors::serialize(views, None).map_err(refuse)
     }
@@ -258,13 +210,7 @@ impl Model {
     ///
     /// Device errors.
     pub fn sha256(&self) -> Result<String> {
-        let mut names: Vec<&str> = self
-            .store
-            .params()
-            .list()
-            .iter()
-            .map(|p| p.name.as_str())
-            .collect();
+        let mut names: Vec<&str> = self.store.params().list().iter().map(|p| p.name.as_str()).collect();
         names.sort_unstable();
         let mut hash = Sha256::new();
         for name in names {
@@ -283,16 +229,10 @@ impl Model {
         let mut contents = Vec::new();
         for name in [TENSORS, READABLE] {
             let entry = manifest.files.iter().find(|f| f.name == name);
-            let entry = entry.ok_or_else(|| {
-                folder(
-                    path,
-                    format!("is damaged: the manifest does not list {name}"),
-                )
-            })?;
+            let entry = entry.ok_or_else(|| folder(path, format!("is damaged: the manifest does not list {name}")))?;
             let file = path.join(name);
-            let bytes = fs::read(&file).map_err(|e| {
-                folder(&file, format!("cannot be read ({e}); the model is damaged"))
-            })?;
+            let bytes =
+                fs::read(&file).map_err(|e| folder(&file, format!("cannot be read ({e}); the model is damaged")))?;
             if bytes.len() as u64 != entry.bytes {
                 let what = format!(
                     "has {} bytes, the manifest says {}: it is truncated or was changed",
@@ -302,32 +242,19 @@ impl Model {
                 return Err(folder(&file, what));
             }
             if hex(&Sha256::digest(&bytes)) != entry.sha256 {
-                return Err(folder(
-                    &file,
-                    "does not have the SHA-256 that the manifest says: it was changed",
-                ));
+                return Err(folder(&file, "does not have the SHA-256 that the manifest says: it was changed"));
             }
             contents.push(bytes);
         }
         let damaged = |what: String| folder(path, format!("is damaged: {what}"));
-        let readable: Readable =
-            serde_json::from_slice(&contents[1]).map_err(|e| damaged(e.to_string()))?;
+        let readable: Readable = serde_json::from_slice(&contents[1]).map_err(|e| damaged(e.to_string()))?;
         let tensors = SafeTensors::deserialize(&contents[0]).map_err(|e| damaged(e.to_string()))?;
         let kind: ModelKind = readable.model.parse()?;
         let mut config = Config::new(kind);
         config.read_toml(&readable.config)?;
         let data = Arc::new(read_data(&readable, &tensors).map_err(&damaged)?);
-        let trained = read_words(&tensors, "data.trained")
-            .map_err(&damaged)?
-            .iter()
-            .map(|t| *t != 0)
-            .collect();
-        let longest = data
-            .user_start
-            .windows(2)
-            .map(|w| (w[1] - w[0]) as usize)
-            .max()
-            .unwrap_or(0);
+        let trained = read_words(&tensors, "data.trained").map_err(&damaged)?.iter().map(|t| *t != 0).collect();
+        let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
         let schema = Schema::new(&config, &data, readable.history_is_set, longest);
         let model = Self::build(device, config, schema, data, trained, 0)?;
         for p in model.store.params().list() {
@@ -341,37 +268,24 @@ impl Model {
 fn read_manifest(path: &Path) -> Result<Manifest> {
     let file = path.join(MANIFEST);
     if !file.is_file() {
-        return Err(folder(
-            path,
-            format!("is no model of recall-tape: it has no {MANIFEST}"),
-        ));
+        return Err(folder(path, format!("is no model of recall-tape: it has no {MANIFEST}")));
     }
     let text = fs::read(&file).map_err(io(&file))?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
-        folder(
-            &file,
-            format!("is damaged or no manifest of recall-tape: {e}"),
-        )
-    })?;
+    let manifest: Manifest = serde_json::from_slice(&text)
+        .map_err(|e| folder(&file, format!("is damaged or no manifest of recall-tape: {e}")))?;
     if manifest.kind != KIND {
         return Err(folder(&file, "is no manifest of a recall-tape model"));
     }
     if manifest.format > FORMAT {
-        let what = format!(
-            "has format {}, this program reads up to {FORMAT}: use a newer recall-tape",
-            manifest.format
-        );
+        let what =
+            format!("has format {}, this program reads up to {FORMAT}: use a newer recall-tape", manifest.format);
         return Err(folder(path, what));
     }
     Ok(manifest)
 }
 
 fn sides(data: &Dataset) -> [(&'static str, &Features); 3] {
-    [
-        ("user", &data.user_features),
-        ("item", &data.item_features),
-        ("event", &data.event_features),
-    ]
+    [("user", &data.user_features), ("item", &data.item_features), ("event", &data.event_features)]
 }
 
 type Parsed<T> = std::result::Result<T, String>;
@@ -389,23 +303,15 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
         for (i, info) in infos.iter().enumerate() {
             let name = format!("data.{side}.{i}");
             let column = match info.kind.as_str() {
-                "category" => Column::Category {
-                    vocab: vocab(&info.categories),
-                    values: read_words(tensors, &name)?,
-                },
+                "category" => Column::Category { vocab: vocab(&info.categories), values: read_words(tensors, &name)? },
                 "bag" => Column::Bag {
                     vocab: vocab(&info.categories),
                     offsets: read_words(tensors, &format!("{name}.offsets"))?,
                     values: read_words(tensors, &format!("{name}.values"))?,
                 },
-                "number" => Column::Number {
-                    values: read_floats(tensors, &name)?,
-                },
+                "number" => Column::Number { values: read_floats(tensors, &name)? },
                 other => {
-                    return Err(format!(
-                        "column `{}` is of unknown kind `{other}`",
-                        info.name
-                    ));
+                    return Err(format!("column `{}` is of unknown kind `{other}`", info.name));
                 }
             };
             features.columns.push((info.name.clone(), column));
@@ -416,18 +322,11 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
     let event_item = read_words(tensors, "data.event_item")?;
     let user_start = read_words(tensors, "data.user_start")?;
     let ordered = user_start.windows(2).all(|w| w[0] <= w[1]);
-    if user_start.len() != users.rows() + 1
-        || !ordered
-        || user_start.last() != Some(&(event_item.len() as u32))
-    {
+    if user_start.len() != users.rows() + 1 || !ordered || user_start.last() != Some(&(event_item.len() as u32)) {
         return Err("histories and users do not fit each other".into());
     }
     let catalogue = read_words(tensors, "data.catalogue")?;
-    if event_item
-        .iter()
-        .chain(&catalogue)
-        .any(|i| *i as usize >= items.rows())
-    {
+    if event_item.iter().chain(&catalogue).any(|i| *i as usize >= items.rows()) {
         return Err("an item number lies past the vocabulary".into());
     }
     let mut event_user = vec![0u32; event_item.len()];
@@ -445,9 +344,7 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
         titles: if readable.titles.is_empty() {
             Vec::new()
         } else {
-            std::iter::once(String::new())
-                .chain(readable.titles.iter().cloned())
-                .collect()
+            std::iter::once(String::new()).chain(readable.titles.iter().cloned()).collect()
         },
         catalogue,
         users,
@@ -457,31 +354,19 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
 }
 
 fn read_words(tensors: &SafeTensors<'_>, name: &str) -> Parsed<Vec<u32>> {
-    let tensor = tensors
-        .tensor(name)
-        .map_err(|e| format!("tensor `{name}`: {e}"))?;
+    let tensor = tensors.tensor(name).map_err(|e| format!("tensor `{name}`: {e}"))?;
     if tensor.dtype() != Dtype::U32 {
         return Err(format!("tensor `{name}` does not hold integers"));
     }
-    Ok(tensor
-        .data()
-        .chunks_exact(4)
-        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect())
+    Ok(tensor.data().chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }
 
 fn read_floats(tensors: &SafeTensors<'_>, name: &str) -> Parsed<Vec<f32>> {
-    let tensor = tensors
-        .tensor(name)
-        .map_err(|e| format!("tensor `{name}`: {e}"))?;
+    let tensor = tensors.tensor(name).map_err(|e| format!("tensor `{name}`: {e}"))?;
     if tensor.dtype() != Dtype::F32 {
         return Err(format!("tensor `{name}` does not hold floats"));
     }
-    Ok(tensor
-        .data()
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect())
+    Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {

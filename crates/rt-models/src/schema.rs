@@ -69,52 +69,32 @@ impl Config {
         let mut config = self.clone();
         if split.history_is_set {
             if !(config.windows.is_empty() || config.windows == [usize::MAX]) {
-                let what = "windows: the data has no time, so a history is a set and has no last items; leave windows empty";
+                let what =
+                    "windows: the data has no time, so a history is a set and has no last items; leave windows empty";
                 return Err(Error::Config(what.into()));
             }
             config.windows = vec![usize::MAX];
         } else if config.windows.is_empty() {
-            config.windows = [1, 2, 3, 5, 10]
-                .into_iter()
-                .filter(|w| *w < config.history)
-                .collect();
+            config.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < config.history).collect();
             config.windows.push(config.history);
         }
-        if let Some(last) = config
-            .windows
-            .last()
-            .filter(|w| **w > config.history && **w != usize::MAX)
-        {
-            let what = format!(
-                "windows: the last one, {last}, is longer than history = {}",
-                config.history
-            );
+        if let Some(last) = config.windows.last().filter(|w| **w > config.history && **w != usize::MAX) {
+            let what = format!("windows: the last one, {last}, is longer than history = {}", config.history);
             return Err(Error::Config(what));
         }
         if config.user_id == Switch::Auto {
-            let users = data
-                .user_start
-                .windows(2)
-                .filter(|w| w[0] < w[1])
-                .count()
-                .max(1);
+            let users = data.user_start.windows(2).filter(|w| w[0] < w[1]).count().max(1);
             let many = split.examples.len() >= 20 * users;
             config.user_id = if many { Switch::On } else { Switch::Off };
         }
         if config.negatives == 0 {
-            config.negatives = if config.loss == Loss::Sampled {
-                1024
-            } else {
-                3
-            };
+            config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }
         if config.gap != Gap::Off && (data.event_time.is_empty() || data.time_is_order) {
             return Err(Error::Config("gap: the data has no clock times".into()));
         }
         if config.model == ModelKind::YoutubeDnn && !config.item_hidden.is_empty() {
-            return Err(Error::Config(
-                "item_hidden: youtube-dnn has no item tower, its items are a table".into(),
-            ));
+            return Err(Error::Config("item_hidden: youtube-dnn has no item tower, its items are a table".into()));
         }
         Ok(config)
     }
@@ -124,83 +104,29 @@ impl Schema {
     /// Reads the schema off the data.
     pub(crate) fn new(config: &Config, data: &Dataset, split_is_set: bool, longest: usize) -> Self {
         let (user_rows, item_rows) = (data.users.rows(), data.items.rows());
-        let mut user = if config.user_features {
-            side(&data.user_features)
-        } else {
-            Side::default()
-        };
+        let mut user = if config.user_features { side(&data.user_features) } else { Side::default() };
         if config.user_id == Switch::On {
-            user.categories.insert(
-                0,
-                Category {
-                    name: "user_id".into(),
-                    rows: user_rows,
-                    dim: config.dim,
-                },
-            );
+            user.categories.insert(0, Category { name: "user_id".into(), rows: user_rows, dim: config.dim });
         }
         let with_items = config.model == ModelKind::Dssm && config.item_features;
-        let item = if with_items {
-            side(&data.item_features)
-        } else {
-            Side::default()
-        };
+        let item = if with_items { side(&data.item_features) } else { Side::default() };
         let mut context = side(&data.event_features).categories;
         match config.gap {
             Gap::Off => {}
-            Gap::Coarse => context.push(Category {
-                name: GAP.into(),
-                rows: 4,
-                dim: 8,
-            }),
-            Gap::Fine => context.push(Category {
-                name: GAP.into(),
-                rows: 34,
-                dim: 16,
-            }),
+            Gap::Coarse => context.push(Category { name: GAP.into(), rows: 4, dim: 8 }),
+            Gap::Fine => context.push(Category { name: GAP.into(), rows: 34, dim: 16 }),
         }
-        let history = if split_is_set {
-            longest.max(1)
-        } else {
-            config.history
-        };
+        let history = if split_is_set { longest.max(1) } else { config.history };
         let catalogue = data.catalogue.len();
-        Self {
-            user_rows,
-            item_rows,
-            catalogue,
-            user,
-            item,
-            context,
-            history_is_set: split_is_set,
-            history,
-        }
+        Self { user_rows, item_rows, catalogue, user, item, context, history_is_set: split_is_set, history }
     }
 
     /// Puts the features of users, items and events into the store, for every tape to share.
     pub(crate) fn upload(&self, store: &Store, data: &Dataset, trained: &[bool]) -> Result<()> {
-        upload_side(
-            store,
-            "user",
-            &self.user,
-            &data.user_features,
-            self.user_rows,
-            |user| {
-                if trained.get(user).copied().unwrap_or(false) {
-                    user as u32
-                } else {
-                    0
-                }
-            },
-        )?;
-        upload_side(
-            store,
-            "item",
-            &self.item,
-            &data.item_features,
-            self.item_rows,
-            |item| item as u32,
-        )
+        upload_side(store, "user", &self.user, &data.user_features, self.user_rows, |user| {
+            if trained.get(user).copied().unwrap_or(false) { user as u32 } else { 0 }
+        })?;
+        upload_side(store, "item", &self.item, &data.item_features, self.item_rows, |item| item as u32)
     }
 }
 
@@ -210,43 +136,20 @@ fn side(features: &Features) -> Side {
         let name = name.clone();
         match column {
             Column::Category { vocab, .. } => {
-                side.categories.push(Category {
-                    name,
-                    rows: vocab.rows(),
-                    dim: small_dim(vocab.rows()),
-                });
+                side.categories.push(Category { name, rows: vocab.rows(), dim: small_dim(vocab.rows()) });
             }
-            Column::Bag {
-                vocab,
-                offsets,
-                values,
-            } => {
-                let max_len = offsets
-                    .windows(2)
-                    .map(|w| (w[1] - w[0]) as usize)
-                    .max()
-                    .unwrap_or(0);
+            Column::Bag { vocab, offsets, values } => {
+                let max_len = offsets.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
                 if max_len > 0 {
-                    side.bags.push(BagColumn {
-                        name,
-                        rows: vocab.rows(),
-                        dim: 16,
-                        max_len,
-                        values: values.len(),
-                    });
+                    side.bags.push(BagColumn { name, rows: vocab.rows(), dim: 16, max_len, values: values.len() });
                 }
             }
             Column::Number { values } => {
                 let known = values.get(1..).unwrap_or(&[]);
                 let n = known.len().max(1) as f64;
                 let mean = known.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
-                let square = known
-                    .iter()
-                    .map(|x| (f64::from(*x) - mean).powi(2))
-                    .sum::<f64>()
-                    / n;
-                side.numbers
-                    .push((name, mean as f32, square.sqrt().max(1e-6) as f32));
+                let square = known.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n;
+                side.numbers.push((name, mean as f32, square.sqrt().max(1e-6) as f32));
             }
         }
     }
@@ -261,13 +164,7 @@ fn upload_side(
     rows: usize,
     id: impl Fn(usize) -> u32,
 ) -> Result<()> {
-    let find = |name: &str| {
-        features
-            .columns
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, c)| c)
-    };
+    let find = |name: &str| features.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c);
     let width = side.categories.len();
     if width > 0 {
         let mut matrix = vec![0u32; rows * width];
@@ -282,14 +179,8 @@ fn upload_side(
         store.put_u32(&format!("{prefix}.categories"), &matrix)?;
     }
     for bag in &side.bags {
-        if let Some(Column::Bag {
-            offsets, values, ..
-        }) = find(&bag.name)
-        {
-            let slices: Vec<u32> = offsets
-                .windows(2)
-                .flat_map(|w| [w[0], w[1] - w[0]])
-                .collect();
+        if let Some(Column::Bag { offsets, values, .. }) = find(&bag.name) {
+            let slices: Vec<u32> = offsets.windows(2).flat_map(|w| [w[0], w[1] - w[0]]).collect();
             store.put_u32(&format!("{prefix}.{}.slices", bag.name), &slices)?;
             store.put_u32(&format!("{prefix}.{}.values", bag.name), values)?;
         }
@@ -314,12 +205,7 @@ pub(crate) fn event_context(schema: &Schema, data: &Dataset) -> Vec<u32> {
     let width = schema.context.len();
     let mut matrix = vec![0u32; data.event_item.len() * width];
     for (c, category) in schema.context.iter().enumerate() {
-        let column = data
-            .event_features
-            .columns
-            .iter()
-            .find(|(name, _)| *name == category.name)
-            .map(|(_, c)| c);
+        let column = data.event_features.columns.iter().find(|(name, _)| *name == category.name).map(|(_, c)| c);
         for event in 0..data.event_item.len() {
             matrix[event * width + c] = match column {
                 Some(Column::Category { values, .. }) => values[event],
@@ -338,10 +224,7 @@ fn gap(data: &Dataset, event: usize, fine: bool) -> u32 {
     }
     let seconds = data.event_time[event] - data.event_time[event - 1];
     if fine {
-        return 33
-            - u32::try_from(seconds.max(0))
-                .unwrap_or(u32::MAX)
-                .leading_zeros();
+        return 33 - u32::try_from(seconds.max(0)).unwrap_or(u32::MAX).leading_zeros();
     }
     match seconds {
         ..=3_600 => 1,

@@ -21,59 +21,39 @@ impl<'a> ModelScorer<'a> {
     /// A scorer of cases of `data`, whose events have the context categories `context` ([`Model::event_context`]).
     #[must_use]
     pub fn new(model: &'a Model, data: &'a Dataset, context: &'a [u32]) -> Self {
-        let same = std::ptr::eq(model.data(), data)
-            || (model.data().users == data.users && model.data().items == data.items);
+        let same =
+            std::ptr::eq(model.data(), data) || (model.data().users == data.users && model.data().items == data.items);
         let map = (!same).then(|| {
             let map = |from: &rt_data::Vocab, to: &rt_data::Vocab| {
                 let known = from.iter().map(|raw| to.get(raw).unwrap_or(0));
                 std::iter::once(0).chain(known).collect()
             };
-            (
-                map(&data.users, &model.data().users),
-                map(&data.items, &model.data().items),
-            )
+            (map(&data.users, &model.data().users), map(&data.items, &model.data().items))
         });
-        Self {
-            model,
-            data,
-            context,
-            map,
-        }
+        Self { model, data, context, map }
     }
 
     /// Items of the data that the model does not know.
     #[must_use]
     pub fn unknown_items(&self) -> usize {
-        self.map.as_ref().map_or(0, |(_, items)| {
-            items.iter().skip(1).filter(|i| **i == 0).count()
-        })
+        self.map.as_ref().map_or(0, |(_, items)| items.iter().skip(1).filter(|i| **i == 0).count())
     }
 }
 
 impl eval::Scorer for ModelScorer<'_> {
     fn scores(&self, cases: &[&EvalCase], out: &mut [f32]) -> eval::Result<()> {
         let history = |case: &EvalCase| {
-            let items =
-                &self.data.event_item[case.history.start as usize..case.history.end as usize];
+            let items = &self.data.event_item[case.history.start as usize..case.history.end as usize];
             match &self.map {
-                Some((_, map)) => items
-                    .iter()
-                    .map(|i| map[*i as usize])
-                    .filter(|i| *i != 0)
-                    .collect(),
+                Some((_, map)) => items.iter().map(|i| map[*i as usize]).filter(|i| *i != 0).collect(),
                 None => items.to_vec(),
             }
         };
         let histories: Vec<Vec<u32>> = cases.iter().map(|case| history(case)).collect();
-        let contexts: Vec<Vec<u32>> = cases
-            .iter()
-            .map(|c| self.model.context_of(self.context, c.targets[0] as usize))
-            .collect();
+        let contexts: Vec<Vec<u32>> =
+            cases.iter().map(|c| self.model.context_of(self.context, c.targets[0] as usize)).collect();
         let query = |(i, case): (usize, &&EvalCase)| Query {
-            user: self
-                .map
-                .as_ref()
-                .map_or(case.user, |(users, _)| users[case.user as usize]),
+            user: self.map.as_ref().map_or(case.user, |(users, _)| users[case.user as usize]),
             history: &histories[i],
             context: &contexts[i],
         };
@@ -84,10 +64,7 @@ impl eval::Scorer for ModelScorer<'_> {
         let users = self.model.user_tower(&queries)?;
         let all = self.model.item_vectors()?;
         let dim = self.model.dim();
-        let vectors: Vec<f32> = items
-            .iter()
-            .flat_map(|i| all[*i as usize * dim..][..dim].iter().copied())
-            .collect();
+        let vectors: Vec<f32> = items.iter().flat_map(|i| all[*i as usize * dim..][..dim].iter().copied()).collect();
         product(&users, &vectors, cases.len(), items.len(), dim, out);
         for row in out.chunks_mut(items.len()) {
             for (score, item) in row.iter_mut().zip(items) {

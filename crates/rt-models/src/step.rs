@@ -38,9 +38,7 @@ impl StepBench {
     pub fn new(device: &Device, config: &Config, sizes: StepSizes, seed: u64) -> Result<Self> {
         config.check()?;
         if sizes.users < 2 || sizes.items < 2 {
-            return Err(Error::Config(
-                "a step needs at least 2 users and 2 items".into(),
-            ));
+            return Err(Error::Config("a step needs at least 2 users and 2 items".into()));
         }
         let mut config = config.clone();
         config.user_id = Switch::On;
@@ -48,30 +46,13 @@ impl StepBench {
             config.windows = vec![config.history];
         }
         if config.negatives == 0 {
-            config.negatives = if config.loss == Loss::Sampled {
-                1024
-            } else {
-                3
-            };
+            config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }
         let mut user = Side::default();
-        user.categories.push(Category {
-            name: "user_id".into(),
-            rows: sizes.users,
-            dim: config.dim,
-        });
+        user.categories.push(Category { name: "user_id".into(), rows: sizes.users, dim: config.dim });
         if sizes.user_columns {
-            for (name, rows, dim) in [
-                ("gender", 2, 8),
-                ("age", 7, 8),
-                ("occupation", 21, 16),
-                ("zip", 3000, 16),
-            ] {
-                user.categories.push(Category {
-                    name: name.into(),
-                    rows,
-                    dim,
-                });
+            for (name, rows, dim) in [("gender", 2, 8), ("age", 7, 8), ("occupation", 21, 16), ("zip", 3000, 16)] {
+                user.categories.push(Category { name: name.into(), rows, dim });
             }
         }
         let schema = Schema {
@@ -92,12 +73,7 @@ impl StepBench {
         let items: Vec<u32> = (0..events as u32).map(|i| zipf.draw(seed, i)).collect();
         // A user's events have to follow each other: users are drawn, and events belong to the example's user.
         let users: Vec<u32> = (0..examples as u32)
-            .map(|i| {
-                1 + below(
-                    philox::draw(philox::key(seed), 1, 2, i),
-                    sizes.users as u32 - 1,
-                )
-            })
+            .map(|i| 1 + below(philox::draw(philox::key(seed), 1, 2, i), sizes.users as u32 - 1))
             .collect();
         let event_user: Vec<u32> = (0..events).map(|e| users[e / run]).collect();
         let tape = losses::record(&config, &schema, &Sizes { examples, events })?;
@@ -113,10 +89,7 @@ impl StepBench {
         for (u, row) in categories.chunks_mut(width).enumerate() {
             row[0] = u as u32;
             for (c, category) in schema.user.categories.iter().enumerate().skip(1) {
-                row[c] = below(
-                    philox::draw(philox::key(seed), c as u32, 3, u as u32),
-                    category.rows as u32,
-                );
+                row[c] = below(philox::draw(philox::key(seed), c as u32, 3, u as u32), category.rows as u32);
             }
         }
         store.put_u32("user.categories", &categories)?;
@@ -126,9 +99,7 @@ impl StepBench {
             Loss::Full => {
                 let catalogue: Vec<u32> = (1..sizes.items as u32).collect();
                 store.put_u32("catalogue", &catalogue)?;
-                let index: Vec<u32> = (0..sizes.items as u32)
-                    .map(|i| i.saturating_sub(1))
-                    .collect();
+                let index: Vec<u32> = (0..sizes.items as u32).map(|i| i.saturating_sub(1)).collect();
                 store.put_u32("catalogue.index", &index)?;
             }
             Loss::Sampled | Loss::List | Loss::Pointwise => {
@@ -141,14 +112,7 @@ impl StepBench {
             }
         }
         let program = tape.compile(&store)?;
-        Ok(Self {
-            tape,
-            program,
-            config,
-            seed,
-            step: 0,
-            examples,
-        })
+        Ok(Self { tape, program, config, seed, step: 0, examples })
     }
 
     fn next(&mut self) -> Step {
@@ -195,9 +159,7 @@ impl StepBench {
     /// Device errors.
     pub fn losses(&self) -> Result<Vec<f32>> {
         let ring = self.program.read_f32("loss")?;
-        Ok((1..=self.step as usize)
-            .map(|t| ring[t % ring.len()])
-            .collect())
+        Ok((1..=self.step as usize).map(|t| ring[t % ring.len()]).collect())
     }
 
     /// The recorded step.
@@ -246,9 +208,6 @@ impl Zipf {
     fn draw(&self, seed: u64, i: u32) -> u32 {
         let total = self.cumulated.last().copied().unwrap_or(1.0);
         let x = f64::from(philox::draw(philox::key(seed), 0, 1, i)) / 4_294_967_296.0 * total;
-        self.ids[self
-            .cumulated
-            .partition_point(|c| *c < x)
-            .min(self.ids.len() - 1)]
+        self.ids[self.cumulated.partition_point(|c| *c < x).min(self.ids.len() - 1)]
     }
 }

@@ -37,12 +37,7 @@ impl Towers<'_> {
 
     /// The item embedding table, shared by history and items.
     pub(crate) fn item_table(&self, tape: &mut Tape) -> Result<Var> {
-        Ok(tape.table(
-            "item_id",
-            self.schema.item_rows,
-            self.config.dim,
-            self.table_init(),
-        )?)
+        Ok(tape.table("item_id", self.schema.item_rows, self.config.dim, self.table_init())?)
     }
 
     fn next_draw(&mut self) -> u32 {
@@ -51,42 +46,20 @@ impl Towers<'_> {
     }
 
     /// Embedded columns of one side for rows `ids`.
-    fn columns(
-        &self,
-        tape: &mut Tape,
-        prefix: &str,
-        side: &Side,
-        ids: Var,
-        parts: &mut Vec<Var>,
-    ) -> Result<()> {
-        let rows = if prefix == "user" {
-            self.schema.user_rows
-        } else {
-            self.schema.item_rows
-        };
+    fn columns(&self, tape: &mut Tape, prefix: &str, side: &Side, ids: Var, parts: &mut Vec<Var>) -> Result<()> {
+        let rows = if prefix == "user" { self.schema.user_rows } else { self.schema.item_rows };
         if !side.categories.is_empty() {
-            let matrix =
-                tape.input_ids(&format!("{prefix}.categories"), rows, side.categories.len());
+            let matrix = tape.input_ids(&format!("{prefix}.categories"), rows, side.categories.len());
             let taken = tape.take(matrix, ids)?;
             self.categories(tape, prefix, &side.categories, taken, parts)?;
         }
         for bag in &side.bags {
-            let table = tape.table(
-                &format!("{prefix}.{}", bag.name),
-                bag.rows,
-                bag.dim,
-                self.table_init(),
-            )?;
+            let table = tape.table(&format!("{prefix}.{}", bag.name), bag.rows, bag.dim, self.table_init())?;
             let slices = tape.input_ids(&format!("{prefix}.{}.slices", bag.name), rows, 2);
             let values = tape.input_ids(&format!("{prefix}.{}.values", bag.name), bag.values, 1);
             let slice = tape.take(slices, ids)?;
-            let options = BagOptions {
-                windows: vec![usize::MAX],
-                mean: true,
-                max_len: bag.max_len,
-                mask: None,
-                hole: None,
-            };
+            let options =
+                BagOptions { windows: vec![usize::MAX], mean: true, max_len: bag.max_len, mask: None, hole: None };
             parts.push(tape.bag(table, values, slice, &options)?);
         }
         if !side.numbers.is_empty() {
@@ -149,12 +122,9 @@ impl Towers<'_> {
         if self.config.model == crate::ModelKind::YoutubeDnn {
             let table = match self.config.item_table {
                 crate::config::ItemTable::Shared => self.item_table(tape)?,
-                crate::config::ItemTable::Separate => tape.table(
-                    "item_out",
-                    self.schema.item_rows,
-                    self.config.dim,
-                    self.table_init(),
-                )?,
+                crate::config::ItemTable::Separate => {
+                    tape.table("item_out", self.schema.item_rows, self.config.dim, self.table_init())?
+                }
             };
             let v = tape.gather(table, ids)?;
             return self.finish(tape, v);
@@ -170,11 +140,7 @@ impl Towers<'_> {
     }
 
     fn finish(&self, tape: &mut Tape, v: Var) -> Result<Var> {
-        Ok(if self.config.normalize {
-            tape.l2_normalize(v)?
-        } else {
-            v
-        })
+        Ok(if self.config.normalize { tape.l2_normalize(v)? } else { v })
     }
 
     /// Hidden layers with activation and dropout, a linear last layer of width `dim`, and the skip.
@@ -183,14 +149,7 @@ impl Towers<'_> {
         let inputs = tape.shape(x)[1];
         let mut h = x;
         for (layer, width) in hidden.iter().enumerate() {
-            h = self.layer(
-                tape,
-                &format!("{name}.{layer}"),
-                h,
-                *width,
-                None,
-                Some(self.config.activation),
-            )?;
+            h = self.layer(tape, &format!("{name}.{layer}"), h, *width, None, Some(self.config.activation))?;
             h = self.dropout(tape, h)?;
         }
         let dim = self.config.dim;
@@ -200,14 +159,7 @@ impl Towers<'_> {
         } else {
             None
         };
-        self.layer(
-            tape,
-            &format!("{name}.{}", hidden.len()),
-            h,
-            dim,
-            skip,
-            None,
-        )
+        self.layer(tape, &format!("{name}.{}", hidden.len()), h, dim, skip, None)
     }
 
     fn layer(
@@ -220,11 +172,7 @@ impl Towers<'_> {
         hidden: Option<Hidden>,
     ) -> Result<Var> {
         let inputs = tape.shape(x)[1];
-        let w = tape.param(
-            &format!("{name}.weight"),
-            [inputs, width],
-            linear_init(inputs),
-        )?;
+        let w = tape.param(&format!("{name}.weight"), [inputs, width], linear_init(inputs))?;
         let b = tape.param(&format!("{name}.bias"), [1, width], linear_init(inputs))?;
         let activation = match hidden {
             Some(Hidden::Relu) => Activation::Relu,

@@ -80,28 +80,21 @@ pub fn train(
     progress: OnProgress<'_>,
 ) -> Result<(Model, TrainReport)> {
     if split.examples.is_empty() {
-        let what = "the data has no training example: an example needs a user with two events or more in the train part";
+        let what =
+            "the data has no training example: an example needs a user with two events or more in the train part";
         return Err(Error::Training(what.into()));
     }
     let model = Model::new(device, config, data, split, seed)?;
     let config = model.config.clone();
-    let sizes = Sizes {
-        examples: split.examples.len(),
-        events: model.data.event_item.len(),
-    };
+    let sizes = Sizes { examples: split.examples.len(), events: model.data.event_item.len() };
     let tape = losses::record(&config, &model.schema, &sizes)?;
     losses::upload(&model.store, &config, &model.schema, &model.data, split)?;
     let mut program = tape.compile(&model.store)?;
 
-    let mut report = TrainReport {
-        dispatches: program.dispatches(),
-        ..TrainReport::default()
-    };
+    let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
     let steps = split.examples.len().div_ceil(config.batch);
     if steps > LOSS_RING {
-        let what = format!(
-            "{steps} steps an epoch, at most {LOSS_RING} can be logged: use a larger batch"
-        );
+        let what = format!("{steps} steps an epoch, at most {LOSS_RING} can be logged: use a larger batch");
         return Err(Error::Config(what));
     }
     let popular = validate(&model, split, &Popularity::new(&model.data, split))?;
@@ -117,10 +110,7 @@ pub fn train(
             t += 1;
             let offset = step * config.batch;
             let valid = config.batch.min(order.len() - offset);
-            program.run(&rates(
-                &config,
-                Step::new(t, seed, offset as u32, valid as u32),
-            ))?;
+            program.run(&rates(&config, Step::new(t, seed, offset as u32, valid as u32)))?;
             if (step + 1) % 16 == 0 {
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
                 let done = (epoch - 1) * order.len() + offset + valid;
@@ -141,9 +131,7 @@ pub fn train(
         }
         let log = program.read_f32("loss")?;
         report.seconds += start.elapsed().as_secs_f64();
-        let losses: Vec<f32> = (t + 1 - steps as u32..=t)
-            .map(|t| log[t as usize % LOSS_RING])
-            .collect();
+        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % LOSS_RING]).collect();
         if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
             let what = format!(
                 "the loss is {} in epoch {epoch}, step {}: use a smaller lr or a larger temperature",
@@ -152,28 +140,16 @@ pub fn train(
             );
             return Err(Error::Training(what));
         }
-        report.loss.extend(
-            losses
-                .iter()
-                .take(100usize.saturating_sub(report.loss.len())),
-        );
+        report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
         let weight = |i: usize| config.batch.min(order.len() - i * config.batch) as f64;
-        let total: f64 = losses
-            .iter()
-            .enumerate()
-            .map(|(i, l)| f64::from(*l) * weight(i))
-            .sum();
+        let total: f64 = losses.iter().enumerate().map(|(i, l)| f64::from(*l) * weight(i)).sum();
         report.loss_epochs.push((total / order.len() as f64) as f32);
         report.epochs = epoch;
 
         let start = Instant::now();
         model.weights_changed();
-        let valid = validate(
-            &model,
-            split,
-            &ModelScorer::new(&model, &model.data, &context),
-        )?;
+        let valid = validate(&model, split, &ModelScorer::new(&model, &model.data, &context))?;
         report.valid_seconds += start.elapsed().as_secs_f64();
         let is_best = valid.is_none_or(|v| best.as_ref().is_none_or(|(b, _)| v > *b));
         report.valid.extend(valid);
@@ -216,19 +192,14 @@ pub fn train(
 
 fn rates(config: &Config, step: Step) -> Step {
     match config.optimizer {
-        OptimizerKind::Adam | OptimizerKind::Adagrad => {
-            step.with_rates(config.lr, config.row_rate(), 0.9, 0.999)
-        }
+        OptimizerKind::Adam | OptimizerKind::Adagrad => step.with_rates(config.lr, config.row_rate(), 0.9, 0.999),
         OptimizerKind::Sgd => step.with_rates(config.lr, config.row_rate(), 0.0, 0.0),
     }
 }
 
 fn snapshot(model: &Model) -> Result<Vec<Vec<f32>>> {
     let params = model.store.params().list();
-    params
-        .iter()
-        .map(|p| model.store.get(&p.name).map_err(Error::from))
-        .collect()
+    params.iter().map(|p| model.store.get(&p.name).map_err(Error::from)).collect()
 }
 
 /// NDCG@10 on validation under the history mask; `None` without cases.
@@ -236,13 +207,7 @@ fn validate(model: &Model, split: &Split, scorer: &dyn crate::eval::Scorer) -> R
     if split.valid.is_empty() {
         return Ok(None);
     }
-    let ranks = evaluate(
-        model.device(),
-        &model.data,
-        &split.valid,
-        scorer,
-        &[Mask::History],
-    )?;
+    let ranks = evaluate(model.device(), &model.data, &split.valid, scorer, &[Mask::History])?;
     Ok(figures(&ranks[0]).0.get("NDCG@10"))
 }
 
@@ -258,8 +223,7 @@ pub fn evaluate(
     scorer: &dyn crate::eval::Scorer,
     masks: &[Mask],
 ) -> Result<Vec<crate::eval::CaseRanks>> {
-    let run =
-        || rank_cases(data, cases, scorer, masks).map_err(|e| Error::Evaluation(e.to_string()));
+    let run = || rank_cases(data, cases, scorer, masks).map_err(|e| Error::Evaluation(e.to_string()));
     match device {
         Device::Cpu(cpu) => cpu.install(run),
         #[cfg(feature = "gpu")]

@@ -50,8 +50,5 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 pub(crate) fn shape(op: &'static str, what: impl Into<String>) -> Error {
-    Error::Shape {
-        op,
-        what: what.into(),
-    }
+    Error::Shape { op, what: what.into() }
 }

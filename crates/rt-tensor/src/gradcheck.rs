@@ -65,34 +65,19 @@ pub fn check_gradients(
         for (number, t) in rows.tables.iter().enumerate() {
             let dim = tape.shape(t.table)[1];
             let out = tape.temp(t.capacity, dim);
-            let kernel = SegmentSum {
-                table: number,
-                rows: t.capacity,
-                dim,
-                tables: rows.tables.len(),
-            };
-            let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first]
-                .map(Some)
-                .to_vec();
+            let kernel = SegmentSum { table: number, rows: t.capacity, dim, tables: rows.tables.len() };
+            let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
             tape.push(kernel, reads, vec![Some(out)], None)?;
             row_vars.push(out);
         }
     } else if tape.dense_grads.is_none() {
-        return Err(Error::NoGradient(
-            "record `backward` before checking".into(),
-        ));
+        return Err(Error::NoGradient("record `backward` before checking".into()));
     }
     // Everything that the reference does not compute itself: integers, and floats of nodes without an op.
     let made_by_op = |v: &Var| {
-        tape.nodes
-            .iter()
-            .any(|n| n.op.is_some() && n.phase == Phase::Forward && n.writes.contains(&Some(*v)))
+        tape.nodes.iter().any(|n| n.op.is_some() && n.phase == Phase::Forward && n.writes.contains(&Some(*v)))
     };
-    let used = |v: &Var| {
-        tape.nodes
-            .iter()
-            .any(|n| n.phase == Phase::Forward && n.reads.contains(&Some(*v)))
-    };
+    let used = |v: &Var| tape.nodes.iter().any(|n| n.phase == Phase::Forward && n.reads.contains(&Some(*v)));
     let given: Vec<Var> = tape
         .vars()
         .filter(|v| {
@@ -115,15 +100,7 @@ pub fn check_gradients(
         let words = program.read_u32(&format!("%{}", v.0))?;
         match tape.dtype(v) {
             Dtype::U32 => drop(ints.insert(v, words)),
-            Dtype::F32 => drop(
-                floats.insert(
-                    v,
-                    words
-                        .iter()
-                        .map(|w| f64::from(f32::from_bits(*w)))
-                        .collect(),
-                ),
-            ),
+            Dtype::F32 => drop(floats.insert(v, words.iter().map(|w| f64::from(f32::from_bits(*w))).collect())),
         }
     }
     let mut params: Vec<(Var, usize)> = Vec::new();
@@ -157,40 +134,19 @@ pub fn check_gradients(
             (at(x + h) - at(x - h)) / (2.0 * h)
         };
         let mut pairs = Vec::new();
-        for cell in choose(
-            &gradient,
-            tape.shape(v)[1],
-            tape.params.list()[param].kind,
-            cells,
-        ) {
+        for cell in choose(&gradient, tape.shape(v)[1], tape.params.list()[param].kind, cells) {
             pairs.push((gradient[cell], differ(cell)));
         }
         let scale = pairs.iter().map(|(_, d)| d.abs()).fold(1e-6, f64::max);
-        let error = pairs.iter().map(|(g, d)| {
-            if g.is_finite() {
-                (g - d).abs() / scale
-            } else {
-                f64::MAX
-            }
-        });
+        let error = pairs.iter().map(|(g, d)| if g.is_finite() { (g - d).abs() / scale } else { f64::MAX });
         let error = error.fold(0.0, f64::max);
-        checks.push(ParamCheck {
-            parameter: tape.param_name(v),
-            cells: pairs.len(),
-            error,
-        });
+        checks.push(ParamCheck { parameter: tape.param_name(v), cells: pairs.len(), error });
     }
     Ok(checks)
 }
 
 /// The program's gradient of a parameter, dense.
-fn gradient_of(
-    tape: &Tape,
-    program: &crate::Program,
-    v: Var,
-    param: usize,
-    row_vars: &[Var],
-) -> Result<Vec<f64>> {
+fn gradient_of(tape: &Tape, program: &crate::Program, v: Var, param: usize, row_vars: &[Var]) -> Result<Vec<f64>> {
     let [rows, cols] = tape.shape(v);
     let mut gradient = vec![0.0; rows * cols];
     let declared = &tape.params.list()[param];
@@ -208,17 +164,9 @@ fn gradient_of(
     };
     let keys = program.read_u32(&format!("%{}", grads.keys.0))?;
     let first = program.read_u32(&format!("%{}", grads.first.0))?;
-    for (number, t) in grads
-        .tables
-        .iter()
-        .enumerate()
-        .filter(|(_, t)| t.table == v)
-    {
+    for (number, t) in grads.tables.iter().enumerate().filter(|(_, t)| t.table == v) {
         let sums = program.read_f32(&format!("%{}", row_vars[number].0))?;
-        for (k, key) in keys[first[number] as usize..first[number + 1] as usize]
-            .iter()
-            .enumerate()
-        {
+        for (k, key) in keys[first[number] as usize..first[number + 1] as usize].iter().enumerate() {
             let id = (key - t.base) as usize;
             for c in 0..cols {
                 gradient[id * cols + c] = f64::from(sums[k * cols + c]);
@@ -254,23 +202,15 @@ pub fn check_ops(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let mut checks = Vec::new();
     for name in Op::NAMES {
         for (variant, mut tape, loss) in cases(name, seed)? {
-            let covered = tape
-                .nodes
-                .iter()
-                .any(|n| n.op.as_ref().is_some_and(|op| op.name() == *name));
+            let covered = tape.nodes.iter().any(|n| n.op.as_ref().is_some_and(|op| op.name() == *name));
             if !covered {
-                return Err(Error::NoGradient(format!(
-                    "the case `{variant}` does not contain the op `{name}`"
-                )));
+                return Err(Error::NoGradient(format!("the case `{variant}` does not contain the op `{name}`")));
             }
             tape.backward(loss)?;
             let store = Store::new(device, tape.params(), seed)?;
             let step = Step::new(3, seed, 0, 5);
             let parameters = check_gradients(&tape, loss, &store, &step, 40, |_| Ok(()))?;
-            checks.push(OpCheck {
-                op: variant,
-                parameters,
-            });
+            checks.push(OpCheck { op: variant, parameters });
         }
     }
     Ok(checks)
@@ -286,20 +226,12 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
         let mut tape = Tape::new();
         let rows = record(&mut tape)?;
         let loss = tape.sum(rows)?;
-        let variant = if variant.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{name} ({variant})")
-        };
+        let variant = if variant.is_empty() { name.to_owned() } else { format!("{name} ({variant})") };
         out.push((variant, tape, loss));
         Ok(())
     };
     let fixed = |t: &mut Tape, rows: usize, cols: usize, number: u32| {
-        t.constant(
-            &philox::uniform(seed, 1000 + number, rows * cols, 1.0),
-            rows,
-            cols,
-        )
+        t.constant(&philox::uniform(seed, 1000 + number, rows * cols, 1.0), rows, cols)
     };
     let weigh = |t: &mut Tape, y: Var| {
         let [rows, cols] = t.shape(y);
@@ -310,11 +242,8 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
     let ids = [3u32, 1, 3, 0, 4, 3, 2];
     match name {
         "activation" => {
-            for (what, f) in [
-                ("relu", Activation::Relu),
-                ("tanh", Activation::Tanh),
-                ("sigmoid", Activation::Sigmoid),
-            ] {
+            for (what, f) in [("relu", Activation::Relu), ("tanh", Activation::Tanh), ("sigmoid", Activation::Sigmoid)]
+            {
                 add(what, &|t| {
                     let x = t.param("x", [N, D], normal)?;
                     let y = t.activation(x, f)?;
@@ -356,12 +285,7 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             for (what, mean, windows, masked) in [
                 ("mean", true, vec![50], false),
                 ("sum", false, vec![2, 3], false),
-                (
-                    "mean, three windows, masked, shared table",
-                    true,
-                    vec![1, 3, usize::MAX],
-                    true,
-                ),
+                ("mean, three windows, masked, shared table", true, vec![1, 3, usize::MAX], true),
             ] {
                 add(what, &|t| {
                     let table = t.table("table", 6, D, normal)?;
@@ -369,13 +293,7 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                     let slices = [0u32, 4, 1, 7, 8, 1, 3, 0, 2, 5, 0, 9, 4, 1];
                     let slice = t.constant_ids(&slices, N, 2)?;
                     let mask = masked.then(|| t.history_mask(N, 1, 0.3, 0)).transpose()?;
-                    let options = BagOptions {
-                        windows: windows.clone(),
-                        mean,
-                        max_len: 9,
-                        mask,
-                        hole: None,
-                    };
+                    let options = BagOptions { windows: windows.clone(), mean, max_len: 9, mask, hole: None };
                     let y = t.bag(table, items, slice, &options)?;
                     let ids = t.constant_ids(&ids, N, 1)?;
                     let z = t.gather(table, ids)?;
@@ -385,19 +303,11 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             }
         }
         "linear" => {
-            let all = [
-                Activation::None,
-                Activation::Relu,
-                Activation::Tanh,
-                Activation::Sigmoid,
-            ];
+            let all = [Activation::None, Activation::Relu, Activation::Tanh, Activation::Sigmoid];
             for f in all {
                 add(&format!("{f:?}, bias, skip").to_lowercase(), &|t| {
                     let (x, w) = (t.param("x", [N, D], normal)?, t.param("w", [D, 3], normal)?);
-                    let (b, s) = (
-                        t.param("bias", [1, 3], normal)?,
-                        t.param("skip", [D, 3], normal)?,
-                    );
+                    let (b, s) = (t.param("bias", [1, 3], normal)?, t.param("skip", [D, 3], normal)?);
                     let skip = t.linear(x, s, None, None, Activation::None)?;
                     let y = t.linear(x, w, Some(b), Some(skip), f)?;
                     weigh(t, y)
@@ -405,10 +315,7 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             }
         }
         "prelu" => add("", &|t| {
-            let (x, slope) = (
-                t.param("x", [N, D], normal)?,
-                t.param("slope", [1, D], Init::Constant(0.25))?,
-            );
+            let (x, slope) = (t.param("x", [N, D], normal)?, t.param("slope", [1, D], Init::Constant(0.25))?);
             let y = t.prelu(x, slope)?;
             weigh(t, y)
         })?,
@@ -418,10 +325,7 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             weigh(t, y)
         })?,
         "group_dot" => add("", &|t| {
-            let (u, v) = (
-                t.param("u", [N, D], normal)?,
-                t.param("v", [3 * N, D], normal)?,
-            );
+            let (u, v) = (t.param("u", [N, D], normal)?, t.param("v", [3 * N, D], normal)?);
             let z = t.group_dot(u, v, 1.3)?;
             weigh(t, z)
         })?,
@@ -438,20 +342,13 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
         }
         "list_softmax" => {
             for correct_positive in [false, true] {
-                add(
-                    if correct_positive {
-                        "logQ all, masked"
-                    } else {
-                        "logQ negatives, masked"
-                    },
-                    &|t| {
-                        let (z, w) = (t.param("z", [N, 4], Init::Normal(2.0))?, weight(t)?);
-                        let list: Vec<u32> = (0..28u32).map(|i| i * i % 5 + 1).collect();
-                        let ids = t.constant_ids(&list, N, 4)?;
-                        let logq = fixed(t, N, 4, 2)?;
-                        t.list_softmax(z, w, Some(ids), Some(logq), correct_positive)
-                    },
-                )?;
+                add(if correct_positive { "logQ all, masked" } else { "logQ negatives, masked" }, &|t| {
+                    let (z, w) = (t.param("z", [N, 4], Init::Normal(2.0))?, weight(t)?);
+                    let list: Vec<u32> = (0..28u32).map(|i| i * i % 5 + 1).collect();
+                    let ids = t.constant_ids(&list, N, 4)?;
+                    let logq = fixed(t, N, 4, 2)?;
+                    t.list_softmax(z, w, Some(ids), Some(logq), correct_positive)
+                })?;
             }
         }
         "softmax_loss" => {
@@ -467,11 +364,7 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                     let users = t.param("users", [N, D], normal)?;
                     let vectors = t.param("items", [candidates, D], normal)?;
                     let targets = t.constant_ids(&ids, N, 1)?;
-                    let list: Vec<u32> = if kind == 0 {
-                        ids.to_vec()
-                    } else {
-                        (0..11u32).map(|i| i % 6).collect()
-                    };
+                    let list: Vec<u32> = if kind == 0 { ids.to_vec() } else { (0..11u32).map(|i| i % 6).collect() };
                     let ids = t.constant_ids(&list, candidates, 1)?;
                     let mut logq = philox::uniform(seed, 77, candidates, 1.0);
                     logq[candidates - 1] = 1e30; // padding
@@ -481,21 +374,14 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                         1 => PositiveVar::Label(t.constant_ids(&[0, 9, 2, 2, 5, 4, 1], N, 1)?),
                         _ => {
                             let vectors = t.param("own", [N, D], normal)?;
-                            PositiveVar::Own {
-                                vectors,
-                                logq: Some(fixed(t, N, 1, 3)?),
-                            }
+                            PositiveVar::Own { vectors, logq: Some(fixed(t, N, 1, 3)?) }
                         }
                     };
                     let weight = weight(t)?;
                     t.softmax_loss(&SoftmaxSpec {
                         users,
                         weight,
-                        candidates: Negatives {
-                            vectors,
-                            logq: Some(logq),
-                            ids: Some(ids),
-                        },
+                        candidates: Negatives { vectors, logq: Some(logq), ids: Some(ids) },
                         positive,
                         mask_hits: (kind != 1).then_some(targets),
                         scale: 2.5,
@@ -505,9 +391,7 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             }
         }
         _ => {
-            return Err(Error::NoGradient(format!(
-                "the op `{name}` has no gradient check"
-            )));
+            return Err(Error::NoGradient(format!("the op `{name}` has no gradient check")));
         }
     }
     Ok(out)

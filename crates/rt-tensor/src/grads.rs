@@ -30,14 +30,7 @@ pub(crate) enum UseIds {
     /// Row i of the source belongs to `ids[i]`.
     Ids(Var),
     /// Items of slices; row `i * windows + zone` of the source belongs to every item of that zone of slice i.
-    Bag {
-        items: Var,
-        slice: Var,
-        mask: Option<Var>,
-        hole: Option<Var>,
-        max_len: usize,
-        windows: Vec<usize>,
-    },
+    Bag { items: Var, slice: Var, mask: Option<Var>, hole: Option<Var>, max_len: usize, windows: Vec<usize> },
 }
 
 /// What a tape's backward made of the row gradients: ids grouped once, over all tables and all their uses.
@@ -93,16 +86,11 @@ impl Tape {
     /// where a gradient would have to flow through a node that has none. [`Error::Shape`] if `loss` is no scalar.
     pub fn backward(&mut self, loss: Var) -> Result<()> {
         if self.shape(loss) != [1, 1] {
-            let what = format!(
-                "the loss has shape {:?}, needs [1, 1]: sum it",
-                self.shape(loss)
-            );
+            let what = format!("the loss has shape {:?}, needs [1, 1]: sum it", self.shape(loss));
             return Err(crate::error::shape("backward", what));
         }
         if self.row_grads.is_some() || self.dense_grads.is_some() {
-            return Err(Error::NoGradient(
-                "backward was recorded on this tape already".into(),
-            ));
+            return Err(Error::NoGradient("backward was recorded on this tape already".into()));
         }
         self.phase = Some(Phase::Backward);
         let needs = self.needs_grad();
@@ -113,11 +101,7 @@ impl Tape {
         grads.add(loss, Grad::Fill(1.0));
         for i in (0..self.nodes.len()).rev() {
             let outputs: Vec<Var> = self.nodes[i].writes.iter().flatten().copied().collect();
-            let Some(out) = outputs
-                .iter()
-                .copied()
-                .find(|v| grads.dense.contains_key(v))
-            else {
+            let Some(out) = outputs.iter().copied().find(|v| grads.dense.contains_key(v)) else {
                 continue;
             };
             if !needs[out.0 as usize] {
@@ -125,9 +109,7 @@ impl Tape {
             }
             let Some(op) = self.nodes[i].op.clone() else {
                 let name = self.nodes[i].kernel.as_ref().map_or("?", |k| k.name());
-                return Err(Error::NoGradient(format!(
-                    "`{name}` (node {i}) has none, and the loss flows through it"
-                )));
+                return Err(Error::NoGradient(format!("`{name}` (node {i}) has none, and the loss flows through it")));
             };
             let grad = self.total(&mut grads, out)?;
             op.backward(self, grad, &needs, &mut grads)?;
@@ -164,12 +146,7 @@ impl Tape {
                     let [rows, cols] = self.shape(v);
                     let (a, b) = (self.grad_var(a, v)?, self.grad_var(b, v)?);
                     let out = self.temp(rows, cols);
-                    self.push(
-                        Add { rows, cols },
-                        vec![Some(a), Some(b)],
-                        vec![Some(out)],
-                        None,
-                    )?;
+                    self.push(Add { rows, cols }, vec![Some(a), Some(b)], vec![Some(out)], None)?;
                     Grad::Dense(out)
                 }
             };
@@ -195,12 +172,7 @@ impl Tape {
             Grad::Fill(factor) => {
                 let [rows, cols] = self.shape(made);
                 let out = self.temp(rows, cols);
-                self.push(
-                    Scale { rows, cols, factor },
-                    vec![Some(made)],
-                    vec![Some(out)],
-                    None,
-                )?;
+                self.push(Scale { rows, cols, factor }, vec![Some(made)], vec![Some(out)], None)?;
                 Ok(out)
             }
             Grad::Dense(_) => Err(Error::NoGradient(format!(
@@ -228,26 +200,15 @@ impl Tape {
         if vars.is_empty() {
             return Ok(());
         }
-        let arena = self.value(
-            [self.params.dense_words(), 1],
-            Dtype::F32,
-            Kind::State {
-                name: "dense.grad".into(),
-            },
-        );
+        let arena = self.value([self.params.dense_words(), 1], Dtype::F32, Kind::State { name: "dense.grad".into() });
         for (v, param) in vars {
             if !grads.dense.contains_key(&v) {
                 let name = self.param_name(v);
-                return Err(Error::NoGradient(format!(
-                    "parameter `{name}` does not reach the loss"
-                )));
+                return Err(Error::NoGradient(format!("parameter `{name}` does not reach the loss")));
             }
             let total = self.total(grads, v)?;
             let grad = self.grad_var(total, v)?;
-            let kind = Kind::Slice {
-                of: arena,
-                offset: self.params.list()[param].offset,
-            };
+            let kind = Kind::Slice { of: arena, offset: self.params.list()[param].offset };
             if !self.place(grad, kind.clone(), arena) {
                 self.copy_into(grad, kind)?;
             }
@@ -260,20 +221,15 @@ impl Tape {
     fn finish_rows(&mut self, grads: &Grads) -> Result<()> {
         for i in 0..self.values.len() {
             let v = Var(i as u32);
-            if matches!(self.values[i].kind, Kind::Table { .. })
-                && !grads.rows.iter().any(|(t, _)| *t == v)
-            {
+            if matches!(self.values[i].kind, Kind::Table { .. }) && !grads.rows.iter().any(|(t, _)| *t == v) {
                 let name = self.param_name(v);
-                return Err(Error::NoGradient(format!(
-                    "table `{name}` does not reach the loss"
-                )));
+                return Err(Error::NoGradient(format!("table `{name}` does not reach the loss")));
             }
         }
         if grads.rows.is_empty() {
             return Ok(());
         }
-        let (mut uses, mut tables, mut list, mut reads) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut uses, mut tables, mut list, mut reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut entries, mut base) = (0usize, 0u32);
         for (number, (table, row_uses)) in grads.rows.iter().enumerate() {
             let (source, firsts) = self.join_sources(*table, row_uses)?;
@@ -283,80 +239,33 @@ impl Tape {
                 let kind = match &row_use.ids {
                     UseIds::Ids(ids) => {
                         reads.push(Some(*ids));
-                        UseKind::Ids {
-                            n: self.shape(*ids)[0],
-                        }
+                        UseKind::Ids { n: self.shape(*ids)[0] }
                     }
-                    UseIds::Bag {
-                        items,
-                        slice,
-                        mask,
-                        hole,
-                        max_len,
-                        windows,
-                    } => {
+                    UseIds::Bag { items, slice, mask, hole, max_len, windows } => {
                         reads.extend([Some(*items), Some(*slice), *mask, *hole]);
-                        UseKind::Bag {
-                            rows: self.shape(*slice)[0],
-                            max_len: *max_len,
-                            windows: windows.clone(),
-                        }
+                        UseKind::Bag { rows: self.shape(*slice)[0], max_len: *max_len, windows: windows.clone() }
                     }
                 };
                 let n = match &kind {
                     UseKind::Ids { n } => *n,
                     UseKind::Bag { rows, max_len, .. } => rows * max_len,
                 };
-                uses.push(GroupUse {
-                    table: number,
-                    source: first as u32,
-                    entry: entries,
-                    kind,
-                });
+                uses.push(GroupUse { table: number, source: first as u32, entry: entries, kind });
                 entries += n;
             }
-            list.push(TableGrad {
-                table: *table,
-                source,
-                base,
-                capacity: (entries - before).min(rows),
-            });
-            tables.push(GroupTable {
-                base,
-                rows: rows as u32,
-            });
-            base = u32::try_from(rows)
-                .ok()
-                .and_then(|r| base.checked_add(r))
-                .ok_or_else(|| {
-                    crate::error::shape(
-                        "group",
-                        "the tables have more than 2^32 rows together".to_owned(),
-                    )
-                })?;
+            list.push(TableGrad { table: *table, source, base, capacity: (entries - before).min(rows) });
+            tables.push(GroupTable { base, rows: rows as u32 });
+            base = u32::try_from(rows).ok().and_then(|r| base.checked_add(r)).ok_or_else(|| {
+                crate::error::shape("group", "the tables have more than 2^32 rows together".to_owned())
+            })?;
         }
         let keys = self.temp_ids(entries, 1);
         let sources = self.temp_ids(entries, 1);
         let starts = self.temp_ids(entries + 1, 1);
         let first = self.temp_ids(tables.len() + 1, 1);
-        let group = Group {
-            uses,
-            tables,
-            capacity: entries,
-        };
-        self.push(
-            group,
-            reads,
-            [keys, sources, starts, first].map(Some).to_vec(),
-            None,
-        )?;
-        self.row_grads = Some(RowGrads {
-            keys,
-            sources,
-            starts,
-            first,
-            tables: list,
-        });
+        let group = Group { uses, tables, capacity: entries };
+        self.push(group, reads, [keys, sources, starts, first].map(Some).to_vec(), None)?;
+        self.row_grads = Some(RowGrads { keys, sources, starts, first, tables: list });
         Ok(())
     }
 
@@ -370,11 +279,7 @@ impl Tape {
         let joined = self.temp(rows, dim);
         let (mut firsts, mut row) = (Vec::new(), 0);
         for row_use in uses {
-            let kind = Kind::View {
-                of: joined,
-                row,
-                col: 0,
-            };
+            let kind = Kind::View { of: joined, row, col: 0 };
             if !self.place(row_use.source, kind.clone(), joined) {
                 self.copy_into(row_use.source, kind)?;
             }

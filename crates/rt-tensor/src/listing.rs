@@ -31,18 +31,9 @@ impl Tape {
             NodeInfo {
                 node,
                 phase: n.phase,
-                op: n
-                    .kernel
-                    .as_ref()
-                    .map_or("concat (in place)", |k| k.name())
-                    .to_owned(),
+                op: n.kernel.as_ref().map_or("concat (in place)", |k| k.name()).to_owned(),
                 inputs: n.reads.iter().flatten().map(|v| self.name(*v)).collect(),
-                outputs: n
-                    .writes
-                    .iter()
-                    .flatten()
-                    .map(|v| (self.name(*v), self.shape(*v)))
-                    .collect(),
+                outputs: n.writes.iter().flatten().map(|v| (self.name(*v), self.shape(*v))).collect(),
                 bytes: cost.bytes,
                 flops: cost.flops,
             }
@@ -78,14 +69,10 @@ impl Tape {
     /// The tape as a table: number, phase, op, inputs, outputs with shapes, bytes, operations.
     #[must_use]
     pub fn listing(&self) -> String {
-        let mut out = String::from(
-            "node phase    op                    output                          KB      kflop  inputs\n",
-        );
+        let mut out =
+            String::from("node phase    op                    output                          KB      kflop  inputs\n");
         for n in self.nodes() {
-            let output = n
-                .outputs
-                .first()
-                .map_or_else(String::new, |(name, [r, c])| format!("{name} [{r}, {c}]"));
+            let output = n.outputs.first().map_or_else(String::new, |(name, [r, c])| format!("{name} [{r}, {c}]"));
             let _ = writeln!(
                 out,
                 "{:>4} {:<8} {:<21} {:<26} {:>9.1} {:>10.1}  {}",
@@ -104,9 +91,8 @@ impl Tape {
     /// The tape as a graph in Graphviz's DOT language: forward, backward and update nodes in three colours.
     #[must_use]
     pub fn dot(&self) -> String {
-        let mut out = String::from(
-            "digraph tape {\n  rankdir=TB;\n  node [shape=box, fontname=\"monospace\", style=filled];\n",
-        );
+        let mut out =
+            String::from("digraph tape {\n  rankdir=TB;\n  node [shape=box, fontname=\"monospace\", style=filled];\n");
         let mut writer = std::collections::BTreeMap::new();
         let mut sources = std::collections::BTreeSet::new();
         let escape = |s: &str| s.replace('\\', "\\\\").replace('"', "\\\"");
@@ -116,17 +102,9 @@ impl Tape {
                 Phase::Backward => "#fde2e2",
                 Phase::Update => "#dcfce7",
             };
-            let shape = n
-                .outputs
-                .first()
-                .map_or_else(String::new, |(_, [r, c])| format!("\\n[{r}, {c}]"));
-            let _ = writeln!(
-                out,
-                "  n{} [label=\"{} {}{shape}\", fillcolor=\"{colour}\"];",
-                n.node,
-                n.node,
-                escape(&n.op)
-            );
+            let shape = n.outputs.first().map_or_else(String::new, |(_, [r, c])| format!("\\n[{r}, {c}]"));
+            let _ =
+                writeln!(out, "  n{} [label=\"{} {}{shape}\", fillcolor=\"{colour}\"];", n.node, n.node, escape(&n.op));
             let node = &self.nodes[n.node];
             for v in node.reads.iter().flatten() {
                 let root = self.layout(*v).0;
@@ -159,11 +137,7 @@ impl Tape {
     /// Bytes and operations of a step: all nodes together.
     #[must_use]
     pub fn cost(&self) -> rt_kernels::Cost {
-        self.nodes
-            .iter()
-            .filter_map(|n| n.kernel.as_ref())
-            .map(|k| k.cost())
-            .fold(Default::default(), |a, b| a + b)
+        self.nodes.iter().filter_map(|n| n.kernel.as_ref()).map(|k| k.cost()).fold(Default::default(), |a, b| a + b)
     }
 
     /// Number of values on the tape.

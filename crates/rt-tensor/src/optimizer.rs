@@ -33,20 +33,13 @@ impl Optimizer {
     /// traffic and a third of the memory of lazy Adam.
     #[must_use]
     pub fn adagrad_rows() -> Self {
-        Self {
-            rows: RowRule::Adagrad { eps: 1e-8 },
-            ..Self::adam()
-        }
+        Self { rows: RowRule::Adagrad { eps: 1e-8 }, ..Self::adam() }
     }
 
     /// Plain gradient descent.
     #[must_use]
     pub fn sgd() -> Self {
-        Self {
-            dense: DenseRule::Sgd,
-            rows: RowRule::Sgd,
-            weight_decay: 0.0,
-        }
+        Self { dense: DenseRule::Sgd, rows: RowRule::Sgd, weight_decay: 0.0 }
     }
 }
 
@@ -58,9 +51,7 @@ impl Tape {
     /// [`Error::NoGradient`] before `backward`.
     pub fn optimize(&mut self, optimizer: &Optimizer) -> Result<()> {
         if self.row_grads.is_none() && self.dense_grads.is_none() {
-            return Err(Error::NoGradient(
-                "record `backward` before `optimize`".into(),
-            ));
+            return Err(Error::NoGradient("record `backward` before `optimize`".into()));
         }
         self.phase = Some(Phase::Update);
         if let Some(rows) = self.row_grads.clone() {
@@ -74,9 +65,7 @@ impl Tape {
                 };
                 let mut state = |s: Option<(&str, [usize; 2])>| {
                     s.map(|(suffix, shape)| {
-                        let kind = Kind::State {
-                            name: format!("{name}.{suffix}"),
-                        };
+                        let kind = Kind::State { name: format!("{name}.{suffix}") };
                         self.value(shape, Dtype::F32, kind)
                     })
                 };
@@ -89,9 +78,7 @@ impl Tape {
                     dim,
                     tables: rows.tables.len(),
                 };
-                let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first]
-                    .map(Some)
-                    .to_vec();
+                let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
                 self.push(kernel, reads, vec![Some(t.table), first, second], None)?;
             }
         }
@@ -103,24 +90,13 @@ impl Tape {
                 DenseRule::Adam { .. } => 2,
             };
             let mut state = |i: usize, suffix: &str| {
-                let kind = Kind::State {
-                    name: format!("dense.{suffix}"),
-                };
+                let kind = Kind::State { name: format!("dense.{suffix}") };
                 (count > i).then(|| self.value([n, 1], Dtype::F32, kind))
             };
             let (first, second) = (state(0, "m"), state(1, "v"));
             let arena = self.arena();
-            let kernel = UpdateDense {
-                rule: optimizer.dense,
-                n,
-                weight_decay: optimizer.weight_decay,
-            };
-            self.push(
-                kernel,
-                vec![Some(grads)],
-                vec![Some(arena), first, second],
-                None,
-            )?;
+            let kernel = UpdateDense { rule: optimizer.dense, n, weight_decay: optimizer.weight_decay };
+            self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second], None)?;
         }
         Ok(())
     }

@@ -73,21 +73,11 @@ impl Params {
     /// # Errors
     ///
     /// [`Error::Declared`] where it was declared with another shape or kind.
-    pub fn declare(
-        &mut self,
-        name: &str,
-        shape: [usize; 2],
-        kind: ParamKind,
-        init: Init,
-    ) -> Result<usize> {
+    pub fn declare(&mut self, name: &str, shape: [usize; 2], kind: ParamKind, init: Init) -> Result<usize> {
         if let Some(i) = self.find(name) {
             let p = &self.list[i];
             if p.shape != shape || p.kind != kind {
-                return Err(Error::Declared {
-                    name: name.into(),
-                    first: p.shape,
-                    again: shape,
-                });
+                return Err(Error::Declared { name: name.into(), first: p.shape, again: shape });
             }
             return Ok(i);
         }
@@ -95,13 +85,7 @@ impl Params {
         if kind == ParamKind::Dense {
             self.dense_words += (shape[0] * shape[1]).next_multiple_of(ALIGN);
         }
-        self.list.push(Param {
-            name: name.into(),
-            shape,
-            init,
-            kind,
-            offset,
-        });
+        self.list.push(Param { name: name.into(), shape, init, kind, offset });
         Ok(self.list.len() - 1)
     }
 }

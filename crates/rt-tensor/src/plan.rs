@@ -42,32 +42,18 @@ pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
     nodes.reverse();
     let mut last = BTreeMap::new();
     for &i in &nodes {
-        for v in tape.nodes[i]
-            .reads
-            .iter()
-            .chain(&tape.nodes[i].writes)
-            .flatten()
-        {
+        for v in tape.nodes[i].reads.iter().chain(&tape.nodes[i].writes).flatten() {
             last.insert(root(*v), i);
         }
     }
     for v in keep {
         last.insert(root(*v), usize::MAX);
     }
-    let mut plan = Plan {
-        nodes: nodes.clone(),
-        ..Plan::default()
-    };
+    let mut plan = Plan { nodes: nodes.clone(), ..Plan::default() };
     let mut free: Vec<usize> = Vec::new();
     for &i in &nodes {
         let node = &tape.nodes[i];
-        let written: Vec<Var> = node
-            .writes
-            .iter()
-            .flatten()
-            .map(|v| root(*v))
-            .filter(|v| is_temp(*v))
-            .collect();
+        let written: Vec<Var> = node.writes.iter().flatten().map(|v| root(*v)).filter(|v| is_temp(*v)).collect();
         for v in written {
             if plan.place.contains_key(&v) || !is_used(tape, v, &read) {
                 continue;
@@ -75,11 +61,7 @@ pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
             let [rows, cols] = tape.shape(v);
             let words = rows * cols;
             plan.unshared += words;
-            let fits = free
-                .iter()
-                .copied()
-                .filter(|b| plan.words[*b] >= words)
-                .min_by_key(|b| plan.words[*b]);
+            let fits = free.iter().copied().filter(|b| plan.words[*b] >= words).min_by_key(|b| plan.words[*b]);
             let buffer = fits.or_else(|| free.iter().copied().max_by_key(|b| plan.words[*b]));
             let buffer = buffer.unwrap_or_else(|| {
                 plan.words.push(0);
@@ -89,13 +71,7 @@ pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
             plan.words[buffer] = plan.words[buffer].max(words);
             plan.place.insert(v, buffer);
         }
-        for v in node
-            .reads
-            .iter()
-            .chain(&node.writes)
-            .flatten()
-            .map(|v| root(*v))
-        {
+        for v in node.reads.iter().chain(&node.writes).flatten().map(|v| root(*v)) {
             if let (Some(buffer), Some(end)) = (plan.place.get(&v), last.get(&v))
                 && *end == i
                 && !free.contains(buffer)
@@ -116,8 +92,7 @@ fn is_used(tape: &Tape, v: Var, read: &[bool]) -> bool {
         let node = &tape.nodes[i];
         let signature = node.kernel.as_ref().map(|k| k.signature());
         node.writes.iter().enumerate().any(|(slot, w)| {
-            w.is_some_and(|w| tape.layout(w).0 == v)
-                && signature.as_ref().is_some_and(|s| s.writes[slot].optional)
+            w.is_some_and(|w| tape.layout(w).0 == v) && signature.as_ref().is_some_and(|s| s.writes[slot].optional)
         })
     };
     !(0..tape.nodes.len()).any(optional)

@@ -52,9 +52,7 @@ impl Tape {
             inputs: BTreeMap::new(),
         };
         for words in &plan.words {
-            bound
-                .buffers
-                .push(device.zeros(Dtype::F32, *words, "a step's values")?);
+            bound.buffers.push(device.zeros(Dtype::F32, *words, "a step's values")?);
         }
         let mut calls = Vec::new();
         let mut nodes = Vec::new();
@@ -65,14 +63,10 @@ impl Tape {
             };
             let mut operands = Operands::default();
             for v in &node.reads {
-                operands
-                    .reads
-                    .push(v.map(|v| bound.operand(v)).transpose()?.flatten());
+                operands.reads.push(v.map(|v| bound.operand(v)).transpose()?.flatten());
             }
             for v in &node.writes {
-                operands
-                    .writes
-                    .push(v.map(|v| bound.operand(v)).transpose()?.flatten());
+                operands.writes.push(v.map(|v| bound.operand(v)).transpose()?.flatten());
             }
             calls.push(Call { kernel, operands });
             nodes.push(i);
@@ -81,25 +75,14 @@ impl Tape {
         let named = self.outputs.iter().map(|(name, v)| (name.clone(), *v));
         for (name, v) in named.chain(extra.iter().map(|v| (format!("%{}", v.0), *v))) {
             if let Some(o) = bound.operand(v)? {
-                let place = Place {
-                    offset: o.offset,
-                    shape: [o.rows, o.cols],
-                    stride: o.stride,
-                };
+                let place = Place { offset: o.offset, shape: [o.rows, o.cols], stride: o.stride };
                 outputs.insert(name, (bound.buffers[o.buffer].clone(), place));
             }
         }
         let (inputs, buffers) = (bound.inputs, bound.buffers);
         let planned = [plan.words.iter().sum(), plan.unshared];
         let inner = rt_kernels::Program::new(device, buffers, calls)?;
-        Ok(Program {
-            store: store.clone(),
-            inner,
-            inputs,
-            outputs,
-            nodes,
-            planned,
-        })
+        Ok(Program { store: store.clone(), inner, inputs, outputs, nodes, planned })
     }
 }
 
@@ -137,13 +120,7 @@ impl Bound<'_> {
                 }
             },
         };
-        Ok(Some(Operand {
-            buffer,
-            offset,
-            rows,
-            cols,
-            stride,
-        }))
+        Ok(Some(Operand { buffer, offset, rows, cols, stride }))
     }
 
     fn persistent(&mut self, root: Var) -> Result<Buffer> {
@@ -153,22 +130,15 @@ impl Bound<'_> {
         match &value.kind {
             Kind::Table { param } => {
                 let declared = &self.tape.params.list()[*param];
-                let missing = || Error::NoSuch {
-                    what: "parameter",
-                    name: declared.name.clone(),
-                };
+                let missing = || Error::NoSuch { what: "parameter", name: declared.name.clone() };
                 let buffer = self.store.find(&declared.name).ok_or_else(missing)?;
                 self.fits(&declared.name, &buffer, words)?;
                 Ok(buffer)
             }
             Kind::Arena => {
                 if self.store.params() != &self.tape.params {
-                    let what =
-                        "the tape and the store do not declare the same parameters".to_owned();
-                    return Err(Error::Data {
-                        name: "dense parameters".into(),
-                        what,
-                    });
+                    let what = "the tape and the store do not declare the same parameters".to_owned();
+                    return Err(Error::Data { name: "dense parameters".into(), what });
                 }
                 self.store.arena()
             }
@@ -192,20 +162,16 @@ impl Bound<'_> {
                 device.write(&buffer, 0, words)?;
                 Ok(buffer)
             }
-            Kind::Temp | Kind::View { .. } | Kind::Slice { .. } => Err(Error::Data {
-                name: format!("%{}", root.0),
-                what: "is no root that stays".into(),
-            }),
+            Kind::Temp | Kind::View { .. } | Kind::Slice { .. } => {
+                Err(Error::Data { name: format!("%{}", root.0), what: "is no root that stays".into() })
+            }
         }
     }
 
     fn fits(&self, name: &str, buffer: &Buffer, words: usize) -> Result<()> {
         if buffer.words() < words {
             let what = format!("has {} words, the tape needs {words}", buffer.words());
-            return Err(Error::Data {
-                name: name.into(),
-                what,
-            });
+            return Err(Error::Data { name: name.into(), what });
         }
         Ok(())
     }
@@ -246,10 +212,7 @@ impl Program {
     ///
     /// [`Error::NoSuch`] for an unknown name; device errors.
     pub fn write_u32(&mut self, name: &str, data: &[u32]) -> Result<()> {
-        let buffer = self.inputs.get(name).ok_or_else(|| Error::NoSuch {
-            what: "input",
-            name: name.into(),
-        })?;
+        let buffer = self.inputs.get(name).ok_or_else(|| Error::NoSuch { what: "input", name: name.into() })?;
         Ok(self.store.device().write(buffer, 0, data)?)
     }
 
@@ -269,10 +232,7 @@ impl Program {
     ///
     /// [`Error::NoSuch`] for an unknown name; device errors.
     pub fn read_u32(&self, name: &str) -> Result<Vec<u32>> {
-        let missing = || Error::NoSuch {
-            what: "output",
-            name: name.into(),
-        };
+        let missing = || Error::NoSuch { what: "output", name: name.into() };
         let (buffer, place) = self.outputs.get(name).ok_or_else(missing)?;
         let [rows, cols] = place.shape;
         let words = (rows.saturating_sub(1)) * place.stride + cols;
@@ -280,9 +240,7 @@ impl Program {
         if place.stride == cols {
             return Ok(words);
         }
-        Ok((0..rows)
-            .flat_map(|r| words[r * place.stride..][..cols].to_vec())
-            .collect())
+        Ok((0..rows).flat_map(|r| words[r * place.stride..][..cols].to_vec()).collect())
     }
 
     /// Reads an output of floats.
@@ -291,11 +249,7 @@ impl Program {
     ///
     /// As [`Program::read_u32`].
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
-        Ok(self
-            .read_u32(name)?
-            .into_iter()
-            .map(f32::from_bits)
-            .collect())
+        Ok(self.read_u32(name)?.into_iter().map(f32::from_bits).collect())
     }
 
     /// Dispatches of a run on a GPU, kernel calls on the CPU.

@@ -19,12 +19,7 @@ impl<'a> Env<'a> {
         floats: BTreeMap<Var, Vec<f64>>,
         ints: &'a BTreeMap<Var, Vec<u32>>,
     ) -> Self {
-        Self {
-            tape,
-            step,
-            floats,
-            ints,
-        }
+        Self { tape, step, floats, ints }
     }
 
     /// A value's cells, row-major.

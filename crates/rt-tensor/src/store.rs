@@ -25,22 +25,12 @@ impl Store {
     ///
     /// [`Error::Kernels`] where they do not fit into memory.
     pub fn new(device: &Device, params: &Params, seed: u64) -> Result<Self> {
-        let store = Self {
-            device: device.clone(),
-            params: params.clone(),
-            buffers: Arc::default(),
-        };
-        store.insert(
-            ARENA,
-            device.zeros(Dtype::F32, params.dense_words(), "dense parameters")?,
-        );
+        let store = Self { device: device.clone(), params: params.clone(), buffers: Arc::default() };
+        store.insert(ARENA, device.zeros(Dtype::F32, params.dense_words(), "dense parameters")?);
         for (number, p) in params.list().iter().enumerate() {
             if p.kind == ParamKind::Table {
                 let what = format!("table `{}` of {} x {}", p.name, p.shape[0], p.shape[1]);
-                store.insert(
-                    &p.name,
-                    device.zeros(Dtype::F32, p.shape[0] * p.shape[1], &what)?,
-                );
+                store.insert(&p.name, device.zeros(Dtype::F32, p.shape[0] * p.shape[1], &what)?);
             }
             store.write(p, &p.initial(seed, number))?;
         }
@@ -108,10 +98,7 @@ impl Store {
         let p = self.param(name)?;
         if values.len() != p.shape[0] * p.shape[1] {
             let what = format!("{} values for shape {:?}", values.len(), p.shape);
-            return Err(Error::Data {
-                name: name.into(),
-                what,
-            });
+            return Err(Error::Data { name: name.into(), what });
         }
         self.write(p, values)
     }
@@ -122,19 +109,13 @@ impl Store {
     ///
     /// [`Error::NoSuch`] for an unknown name; device errors.
     pub fn read(&self, name: &str) -> Result<Vec<u32>> {
-        let buffer = self.find(name).ok_or_else(|| Error::NoSuch {
-            what: "data",
-            name: name.into(),
-        })?;
+        let buffer = self.find(name).ok_or_else(|| Error::NoSuch { what: "data", name: name.into() })?;
         Ok(self.device.read_u32(&buffer)?)
     }
 
     fn param(&self, name: &str) -> Result<&Param> {
         let known = self.params.find(name).map(|i| &self.params.list()[i]);
-        known.ok_or_else(|| Error::NoSuch {
-            what: "parameter",
-            name: name.into(),
-        })
+        known.ok_or_else(|| Error::NoSuch { what: "parameter", name: name.into() })
     }
 
     fn place(&self, p: &Param) -> Result<(Buffer, usize)> {
@@ -142,10 +123,7 @@ impl Store {
             ParamKind::Table => (p.name.as_str(), 0),
             ParamKind::Dense => (ARENA, p.offset),
         };
-        let buffer = self.find(name).ok_or_else(|| Error::NoSuch {
-            what: "parameter",
-            name: name.into(),
-        })?;
+        let buffer = self.find(name).ok_or_else(|| Error::NoSuch { what: "parameter", name: name.into() })?;
         Ok((buffer, offset))
     }
 
@@ -156,17 +134,11 @@ impl Store {
     }
 
     pub(crate) fn arena(&self) -> Result<Buffer> {
-        self.find(ARENA).ok_or_else(|| Error::NoSuch {
-            what: "parameter",
-            name: ARENA.into(),
-        })
+        self.find(ARENA).ok_or_else(|| Error::NoSuch { what: "parameter", name: ARENA.into() })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Buffer> {
-        let buffers = self
-            .buffers
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let buffers = self.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         buffers.get(name).cloned()
     }
 
@@ -179,10 +151,7 @@ impl Store {
     }
 
     fn insert(&self, name: &str, buffer: Buffer) -> Buffer {
-        let mut buffers = self
-            .buffers
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut buffers = self.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         buffers.insert(name.into(), buffer.clone());
         buffer
     }

@@ -89,10 +89,7 @@ impl Tape {
     /// An empty tape over parameters that another tape declared: a tower alone, on the weights of a whole model.
     #[must_use]
     pub fn with_params(params: Params) -> Self {
-        Self {
-            params,
-            ..Self::default()
-        }
+        Self { params, ..Self::default() }
     }
 
     /// The parameters declared so far.
@@ -119,13 +116,8 @@ impl Tape {
     ///
     /// [`Error::Declared`] where the name stands for another shape.
     pub fn table(&mut self, name: &str, rows: usize, dim: usize, init: Init) -> Result<Var> {
-        let param = self
-            .params
-            .declare(name, [rows, dim], ParamKind::Table, init)?;
-        let known = self
-            .values
-            .iter()
-            .position(|v| v.kind == Kind::Table { param });
+        let param = self.params.declare(name, [rows, dim], ParamKind::Table, init)?;
+        let known = self.values.iter().position(|v| v.kind == Kind::Table { param });
         if let Some(i) = known {
             return Ok(Var(i as u32));
         }
@@ -174,11 +166,7 @@ impl Tape {
 
     fn named_input(&mut self, name: &str, shape: [usize; 2], dtype: Dtype) -> Var {
         let kind = Kind::Input { name: name.into() };
-        if let Some(i) = self
-            .values
-            .iter()
-            .position(|v| v.kind == kind && v.shape == shape)
-        {
+        if let Some(i) = self.values.iter().position(|v| v.kind == kind && v.shape == shape) {
             return Var(i as u32);
         }
         self.value(shape, dtype, kind)
@@ -190,11 +178,7 @@ impl Tape {
     ///
     /// [`Error::Shape`] where `data` is not `rows * cols` long.
     pub fn constant(&mut self, data: &[f32], rows: usize, cols: usize) -> Result<Var> {
-        self.fixed(
-            data.iter().map(|x| x.to_bits()).collect(),
-            [rows, cols],
-            Dtype::F32,
-        )
+        self.fixed(data.iter().map(|x| x.to_bits()).collect(), [rows, cols], Dtype::F32)
     }
 
     /// Fixed integers `[rows, cols]`.
@@ -211,13 +195,7 @@ impl Tape {
             let what = format!("{} values for shape {shape:?}", words.len());
             return Err(crate::error::shape("constant", what));
         }
-        Ok(self.value(
-            shape,
-            dtype,
-            Kind::Const {
-                words: Arc::new(words),
-            },
-        ))
+        Ok(self.value(shape, dtype, Kind::Const { words: Arc::new(words) }))
     }
 
     /// Names a value that is to be read after a run; it is kept until the next run.
@@ -226,12 +204,7 @@ impl Tape {
     }
 
     pub(crate) fn value(&mut self, shape: [usize; 2], dtype: Dtype, kind: Kind) -> Var {
-        self.values.push(Value {
-            shape,
-            dtype,
-            kind,
-            param: None,
-        });
+        self.values.push(Value { shape, dtype, kind, param: None });
         Var(self.values.len() as u32 - 1)
     }
 
@@ -278,20 +251,14 @@ impl Tape {
         let name = kernel.name();
         for (slots, vars) in [(&signature.reads, &reads), (&signature.writes, &writes)] {
             if slots.len() != vars.len() {
-                return Err(crate::error::shape(
-                    name,
-                    format!("{} operands for {}", vars.len(), slots.len()),
-                ));
+                return Err(crate::error::shape(name, format!("{} operands for {}", vars.len(), slots.len())));
             }
             for (slot, var) in slots.iter().zip(vars) {
                 let Some(var) = var else {
                     if slot.optional {
                         continue;
                     }
-                    return Err(crate::error::shape(
-                        name,
-                        format!("`{}` is missing", slot.name),
-                    ));
+                    return Err(crate::error::shape(name, format!("`{}` is missing", slot.name)));
                 };
                 let value = &self.values[var.0 as usize];
                 let [rows, cols] = value.shape;
@@ -299,29 +266,17 @@ impl Tape {
                 // The arena's length is not known while parameters are still being declared.
                 let whole_arena = value.kind == Kind::Arena;
                 if !whole_arena && (!fits(slot.rows, rows) || !fits(slot.cols, cols)) {
-                    let what = format!(
-                        "`{}` is [{rows}, {cols}], needs [{}, {}]",
-                        slot.name, slot.rows, slot.cols
-                    );
+                    let what = format!("`{}` is [{rows}, {cols}], needs [{}, {}]", slot.name, slot.rows, slot.cols);
                     return Err(crate::error::shape(name, what));
                 }
                 if typed && value.dtype != slot.dtype {
-                    let what = format!(
-                        "`{}` holds {:?}, needs {:?}",
-                        slot.name, value.dtype, slot.dtype
-                    );
+                    let what = format!("`{}` holds {:?}, needs {:?}", slot.name, value.dtype, slot.dtype);
                     return Err(crate::error::shape(name, what));
                 }
             }
         }
         let phase = self.phase.unwrap_or(Phase::Forward);
-        self.nodes.push(Node {
-            kernel: Some(Arc::new(kernel)),
-            reads,
-            writes,
-            op,
-            phase,
-        });
+        self.nodes.push(Node { kernel: Some(Arc::new(kernel)), reads, writes, op, phase });
         Ok(())
     }
 
@@ -353,55 +308,32 @@ impl Tape {
             return false;
         }
         // A reshaped value has to stay without gaps between its rows.
-        if self
-            .values
-            .iter()
-            .any(|v| matches!(v.kind, Kind::Slice { of, .. } if of == part))
-        {
+        if self.values.iter().any(|v| matches!(v.kind, Kind::Slice { of, .. } if of == part)) {
             return false;
         }
         let Some(maker) = self.nodes.iter().find(|n| n.writes.contains(&Some(part))) else {
             return false;
         };
         let root = self.layout(of).0;
-        let others = maker
-            .reads
-            .iter()
-            .chain(&maker.writes)
-            .flatten()
-            .filter(|v| **v != part);
+        let others = maker.reads.iter().chain(&maker.writes).flatten().filter(|v| **v != part);
         if maker.kernel.is_none() || others.into_iter().any(|v| self.layout(*v).0 == root) {
             return false;
         }
         // WebGPU: no dispatch may read and write one buffer, so a reader of the part must not write into `of` either.
         let reads_part = |n: &&Node| n.reads.contains(&Some(part));
-        if self
-            .nodes
-            .iter()
-            .filter(reads_part)
-            .any(|n| n.writes.iter().flatten().any(|v| self.layout(*v).0 == root))
-        {
+        if self.nodes.iter().filter(reads_part).any(|n| n.writes.iter().flatten().any(|v| self.layout(*v).0 == root)) {
             return false;
         }
         self.values[part.0 as usize].kind = kind;
         true
     }
 
-    pub(crate) fn check_dtype(
-        &self,
-        op: &'static str,
-        name: &str,
-        v: Var,
-        want: Dtype,
-    ) -> Result<()> {
+    pub(crate) fn check_dtype(&self, op: &'static str, name: &str, v: Var, want: Dtype) -> Result<()> {
         let got = self.dtype(v);
         if got == want {
             return Ok(());
         }
-        Err(crate::error::shape(
-            op,
-            format!("`{name}` holds {got:?}, needs {want:?}"),
-        ))
+        Err(crate::error::shape(op, format!("`{name}` holds {got:?}, needs {want:?}")))
     }
 
     pub(crate) fn param_name(&self, v: Var) -> String {
@@ -415,10 +347,7 @@ impl Tape {
     pub(crate) fn table_param(&self, op: &'static str, table: Var) -> Result<usize> {
         match self.values[table.0 as usize].kind {
             Kind::Table { param } => Ok(param),
-            _ => Err(Error::Shape {
-                op,
-                what: "ids look up rows of a table; this value is none".into(),
-            }),
+            _ => Err(Error::Shape { op, what: "ids look up rows of a table; this value is none".into() }),
         }
     }
 }

@@ -33,13 +33,7 @@ struct Row {
 
 impl Row {
     /// A row from seconds of several runs and what each run must move and do. `roofline` is the ceiling's time over ours.
-    fn new(
-        id: String,
-        mut seconds: Vec<f64>,
-        bytes: f64,
-        flops: f64,
-        ceilings: &ceilings::Ceilings,
-    ) -> Self {
+    fn new(id: String, mut seconds: Vec<f64>, bytes: f64, flops: f64, ceilings: &ceilings::Ceilings) -> Self {
         seconds.sort_by(f64::total_cmp);
         let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
         let best = bytes / (ceilings.copy_gb_s * 1e9);
@@ -68,14 +62,8 @@ fn kind(device: &rt_models::Device) -> &'static str {
 }
 
 fn print(rows: &[Row], ceilings: &ceilings::Ceilings) {
-    let mut t = crate::output::table(&[
-        "kernel/variant/device/shape",
-        "ms",
-        "min",
-        "GB/s",
-        "GFLOP/s",
-        "of the ceiling",
-    ]);
+    let mut t =
+        crate::output::table(&["kernel/variant/device/shape", "ms", "min", "GB/s", "GFLOP/s", "of the ceiling"]);
     for r in rows {
         t.add_row(vec![
             r.id.clone(),

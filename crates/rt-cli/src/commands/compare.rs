@@ -15,21 +15,8 @@ pub(crate) struct Bench<'a> {
 
 impl Bench<'_> {
     fn row(&self, name: &str, scorer: &dyn Scorer) -> Done<Row> {
-        let ranks = evaluate(
-            self.device,
-            self.data,
-            &self.split.test,
-            scorer,
-            &[self.mask, Mask::None],
-        )?;
-        Ok(Row::new(
-            name,
-            self.data,
-            self.split,
-            &self.split.test,
-            &ranks[0],
-            &ranks[1],
-        ))
+        let ranks = evaluate(self.device, self.data, &self.split.test, scorer, &[self.mask, Mask::None])?;
+        Ok(Row::new(name, self.data, self.split, &self.split.test, &ranks[0], &ranks[1]))
     }
 
     /// Most-popular and item-kNN.
@@ -67,13 +54,7 @@ impl Bench<'_> {
 
     /// The best possible: ranking by the logits that events were drawn from.
     pub(crate) fn bound(&self, latent: &Latent) -> Done<Row> {
-        self.row(
-            "bound",
-            &Bound {
-                latent,
-                data: self.data,
-            },
-        )
+        self.row("bound", &Bound { latent, data: self.data })
     }
 }
 
@@ -86,8 +67,7 @@ impl Scorer for Bound<'_> {
     fn scores(&self, cases: &[&EvalCase], out: &mut [f32]) -> eval::Result<()> {
         for (case, out) in cases.iter().zip(out.chunks_mut(self.data.items.rows())) {
             let time = self.data.event_time[case.targets[0] as usize];
-            self.latent
-                .scores(self.data, case.user, case.history.clone(), time, out);
+            self.latent.scores(self.data, case.user, case.history.clone(), time, out);
         }
         Ok(())
     }

@@ -30,12 +30,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
         data.event_item.len(),
         device.name()
     );
-    let bench = Bench {
-        device: &device,
-        data: &data,
-        split: &split,
-        mask: Mask::History,
-    };
+    let bench = Bench { device: &device, data: &data, split: &split, mask: Mask::History };
     let mut rows = bench.baselines()?;
     let mut models = Vec::new();
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
@@ -43,84 +38,32 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
         config.set("epochs", "12")?;
         config.set("patience", "2")?;
         let mut progress = output::progress(global, kind.name());
-        let (model, report) = train(
-            &device,
-            &config,
-            data.clone(),
-            &split,
-            global.seed,
-            &mut progress,
-        )?;
+        let (model, report) = train(&device, &config, data.clone(), &split, global.seed, &mut progress)?;
         rows.push(bench.model(&model, Some((&report, prepare_seconds)))?);
         models.push(model);
     }
     rows.push(bench.bound(&latent)?);
     let protocol = Protocol::new(&data, &split, Mask::History, "strict");
     output::print_rows(&rows, &protocol);
-    println!(
-        "`bound` ranks by the probabilities that the events were drawn from: no model can do better."
-    );
+    println!("`bound` ranks by the probabilities that the events were drawn from: no model can do better.");
 
     // The first test user; both models answer, the table shows the first one's.
     let user = split.test.first().map_or(1, |case| case.user);
     let history = models[0].history_of(user).to_vec();
-    let best = models[0].recommend(
-        &Query {
-            user,
-            history: &history,
-            context: &[],
-        },
-        &history,
-        10,
-    )?;
-    let last: Vec<&str> = history
-        .iter()
-        .rev()
-        .take(5)
-        .map(|item| data.title(*item))
-        .collect();
-    println!(
-        "\nuser {}, who last chose {}:",
-        data.users.raw(user),
-        last.join("; ")
-    );
+    let best = models[0].recommend(&Query { user, history: &history, context: &[] }, &history, 10)?;
+    let last: Vec<&str> = history.iter().rev().take(5).map(|item| data.title(*item)).collect();
+    println!("\nuser {}, who last chose {}:", data.users.raw(user), last.join("; "));
     super::recommend::print(&best);
 
-    std::fs::create_dir_all(&args.out)
-        .map_err(|e| Fail::machine(format!("{}: {e}", args.out.display())))?;
+    std::fs::create_dir_all(&args.out).map_err(|e| Fail::machine(format!("{}: {e}", args.out.display())))?;
     for model in &models {
         model.save(&folder(model.config().model))?;
     }
     let page = args.out.join("report.html");
-    output::write_file(
-        &page,
-        &report(
-            &device,
-            &rows,
-            &protocol,
-            &best,
-            data.users.raw(user),
-            &last,
-        ),
-    )?;
-    println!(
-        "\n{:.1} s; the report is {}, the models stand beside it:",
-        start.elapsed().as_secs_f64(),
-        page.display()
-    );
-    println!(
-        "  recall recommend --model {} --user {}",
-        show(&folder(ModelKind::Dssm)),
-        data.users.raw(user)
-    );
-    output::write_json(
-        global,
-        "demo",
-        output::device_name(&device),
-        Some(protocol),
-        rows,
-        more(&models[0], &best),
-    )
+    output::write_file(&page, &report(&device, &rows, &protocol, &best, data.users.raw(user), &last))?;
+    println!("\n{:.1} s; the report is {}, the models stand beside it:", start.elapsed().as_secs_f64(), page.display());
+    println!("  recall recommend --model {} --user {}", show(&folder(ModelKind::Dssm)), data.users.raw(user));
+    output::write_json(global, "demo", output::device_name(&device), Some(protocol), rows, more(&models[0], &best))
 }
 
 fn show(path: &Path) -> String {
@@ -129,9 +72,8 @@ fn show(path: &Path) -> String {
 
 fn more(model: &Model, best: &[Recommendation]) -> serde_json::Map<String, serde_json::Value> {
     let mut more = serde_json::Map::new();
-    let list = best.iter().map(
-        |r| serde_json::json!({"item": r.raw, "title": r.title, "score": r.score, "rank": r.rank}),
-    );
+    let list =
+        best.iter().map(|r| serde_json::json!({"item": r.raw, "title": r.title, "score": r.score, "rank": r.rank}));
     more.insert("recommendations".into(), list.collect());
     more.insert("config".into(), model.config().to_toml().into());
     more
@@ -146,11 +88,7 @@ fn report(
     user: &str,
     last: &[&str],
 ) -> String {
-    let escape = |s: &str| {
-        s.replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-    };
+    let escape = |s: &str| s.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut out = String::from(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>recall-tape demo</title>\n<style>\n\
          body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111827}\n\
@@ -168,37 +106,24 @@ fn report(
     );
     out.push_str("<table><tr><th>model</th><th>HR@10</th><th>HR@50</th><th>HR@100</th><th>NDCG@10</th><th>seconds</th><th>examples/s</th></tr>\n");
     for row in rows {
-        let metric = |name: &str| {
-            row.metrics
-                .get(name)
-                .map_or_else(String::new, |v| format!("{v:.4}"))
-        };
+        let metric = |name: &str| row.metrics.get(name).map_or_else(String::new, |v| format!("{v:.4}"));
         let _ = writeln!(
             out,
             "<tr><td>{}</td><td>{} ± {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(&row.model),
             metric("HR@10"),
-            row.stderr
-                .get("HR@10")
-                .map_or_else(String::new, |v| format!("{v:.4}")),
+            row.stderr.get("HR@10").map_or_else(String::new, |v| format!("{v:.4}")),
             metric("HR@50"),
             metric("HR@100"),
             metric("NDCG@10"),
             row.seconds.map_or_else(String::new, |s| format!("{s:.1}")),
-            row.examples_per_second
-                .map_or_else(String::new, |s| format!("{s:.0}"))
+            row.examples_per_second.map_or_else(String::new, |s| format!("{s:.0}"))
         );
     }
     out.push_str("</table>\n<h2>HR@10</h2>\n");
     let height = rows.len() * 34;
-    let _ = writeln!(
-        out,
-        "<svg viewBox=\"0 0 800 {height}\" role=\"img\" aria-label=\"HR@10 by model\">"
-    );
-    let most = rows
-        .iter()
-        .filter_map(|r| r.metrics.get("HR@10"))
-        .fold(1e-9, f64::max);
+    let _ = writeln!(out, "<svg viewBox=\"0 0 800 {height}\" role=\"img\" aria-label=\"HR@10 by model\">");
+    let most = rows.iter().filter_map(|r| r.metrics.get("HR@10")).fold(1e-9, f64::max);
     for (i, row) in rows.iter().enumerate() {
         let value = row.metrics.get("HR@10").unwrap_or(0.0);
         let y = i * 34;

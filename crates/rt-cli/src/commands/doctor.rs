@@ -14,15 +14,8 @@ pub(crate) fn run(global: &Global) -> Done {
         println!("gpu      none found (a Vulkan, Metal or DX12 driver is needed)");
     }
     for a in &adapters {
-        let kind = if a.hardware {
-            "hardware"
-        } else {
-            "software driver"
-        };
-        println!(
-            "gpu:{}    {}, {}, {}, {kind}",
-            a.index, a.name, a.backend, a.driver
-        );
+        let kind = if a.hardware { "hardware" } else { "software driver" };
+        println!("gpu:{}    {}, {}, {}, {kind}", a.index, a.name, a.backend, a.driver);
         if let Some(why) = &a.unusable {
             println!("         not usable: {why}");
         }
@@ -37,9 +30,7 @@ pub(crate) fn run(global: &Global) -> Done {
     let why = match adapters.iter().find(|a| a.hardware && a.unusable.is_none()) {
         Some(_) => "the first hardware GPU",
         None if adapters.is_empty() => "there is no GPU",
-        None => {
-            "there is no usable hardware GPU, and a software driver is slower than the CPU path"
-        }
+        None => "there is no usable hardware GPU, and a software driver is slower than the CPU path",
     };
     println!("auto     {} ({why})", auto.name());
     let list = |a: &rt_kernels::Adapter| {
@@ -50,12 +41,5 @@ pub(crate) fn run(global: &Global) -> Done {
         })
     };
     let rows = adapters.iter().map(list).collect();
-    output::write_json(
-        global,
-        "doctor",
-        output::device_name(&auto),
-        None,
-        rows,
-        serde_json::Map::new(),
-    )
+    output::write_json(global, "doctor", output::device_name(&auto), None, rows, serde_json::Map::new())
 }

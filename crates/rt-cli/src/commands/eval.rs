@@ -11,29 +11,17 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     let device = super::open(global)?;
     let model = Model::load(&device, &args.model)?;
     if model.config().gap == Gap::Fine && args.data.request_time == RequestTime::Strict {
-        return Err(Fail::user(
-            "the model uses the target's own time (gap = fine): give --request-time exact",
-        ));
+        return Err(Fail::user("the model uses the target's own time (gap = fine): give --request-time exact"));
     }
     let source = args.data.read()?;
-    let bench = Bench {
-        device: &device,
-        data: &source.data,
-        split: &source.split,
-        mask: source.mask,
-    };
+    let bench = Bench { device: &device, data: &source.data, split: &source.split, mask: source.mask };
     let own = bench.model(&model, None)?;
     let mut rows = bench.baselines()?;
     if let Some(latent) = &source.latent {
         rows.push(bench.bound(latent)?);
     }
     rows.push(own);
-    let protocol = Protocol::new(
-        &source.data,
-        &source.split,
-        source.mask,
-        args.data.request_time(),
-    );
+    let protocol = Protocol::new(&source.data, &source.split, source.mask, args.data.request_time());
     println!(
         "{} from {} on {}, {}",
         model.config().model.name(),
@@ -44,12 +32,5 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     output::print_rows(&rows, &protocol);
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());
-    output::write_json(
-        global,
-        "eval",
-        output::device_name(&device),
-        Some(protocol),
-        rows,
-        more,
-    )
+    output::write_json(global, "eval", output::device_name(&device), Some(protocol), rows, more)
 }

@@ -34,11 +34,7 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Done {
     );
     if let Some(path) = &args.dot {
         output::write_file(path, &tape.dot())?;
-        println!(
-            "the graph is in {}: dot -Tsvg {} draws it",
-            path.display(),
-            path.display()
-        );
+        println!("the graph is in {}: dot -Tsvg {} draws it", path.display(), path.display());
     }
     let row = |n: &rt_tensor::NodeInfo| {
         serde_json::json!({
@@ -47,12 +43,5 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Done {
         })
     };
     let rows = tape.nodes().iter().map(row).collect();
-    output::write_json(
-        global,
-        "explain",
-        output::device_name(&device),
-        None,
-        rows,
-        serde_json::Map::new(),
-    )
+    output::write_json(global, "explain", output::device_name(&device), None, rows, serde_json::Map::new())
 }

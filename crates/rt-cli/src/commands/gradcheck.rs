@@ -25,27 +25,17 @@ pub(crate) fn run(global: &Global) -> Done {
         ]);
     }
     println!("{t}");
-    println!(
-        "{} checks on {}, tolerance {TOLERANCE:e}, {failed} failed",
-        checks.len(),
-        device.name()
-    );
+    println!("{} checks on {}, tolerance {TOLERANCE:e}, {failed} failed", checks.len(), device.name());
     let row = |c: &rt_tensor::OpCheck| {
-        let parameters = c.parameters.iter().map(
-            |p| serde_json::json!({"parameter": p.parameter, "cells": p.cells, "error": p.error}),
-        );
+        let parameters = c
+            .parameters
+            .iter()
+            .map(|p| serde_json::json!({"parameter": p.parameter, "cells": p.cells, "error": p.error}));
         serde_json::json!({"op": c.op, "error": c.error(), "parameters": parameters.collect::<Vec<_>>()})
     };
     let rows = checks.iter().map(row).collect();
     if failed > 0 {
         return Err(Fail::machine(format!("{failed} gradients are wrong")));
     }
-    output::write_json(
-        global,
-        "gradcheck",
-        output::device_name(&device),
-        None,
-        rows,
-        serde_json::Map::new(),
-    )
+    output::write_json(global, "gradcheck", output::device_name(&device), None, rows, serde_json::Map::new())
 }

@@ -17,15 +17,10 @@ use rt_models::{Device, DeviceChoice};
 
 /// Opens the device that `--device` and `--threads` name.
 pub(crate) fn open(global: &Global) -> Done<Device> {
-    let choice: DeviceChoice = global
-        .device
-        .parse()
-        .map_err(|e: rt_kernels::Error| Fail::user(format!("--device: {e}")))?;
+    let choice: DeviceChoice =
+        global.device.parse().map_err(|e: rt_kernels::Error| Fail::user(format!("--device: {e}")))?;
     if global.threads > 1024 {
-        return Err(Fail::user(format!(
-            "--threads {}: at most 1024",
-            global.threads
-        )));
+        return Err(Fail::user(format!("--threads {}: at most 1024", global.threads)));
     }
     Ok(Device::open(choice, global.threads)?)
 }

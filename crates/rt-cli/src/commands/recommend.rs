@@ -25,67 +25,35 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
             let user = model.user(raw)?;
             let history = model.history_of(user).to_vec();
             if history.is_empty() {
-                output::note(
-                    global,
-                    &format!("user {raw} has no history: served from what else is known of them"),
-                );
+                output::note(global, &format!("user {raw} has no history: served from what else is known of them"));
             }
             (user, history)
         }
         (None, Some(text)) => {
             let raws = text.split(',').map(str::trim).filter(|raw| !raw.is_empty());
-            let history = raws
-                .map(|raw| model.item(raw))
-                .collect::<Result<Vec<u32>, _>>()?;
+            let history = raws.map(|raw| model.item(raw)).collect::<Result<Vec<u32>, _>>()?;
             if history.is_empty() {
-                output::note(
-                    global,
-                    "the history is empty: what suits a user of whom nothing is known",
-                );
+                output::note(global, "the history is empty: what suits a user of whom nothing is known");
             }
             (0, history)
         }
         (None, None) => return Err(Fail::user("give --user or --history")),
     };
     let context = model.default_context();
-    let query = Query {
-        user,
-        history: &history,
-        context: &context,
-    };
+    let query = Query { user, history: &history, context: &context };
     let exclude: &[u32] = if args.seen { &[] } else { &history };
     let best = model.recommend(&query, exclude, args.k)?;
     if best.len() < args.k {
-        output::note(
-            global,
-            &format!("{} items are all that is left", best.len()),
-        );
+        output::note(global, &format!("{} items are all that is left", best.len()));
     }
     print(&best);
-    let row = |r: &Recommendation| {
-        serde_json::to_value(Row {
-            item: &r.raw,
-            title: &r.title,
-            score: r.score,
-            rank: r.rank,
-        })
-    };
-    let rows = best
-        .iter()
-        .map(row)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| Fail::machine(e.to_string()))?;
+    let row =
+        |r: &Recommendation| serde_json::to_value(Row { item: &r.raw, title: &r.title, score: r.score, rank: r.rank });
+    let rows = best.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(|e| Fail::machine(e.to_string()))?;
     let mut more = serde_json::Map::new();
     more.insert("model".into(), model.config().model.name().into());
     more.insert("model_sha256".into(), model.sha256()?.into());
-    output::write_json(
-        global,
-        "recommend",
-        output::device_name(&device),
-        None,
-        rows,
-        more,
-    )
+    output::write_json(global, "recommend", output::device_name(&device), None, rows, more)
 }
 
 /// Prints recommendations with titles and scores.
@@ -97,12 +65,7 @@ pub(crate) fn print(best: &[Recommendation]) {
         }
     }
     for r in best {
-        t.add_row(vec![
-            r.rank.to_string(),
-            format!("{:.4}", r.score),
-            r.raw.clone(),
-            r.title.clone(),
-        ]);
+        t.add_row(vec![r.rank.to_string(), format!("{:.4}", r.score), r.raw.clone(), r.title.clone()]);
     }
     println!("{t}");
 }

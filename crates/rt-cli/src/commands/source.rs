@@ -3,8 +3,7 @@
 use crate::args::{Data, EvalHistoryArg, MaskArg, Order, RequestTime, TargetsArg};
 use crate::fail::{Done, Fail};
 use rt_data::{
-    Dataset, EvalHistory, FeatureSpec, Latent, Mask, ReadOptions, Split, SplitKind, SplitOptions,
-    Synthetic, Targets,
+    Dataset, EvalHistory, FeatureSpec, Latent, Mask, ReadOptions, Split, SplitKind, SplitOptions, Synthetic, Targets,
 };
 use std::path::Path;
 
@@ -19,11 +18,7 @@ pub(crate) struct Source {
 
 impl Data {
     pub(crate) fn read(&self) -> Done<Source> {
-        let specs = |list: &[String]| {
-            list.iter()
-                .map(|s| FeatureSpec::parse(s))
-                .collect::<Result<Vec<_>, _>>()
-        };
+        let specs = |list: &[String]| list.iter().map(|s| FeatureSpec::parse(s)).collect::<Result<Vec<_>, _>>();
         let options = ReadOptions {
             user_col: self.user_col.clone(),
             item_col: self.item_col.clone(),
@@ -41,34 +36,23 @@ impl Data {
                 (data, Some(latent), false)
             }
             (Some(path), ..) => (rt_data::read(Path::new(path), &options)?, None, false),
-            (None, Some(train), Some(valid), Some(test)) => (
-                rt_data::read_files(train, valid, test, &options)?,
-                None,
-                true,
-            ),
+            (None, Some(train), Some(valid), Some(test)) => {
+                (rt_data::read_files(train, valid, test, &options)?, None, true)
+            }
             _ => {
-                return Err(Fail::user(
-                    "which data? give --data PATH, or --train, --valid and --test",
-                ));
+                return Err(Fail::user("which data? give --data PATH, or --train, --valid and --test"));
             }
         };
         let kind = match (&self.split, files) {
             (None, true) => SplitKind::Files,
             (Some(text), true) => {
-                return Err(Fail::user(format!(
-                    "--split {text}: three files are a split already; leave it out"
-                )));
+                return Err(Fail::user(format!("--split {text}: three files are a split already; leave it out")));
             }
             (None, false) => SplitKind::LeaveLastOut,
             (Some(text), false) => SplitKind::parse(text)?,
         };
         let split = rt_data::split(&data, kind, self.split_options())?;
-        Ok(Source {
-            data,
-            split,
-            mask: self.mask(),
-            latent,
-        })
+        Ok(Source { data, split, mask: self.mask(), latent })
     }
 
     fn split_options(&self) -> SplitOptions {

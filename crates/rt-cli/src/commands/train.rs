@@ -17,32 +17,15 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     let source = args.data.read()?;
     let prepare_seconds = start.elapsed().as_secs_f64();
     if source.split.test.is_empty() {
-        output::note(
-            global,
-            "no user has enough events to be tested: figures will be empty",
-        );
+        output::note(global, "no user has enough events to be tested: figures will be empty");
     }
     let data = Arc::new(source.data);
     let mut progress = output::progress(global, config.model.name());
-    let (model, report) = train(
-        &device,
-        &config,
-        data.clone(),
-        &source.split,
-        global.seed,
-        &mut progress,
-    )?;
-    let bench = Bench {
-        device: &device,
-        data: &data,
-        split: &source.split,
-        mask: source.mask,
-    };
+    let (model, report) = train(&device, &config, data.clone(), &source.split, global.seed, &mut progress)?;
+    let bench = Bench { device: &device, data: &data, split: &source.split, mask: source.mask };
     let own = bench.model(&model, Some((&report, prepare_seconds)))?;
     if report.below_popular {
-        eprintln!(
-            "warning: the model does not beat most-popular on validation; it is not worth its time as it is"
-        );
+        eprintln!("warning: the model does not beat most-popular on validation; it is not worth its time as it is");
     }
     let mut rows = bench.baselines()?;
     if let Some(latent) = &source.latent {
@@ -51,33 +34,15 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     rows.push(own);
     let protocol = Protocol::new(&data, &source.split, source.mask, args.data.request_time());
     model.save(&args.out)?;
-    println!(
-        "{} on {}, {}, seed {}",
-        config.model.name(),
-        data.name,
-        device.name(),
-        global.seed
-    );
+    println!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
-    println!(
-        "best epoch {} of {}; the model is in {}",
-        report.best_epoch,
-        report.epochs,
-        args.out.display()
-    );
+    println!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
     let mut more = serde_json::Map::new();
     more.insert("data".into(), data.name.clone().into());
     more.insert("config".into(), model.config().to_toml().into());
     more.insert("validation_ndcg_10".into(), report.valid.clone().into());
     more.insert("dispatches_per_step".into(), report.dispatches.into());
-    output::write_json(
-        global,
-        "train",
-        output::device_name(&device),
-        Some(protocol),
-        rows,
-        more,
-    )
+    output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)
 }
 
 /// `--set` over file over default.
@@ -85,11 +50,8 @@ fn config(args: &Train) -> Done<Config> {
     let kind: ModelKind = args.model.parse()?;
     let mut config = Config::new(kind);
     if let Some(path) = &args.config {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
-        config
-            .read_toml(&text)
-            .map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
+        config.read_toml(&text).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
     }
     for pair in &args.set {
         config.set_pair(pair)?;

@@ -11,17 +11,8 @@ use crate::parse::{finite, integer, seconds, shown};
 use crate::{Error, Result};
 
 const USER_NAMES: &[&str] = &["user", "userid", "uid", "reviewerid"];
-const ITEM_NAMES: &[&str] = &[
-    "item",
-    "itemid",
-    "iid",
-    "movie",
-    "movieid",
-    "product",
-    "productid",
-    "asin",
-    "parentasin",
-];
+const ITEM_NAMES: &[&str] =
+    &["item", "itemid", "iid", "movie", "movieid", "product", "productid", "asin", "parentasin"];
 const TIME_NAMES: &[&str] = &["time", "timestamp", "ts", "unixtime", "unixreviewtime"];
 const TITLE_NAMES: &[&str] = &["title"];
 
@@ -39,28 +30,16 @@ pub(crate) fn read_interactions(
         None => read_table(path, options, builder)?,
     }
     if builder.user.len() == before {
-        return Err(Error::Format {
-            path: path.to_owned(),
-            what: "no interaction in the file".into(),
-        });
+        return Err(Error::Format { path: path.to_owned(), what: "no interaction in the file".into() });
     }
     if u32::try_from(builder.user.len()).is_err() {
-        return Err(Error::Format {
-            path: path.to_owned(),
-            what: "more than 2^32 - 1 interactions".into(),
-        });
+        return Err(Error::Format { path: path.to_owned(), what: "more than 2^32 - 1 interactions".into() });
     }
     let timed = builder.time.len() > times_before;
     if before > 0 && timed != (times_before > 0) {
-        let what = if timed {
-            "has times, the files before it have none"
-        } else {
-            "has no times, the files before it have"
-        };
-        return Err(Error::Format {
-            path: path.to_owned(),
-            what: what.into(),
-        });
+        let what =
+            if timed { "has times, the files before it have none" } else { "has no times, the files before it have" };
+        return Err(Error::Format { path: path.to_owned(), what: what.into() });
     }
     if let Some(part) = part {
         builder.part.resize(builder.user.len(), part);
@@ -70,16 +49,9 @@ pub(crate) fn read_interactions(
 
 /// Separator and number of fields of a file without a header; `None` for a table.
 fn sniff(path: &Path) -> Result<Option<(Separator, usize)>> {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let mut lines = Lines::open(path)?;
-    if ["csv", "tsv", "tab"]
-        .iter()
-        .any(|known| extension.eq_ignore_ascii_case(known))
-        || !lines.advance_filled()?
-    {
+    if ["csv", "tsv", "tab"].iter().any(|known| extension.eq_ignore_ascii_case(known)) || !lines.advance_filled()? {
         return Ok(None);
     }
     for separator in [Separator::DoubleColon, Separator::White] {
@@ -106,22 +78,15 @@ pub(crate) fn read_plain(
     while lines.advance_filled()? {
         let mut fields = [b"".as_slice(); 4];
         let count = cut(lines.line(), separator, &mut fields);
-        let bad = |column: usize, what: &str| {
-            lines.error(
-                Some(NAMES[column]),
-                format!("{} {what}", shown(fields[column])),
-            )
-        };
+        let bad =
+            |column: usize, what: &str| lines.error(Some(NAMES[column]), format!("{} {what}", shown(fields[column])));
         if count != columns {
             let names = NAMES[..columns].join(match separator {
                 Separator::DoubleColon => "::",
                 Separator::White => " ",
                 Separator::Pipe => "|",
             });
-            return Err(lines.error(
-                None,
-                format!("{count} fields where {columns} are wanted ({names})"),
-            ));
+            return Err(lines.error(None, format!("{count} fields where {columns} are wanted ({names})")));
         }
         let user = integer(fields[0]).ok_or_else(|| bad(0, "is not an integer id"))?;
         let item = integer(fields[1]).ok_or_else(|| bad(1, "is not an integer id"))?;
@@ -130,9 +95,7 @@ pub(crate) fn read_plain(
             return Err(bad(2, "is not a finite number"));
         }
         if columns > 3 && !options.order_input {
-            builder.time.push(
-                seconds(fields[3]).ok_or_else(|| bad(3, "is not a whole number of seconds"))?,
-            );
+            builder.time.push(seconds(fields[3]).ok_or_else(|| bad(3, "is not a whole number of seconds"))?);
         }
         builder.user.push(builder.users.integer(user));
         builder.item.push(builder.items.integer(item));
@@ -142,31 +105,15 @@ pub(crate) fn read_plain(
 
 fn read_table(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
     let mut table = Table::open(path, options.delimiter)?;
-    let user = required(
-        &table,
-        options.user_col.as_deref(),
-        USER_NAMES,
-        "user",
-        "user_col",
-    )?;
-    let item = required(
-        &table,
-        options.item_col.as_deref(),
-        ITEM_NAMES,
-        "item",
-        "item_col",
-    )?;
+    let user = required(&table, options.user_col.as_deref(), USER_NAMES, "user", "user_col")?;
+    let item = required(&table, options.item_col.as_deref(), ITEM_NAMES, "item", "item_col")?;
     let time = match options.order_input {
         true => None,
         false => optional(&table, options.time_col.as_deref(), TIME_NAMES)?,
     };
     let title = optional(&table, options.title_col.as_deref(), TITLE_NAMES)?;
-    let places = |specs: &[FeatureSpec]| -> Result<Vec<usize>> {
-        specs
-            .iter()
-            .map(|spec| table.column(&spec.column))
-            .collect()
-    };
+    let places =
+        |specs: &[FeatureSpec]| -> Result<Vec<usize>> { specs.iter().map(|spec| table.column(&spec.column)).collect() };
     let user_places = places(&options.user_features)?;
     let item_places = places(&options.item_features)?;
     let context_places = places(&options.context)?;
@@ -174,9 +121,7 @@ fn read_table(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Resu
         builder.user_columns = column_set(&options.user_features);
         builder.item_columns = column_set(&options.item_features);
         let context = options.context.iter();
-        builder.event_columns = context
-            .map(|spec| (spec.column.clone(), ColumnBuilder::new(spec.kind)))
-            .collect();
+        builder.event_columns = context.map(|spec| (spec.column.clone(), ColumnBuilder::new(spec.kind))).collect();
     }
 
     while table.advance()? {
@@ -187,38 +132,18 @@ fn read_table(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Resu
         }
         if let Some(field) = time {
             let value = seconds(table.bytes(field));
-            builder.time.push(
-                value.ok_or_else(|| table.bad_field(field, "is not a whole number of seconds"))?,
-            );
+            builder.time.push(value.ok_or_else(|| table.bad_field(field, "is not a whole number of seconds"))?);
         }
         let user_id = builder.users.text(&table.text(user));
         let item_id = builder.items.text(&table.text(item));
         if let Some(field) = title
-            && builder
-                .titles
-                .get(item_id as usize)
-                .is_none_or(String::is_empty)
+            && builder.titles.get(item_id as usize).is_none_or(String::is_empty)
         {
             builder.set_title(item_id, &table.text(field));
         }
-        fill(
-            &table,
-            &mut builder.user_columns.columns,
-            &user_places,
-            user_id,
-        )?;
-        fill(
-            &table,
-            &mut builder.item_columns.columns,
-            &item_places,
-            item_id,
-        )?;
-        fill(
-            &table,
-            &mut builder.event_columns,
-            &context_places,
-            builder.user.len() as u32,
-        )?;
+        fill(&table, &mut builder.user_columns.columns, &user_places, user_id)?;
+        fill(&table, &mut builder.item_columns.columns, &item_places, item_id)?;
+        fill(&table, &mut builder.event_columns, &context_places, builder.user.len() as u32)?;
         builder.user.push(user_id);
         builder.item.push(item_id);
     }
@@ -230,12 +155,7 @@ fn column_set(specs: &[FeatureSpec]) -> ColumnSet {
 }
 
 /// Sets those columns of a row that have no value yet; a number is checked in every row.
-fn fill(
-    table: &Table,
-    columns: &mut [(String, ColumnBuilder)],
-    places: &[usize],
-    row: u32,
-) -> Result<()> {
+fn fill(table: &Table, columns: &mut [(String, ColumnBuilder)], places: &[usize], row: u32) -> Result<()> {
     for ((_, column), &field) in columns.iter_mut().zip(places) {
         let set = column.is_set(row as usize);
         if set && !matches!(column, ColumnBuilder::Number { .. }) {
@@ -244,19 +164,14 @@ fn fill(
         if set && finite(table.bytes(field)).is_some() {
             continue;
         }
-        column
-            .set(row as usize, &table.text(field))
-            .map_err(|what| table.error(Some(field), what))?;
+        column.set(row as usize, &table.text(field)).map_err(|what| table.error(Some(field), what))?;
     }
     Ok(())
 }
 
 /// A name without what does not count in it: case, `_`, `-`, blanks.
 fn bare(name: &str) -> String {
-    name.chars()
-        .filter(|c| !matches!(c, '_' | '-' | ' '))
-        .flat_map(char::to_lowercase)
-        .collect()
+    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
 fn optional(table: &Table, given: Option<&str>, names: &[&str]) -> Result<Option<usize>> {
@@ -264,22 +179,12 @@ fn optional(table: &Table, given: Option<&str>, names: &[&str]) -> Result<Option
         return table.column(name).map(Some);
     }
     let header: Vec<String> = table.header().iter().map(|name| bare(name)).collect();
-    let found = names
-        .iter()
-        .find_map(|&name| header.iter().position(|column| column == name));
+    let found = names.iter().find_map(|&name| header.iter().position(|column| column == name));
     // By its full name again, so that one that stands there twice is an error.
-    found
-        .map(|place| table.column(&table.header()[place]))
-        .transpose()
+    found.map(|place| table.column(&table.header()[place])).transpose()
 }
 
-fn required(
-    table: &Table,
-    given: Option<&str>,
-    names: &[&str],
-    what: &str,
-    option: &str,
-) -> Result<usize> {
+fn required(table: &Table, given: Option<&str>, names: &[&str], what: &str, option: &str) -> Result<usize> {
     optional(table, given, names)?.ok_or_else(|| {
         let known: String = table.header().join(", ").chars().take(300).collect();
         table.header_error(format!(

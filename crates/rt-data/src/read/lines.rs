@@ -19,10 +19,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
             reader: BufReader::with_capacity(BUFFER, file),
@@ -37,10 +34,7 @@ impl Lines {
         let read = self
             .reader
             .read_until(b'\n', &mut self.buffer)
-            .map_err(|source| Error::Io {
-                path: self.path.clone(),
-                source,
-            })?;
+            .map_err(|source| Error::Io { path: self.path.clone(), source })?;
         if read == 0 {
             return Ok(false);
         }
@@ -83,20 +77,12 @@ impl Lines {
 
     /// An error about the line read last.
     pub(crate) fn error(&self, column: Option<&str>, what: impl Into<String>) -> Error {
-        Error::Line {
-            path: self.path.clone(),
-            line: self.number,
-            column: column.map(str::to_owned),
-            what: what.into(),
-        }
+        Error::Line { path: self.path.clone(), line: self.number, column: column.map(str::to_owned), what: what.into() }
     }
 
     /// An error about the file.
     pub(crate) fn format(&self, what: impl Into<String>) -> Error {
-        Error::Format {
-            path: self.path.clone(),
-            what: what.into(),
-        }
+        Error::Format { path: self.path.clone(), what: what.into() }
     }
 }
 
@@ -112,11 +98,7 @@ pub(crate) enum Separator {
 }
 
 /// Cuts `line` into at most `N` fields; returns how many there are (counting those past `N`).
-pub(crate) fn cut<'a, const N: usize>(
-    line: &'a [u8],
-    separator: Separator,
-    fields: &mut [&'a [u8]; N],
-) -> usize {
+pub(crate) fn cut<'a, const N: usize>(line: &'a [u8], separator: Separator, fields: &mut [&'a [u8]; N]) -> usize {
     let mut count = 0;
     let mut put = |field: &'a [u8]| {
         if let Some(slot) = fields.get_mut(count) {
@@ -125,10 +107,9 @@ pub(crate) fn cut<'a, const N: usize>(
         count += 1;
     };
     match separator {
-        Separator::White => line
-            .split(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
-            .filter(|field| !field.is_empty())
-            .for_each(put),
+        Separator::White => {
+            line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|field| !field.is_empty()).for_each(put)
+        }
         Separator::Pipe => line.split(|&byte| byte == b'|').for_each(put),
         Separator::DoubleColon => {
             let (mut start, mut place) = (0, 0);

@@ -35,13 +35,7 @@ const GENRES: [&str; 19] = [
 ];
 
 pub(crate) fn read(folder: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
-    read_plain(
-        &folder.join("u.data"),
-        Separator::White,
-        4,
-        options,
-        builder,
-    )?;
+    read_plain(&folder.join("u.data"), Separator::White, 4, options, builder)?;
     read_users(&folder.join("u.user"), builder)?;
     let genres = match folder.join("u.genre") {
         file if file.exists() => read_genres(&file)?,
@@ -59,22 +53,16 @@ fn read_users(path: &Path, builder: &mut Builder) -> Result<()> {
         let mut fields = [b"".as_slice(); 5];
         let count = cut(lines.line(), Separator::Pipe, &mut fields);
         if count != 5 {
-            let what =
-                format!("{count} fields where 5 are wanted (user|age|gender|occupation|zip)");
+            let what = format!("{count} fields where 5 are wanted (user|age|gender|occupation|zip)");
             return Err(lines.error(None, what));
         }
         let id = side_id(&lines, "user", fields[0])?;
         if integer(fields[1]).is_none() {
-            return Err(lines.error(
-                Some("age"),
-                format!("{} is not an age in years", shown(fields[1])),
-            ));
+            return Err(lines.error(Some("age"), format!("{} is not an age in years", shown(fields[1]))));
         }
         let texts = [1, 2, 3, 4].map(|field| latin1(fields[field]));
         let values = [0, 1, 2, 3].map(|field| texts[field].trim());
-        add_user(builder, id, &values, |column, what| {
-            lines.error(Some(column), what)
-        })?;
+        add_user(builder, id, &values, |column, what| lines.error(Some(column), what))?;
     }
     Ok(())
 }
@@ -116,9 +104,7 @@ fn read_items(path: &Path, genres: &[String], builder: &mut Builder) -> Result<(
                 b"0" => {}
                 b"1" => own.push(genre.as_str()),
                 _ => {
-                    return Err(
-                        lines.error(Some(genre), format!("{} is neither 0 nor 1", shown(flag)))
-                    );
+                    return Err(lines.error(Some(genre), format!("{} is neither 0 nor 1", shown(flag))));
                 }
             }
         }

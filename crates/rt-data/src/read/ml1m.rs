@@ -12,13 +12,7 @@ use crate::columns::{ColumnSet, FeatureKind};
 use crate::parse::{integer, shown};
 
 pub(crate) fn read(folder: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
-    read_plain(
-        &folder.join("ratings.dat"),
-        Separator::DoubleColon,
-        4,
-        options,
-        builder,
-    )?;
+    read_plain(&folder.join("ratings.dat"), Separator::DoubleColon, 4, options, builder)?;
     read_users(&folder.join("users.dat"), builder)?;
     read_items(&folder.join("movies.dat"), builder)
 }
@@ -32,24 +26,18 @@ fn read_users(path: &Path, builder: &mut Builder) -> Result<()> {
         let mut fields = [b"".as_slice(); 5];
         let count = cut(lines.line(), Separator::DoubleColon, &mut fields);
         if count != 5 {
-            let what =
-                format!("{count} fields where 5 are wanted (user::gender::age::occupation::zip)");
+            let what = format!("{count} fields where 5 are wanted (user::gender::age::occupation::zip)");
             return Err(lines.error(None, what));
         }
         let id = side_id(&lines, "user", fields[0])?;
         for (field, column) in [(2, "age"), (3, "occupation")] {
             if integer(fields[field]).is_none() {
-                return Err(lines.error(
-                    Some(column),
-                    format!("{} is not an integer", shown(fields[field])),
-                ));
+                return Err(lines.error(Some(column), format!("{} is not an integer", shown(fields[field]))));
             }
         }
         let texts = [1, 2, 3, 4].map(|field| latin1(fields[field]));
         let values = [0, 1, 2, 3].map(|field| texts[field].trim());
-        add_user(builder, id, &values, |column, what| {
-            lines.error(Some(column), what)
-        })?;
+        add_user(builder, id, &values, |column, what| lines.error(Some(column), what))?;
     }
     Ok(())
 }
@@ -62,10 +50,7 @@ fn read_items(path: &Path, builder: &mut Builder) -> Result<()> {
         let mut fields = [b"".as_slice(); 3];
         let count = cut(lines.line(), Separator::DoubleColon, &mut fields);
         if count != 3 {
-            return Err(lines.error(
-                None,
-                format!("{count} fields where 3 are wanted (item::title::genres)"),
-            ));
+            return Err(lines.error(None, format!("{count} fields where 3 are wanted (item::title::genres)")));
         }
         let id = side_id(&lines, "item", fields[0])?;
         let (title, genres) = (latin1(fields[1]), latin1(fields[2]));

@@ -30,9 +30,7 @@ fn read_ratings(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Re
         }
         if !options.order_input {
             let value = seconds(table.bytes(time));
-            builder.time.push(
-                value.ok_or_else(|| table.bad_field(time, "is not a whole number of seconds"))?,
-            );
+            builder.time.push(value.ok_or_else(|| table.bad_field(time, "is not a whole number of seconds"))?);
         }
         builder.user.push(builder.users.integer(user_id));
         builder.item.push(builder.items.integer(item_id));
@@ -43,19 +41,11 @@ fn read_ratings(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Re
 fn read_items(path: &Path, builder: &mut Builder) -> Result<()> {
     builder.item_columns = ColumnSet::new(ITEM_FEATURES);
     let mut table = Table::open(path, Some(b','))?;
-    let (item, title, genres) = (
-        table.column("movieId")?,
-        table.column("title")?,
-        table.column("genres")?,
-    );
+    let (item, title, genres) = (table.column("movieId")?, table.column("title")?, table.column("genres")?);
     while table.advance()? {
         let item_id = id(&table, item)?;
         let own = table.text(genres);
-        let own = if own == "(no genres listed)" {
-            ""
-        } else {
-            own.as_ref()
-        };
+        let own = if own == "(no genres listed)" { "" } else { own.as_ref() };
         let place = |column: &str| match column {
             "item" => item,
             "genres" => genres,

@@ -36,10 +36,7 @@ const RECOGNISED: &str = "MovieLens ml-100k (u.data, u.user, u.item), ml-1m (rat
 /// lines, [`Error::Format`] for data that is empty, of no known format, or Parquet (not supported yet).
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     let mut builder = Builder::default();
-    let meta = std::fs::metadata(path).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let meta = std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     if meta.is_dir() {
         read_folder(path, options, &mut builder)?;
     } else {
@@ -54,45 +51,23 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
 /// # Errors
 ///
 /// As [`read`], and [`Error::Format`] if some of the files have times and others have none.
-pub fn read_files(
-    train: &Path,
-    valid: &Path,
-    test: &Path,
-    options: &ReadOptions,
-) -> Result<Dataset> {
+pub fn read_files(train: &Path, valid: &Path, test: &Path, options: &ReadOptions) -> Result<Dataset> {
     let mut builder = Builder::default();
     for (part, path) in [(0, train), (1, valid), (2, test)] {
-        let meta = std::fs::metadata(path).map_err(|source| Error::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        let meta = std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         if meta.is_dir() {
             let what = "is a folder; a file of interactions is wanted".into();
-            return Err(Error::Format {
-                path: path.to_owned(),
-                what,
-            });
+            return Err(Error::Format { path: path.to_owned(), what });
         }
         read_file(path, options, Some(part), &mut builder)?;
     }
     Ok(builder.finish(name_of(train), options.order_input))
 }
 
-fn read_file(
-    path: &Path,
-    options: &ReadOptions,
-    part: Option<u8>,
-    builder: &mut Builder,
-) -> Result<()> {
-    if path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
-    {
+fn read_file(path: &Path, options: &ReadOptions, part: Option<u8>, builder: &mut Builder) -> Result<()> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
         let what = "Parquet is not supported yet; write the table as CSV or TSV".into();
-        return Err(Error::Format {
-            path: path.to_owned(),
-            what,
-        });
+        return Err(Error::Format { path: path.to_owned(), what });
     }
     interactions::read_interactions(path, options, part, builder)
 }
@@ -112,10 +87,7 @@ fn read_folder(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Res
         return Err(unrecognised(path));
     };
     if builder.user.is_empty() {
-        return Err(Error::Format {
-            path: path.join(events),
-            what: "no interaction in the file".into(),
-        });
+        return Err(Error::Format { path: path.join(events), what: "no interaction in the file".into() });
     }
     Ok(())
 }
@@ -126,28 +98,18 @@ fn unrecognised(path: &Path) -> Error {
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| {
-            [".csv", ".tsv"]
-                .iter()
-                .any(|end| name.to_ascii_lowercase().ends_with(end))
-        })
+        .filter(|name| [".csv", ".tsv"].iter().any(|end| name.to_ascii_lowercase().ends_with(end)))
         .collect();
     tables.sort();
     if !tables.is_empty() {
         tables.truncate(3);
         what += &format!(" (here: {})", tables.join(", "));
     }
-    Error::Format {
-        path: path.to_owned(),
-        what,
-    }
+    Error::Format { path: path.to_owned(), what }
 }
 
 /// The last part of a path, `.` and `..` resolved.
 fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    full.file_name().map_or_else(
-        || full.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    full.file_name().map_or_else(|| full.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

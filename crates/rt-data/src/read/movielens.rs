@@ -7,22 +7,15 @@ use crate::parse::{integer, shown, title_year};
 use crate::{Error, Result};
 
 /// Item features of every MovieLens format.
-pub(crate) const ITEM_FEATURES: [(&str, FeatureKind); 2] = [
-    ("genres", FeatureKind::Bag('|')),
-    ("year", FeatureKind::Category),
-];
+pub(crate) const ITEM_FEATURES: [(&str, FeatureKind); 2] =
+    [("genres", FeatureKind::Bag('|')), ("year", FeatureKind::Category)];
 
 /// Separator that no file can hold: genre names of ml-100k are joined with `|`, which they cannot contain.
 pub(crate) const GENRE_JOIN: &str = "|";
 
 /// An integer id of a side file.
 pub(crate) fn side_id(lines: &Lines, column: &str, field: &[u8]) -> Result<u64> {
-    integer(field).ok_or_else(|| {
-        lines.error(
-            Some(column),
-            format!("{} is not an integer id", shown(field)),
-        )
-    })
+    integer(field).ok_or_else(|| lines.error(Some(column), format!("{} is not an integer id", shown(field))))
 }
 
 /// Enters a user's row; `values` in the order of `builder.user_columns`.
@@ -56,16 +49,9 @@ pub(crate) fn add_item(
     fill(&mut builder.item_columns, row, &[genres, year], fail)
 }
 
-fn fill(
-    columns: &mut ColumnSet,
-    row: u32,
-    values: &[&str],
-    fail: impl Fn(&str, String) -> Error,
-) -> Result<()> {
+fn fill(columns: &mut ColumnSet, row: u32, values: &[&str], fail: impl Fn(&str, String) -> Error) -> Result<()> {
     for ((name, column), value) in columns.columns.iter_mut().zip(values) {
-        column
-            .set(row as usize, value)
-            .map_err(|what| fail(name, what))?;
+        column.set(row as usize, value).map_err(|what| fail(name, what))?;
     }
     Ok(())
 }

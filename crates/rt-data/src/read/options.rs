@@ -38,14 +38,9 @@ impl FeatureSpec {
             }
         };
         if column.is_empty() {
-            return Err(Error::Request(format!(
-                "feature `{text}`: the column's name is missing"
-            )));
+            return Err(Error::Request(format!("feature `{text}`: the column's name is missing")));
         }
-        Ok(Self {
-            column: column.to_owned(),
-            kind,
-        })
+        Ok(Self { column: column.to_owned(), kind })
     }
 }
 
@@ -83,22 +78,10 @@ mod tests {
     #[test]
     fn feature_specs() {
         let kind = |text: &str| FeatureSpec::parse(text).map(|spec| (spec.column, spec.kind));
-        assert_eq!(
-            kind("country").unwrap(),
-            ("country".into(), FeatureKind::Category)
-        );
-        assert_eq!(
-            kind("a:b:number").unwrap(),
-            ("a:b".into(), FeatureKind::Number)
-        );
-        assert_eq!(
-            kind("genres:bag").unwrap(),
-            ("genres".into(), FeatureKind::Bag('|'))
-        );
-        assert_eq!(
-            kind("genres:bag;").unwrap(),
-            ("genres".into(), FeatureKind::Bag(';'))
-        );
+        assert_eq!(kind("country").unwrap(), ("country".into(), FeatureKind::Category));
+        assert_eq!(kind("a:b:number").unwrap(), ("a:b".into(), FeatureKind::Number));
+        assert_eq!(kind("genres:bag").unwrap(), ("genres".into(), FeatureKind::Bag('|')));
+        assert_eq!(kind("genres:bag;").unwrap(), ("genres".into(), FeatureKind::Bag(';')));
         for bad in ["age:numbr", "genres:bag;;", ":number", ""] {
             let text = FeatureSpec::parse(bad).unwrap_err().to_string();
             assert!(text.starts_with(&format!("feature `{bad}`: ")), "{text}");

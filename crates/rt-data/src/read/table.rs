@@ -28,9 +28,7 @@ impl Table {
         let latin1 = is_latin1(path)?;
         let mut lines = Lines::open(path)?;
         if !lines.advance_filled()? {
-            return Err(lines.format(
-                "the file is empty; a header line with the names of the columns is wanted",
-            ));
+            return Err(lines.format("the file is empty; a header line with the names of the columns is wanted"));
         }
         let delimiter = delimiter.unwrap_or_else(|| sniff_delimiter(path, lines.line()));
         let mut table = Self {
@@ -43,9 +41,7 @@ impl Table {
             ends: Vec::new(),
         };
         table.split_row()?;
-        table.header = (0..table.ends.len())
-            .map(|field| table.text(field).into_owned())
-            .collect();
+        table.header = (0..table.ends.len()).map(|field| table.text(field).into_owned()).collect();
         Ok(table)
     }
 
@@ -59,11 +55,7 @@ impl Table {
 
     /// Place of the column called exactly `name`.
     pub(crate) fn column(&self, name: &str) -> Result<usize> {
-        let mut places = self
-            .header
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| *column == name);
+        let mut places = self.header.iter().enumerate().filter(|(_, column)| *column == name);
         let Some((place, _)) = places.next() else {
             let known = self.header.join(", ");
             let known: String = known.chars().take(300).collect();
@@ -77,12 +69,7 @@ impl Table {
 
     /// An error about the header; to be used before the first row is read.
     pub(crate) fn header_error(&self, what: String) -> Error {
-        Error::Line {
-            path: self.path().to_owned(),
-            line: self.first_line,
-            column: None,
-            what,
-        }
+        Error::Line { path: self.path().to_owned(), line: self.first_line, column: None, what }
     }
 
     /// Reads the next row; false at the end. A row must have as many fields as the header.
@@ -94,10 +81,7 @@ impl Table {
         self.split_row()?;
         if self.ends.len() != self.header.len() {
             let (found, wanted) = (self.ends.len(), self.header.len());
-            return Err(self.error(
-                None,
-                format!("{found} fields where the header has {wanted}"),
-            ));
+            return Err(self.error(None, format!("{found} fields where the header has {wanted}")));
         }
         Ok(true)
     }
@@ -129,10 +113,7 @@ impl Table {
 
     /// The same, quoting the field: `` `x1` is not ... ``.
     pub(crate) fn bad_field(&self, field: usize, what: &str) -> Error {
-        self.error(
-            Some(field),
-            format!("{} {what}", shown(self.text(field).as_bytes())),
-        )
+        self.error(Some(field), format!("{} {what}", shown(self.text(field).as_bytes())))
     }
 
     /// Cuts the line read last (and those after it, while a quote is open) into `record` and `ends`.
@@ -153,10 +134,7 @@ impl Table {
                 place = self.quoted(place + 1)?;
             } else {
                 let rest = &line[place..];
-                let length = rest
-                    .iter()
-                    .position(|&byte| byte == self.delimiter)
-                    .unwrap_or(rest.len());
+                let length = rest.iter().position(|&byte| byte == self.delimiter).unwrap_or(rest.len());
                 self.record.extend_from_slice(&rest[..length]);
                 place += length;
             }
@@ -177,10 +155,9 @@ impl Table {
                     place += 2;
                 }
                 [b'"', next, ..] if *next != self.delimiter => {
-                    return Err(self.error(
-                        None,
-                        "text after a closing quote; a quote inside a quoted field is doubled",
-                    ));
+                    return Err(
+                        self.error(None, "text after a closing quote; a quote inside a quoted field is doubled")
+                    );
                 }
                 [b'"', ..] => return Ok(place + 1),
                 [byte, ..] => {
@@ -200,19 +177,13 @@ impl Table {
 }
 
 fn sniff_delimiter(path: &Path, header: &[u8]) -> u8 {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if extension.eq_ignore_ascii_case("tsv") || extension.eq_ignore_ascii_case("tab") {
         return b'\t';
     }
     let count = |delimiter: u8| header.iter().filter(|&&byte| byte == delimiter).count();
     // `max_by_key` keeps the last of equals, so the comma stands last.
-    [b'|', b';', b'\t', b',']
-        .into_iter()
-        .max_by_key(|&delimiter| count(delimiter))
-        .unwrap_or(b',')
+    [b'|', b';', b'\t', b','].into_iter().max_by_key(|&delimiter| count(delimiter)).unwrap_or(b',')
 }
 
 /// False: UTF-8. True: not UTF-8, but Latin-1 text. Else an error that names the first byte that is no text.
@@ -222,19 +193,11 @@ fn is_latin1(path: &Path) -> Result<bool> {
     let mut c1_control = false;
     while lines.advance()? {
         let line = lines.line();
-        if let Some(&byte) = line
-            .iter()
-            .find(|&&byte| byte == 127 || (byte < 32 && byte != b'\t' && byte != b'\r'))
-        {
-            let hint = if byte == 0 {
-                " (UTF-16 has to be saved as UTF-8)"
-            } else {
-                ""
-            };
-            return Err(lines.error(
-                None,
-                format!("the byte 0x{byte:02x} is no text; UTF-8 or Latin-1 is wanted{hint}"),
-            ));
+        if let Some(&byte) = line.iter().find(|&&byte| byte == 127 || (byte < 32 && byte != b'\t' && byte != b'\r')) {
+            let hint = if byte == 0 { " (UTF-16 has to be saved as UTF-8)" } else { "" };
+            return Err(
+                lines.error(None, format!("the byte 0x{byte:02x} is no text; UTF-8 or Latin-1 is wanted{hint}"))
+            );
         }
         c1_control |= line.iter().any(|byte| (0x80..0xa0).contains(byte));
         if not_utf8.is_none() && std::str::from_utf8(line).is_err() {

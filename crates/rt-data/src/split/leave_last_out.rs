@@ -27,12 +27,8 @@ pub(super) fn split(data: &Dataset) -> Result<Split> {
         split.train_end[user as usize] = train_end;
         split.examples.extend((start + 1).min(train_end)..train_end);
         if tested {
-            let case = |target| EvalCase {
-                user,
-                history: start..target,
-                train: start..train_end,
-                targets: vec![target],
-            };
+            let case =
+                |target| EvalCase { user, history: start..target, train: start..train_end, targets: vec![target] };
             split.valid.push(case(end - 2));
             split.test.push(case(end - 1));
         }

@@ -24,9 +24,7 @@ impl Split {
         let item = |event: u32| data.event_item[event as usize];
         let repeated = self.test.iter().filter(|case| {
             let history: HashSet<u32> = case.history.clone().map(item).collect();
-            case.targets
-                .iter()
-                .any(|&target| history.contains(&item(target)))
+            case.targets.iter().any(|&target| history.contains(&item(target)))
         });
         repeated.count()
     }
@@ -36,19 +34,14 @@ impl Split {
     pub fn warm_and_cold_targets(&self, data: &Dataset) -> (usize, usize) {
         let counts = self.item_counts(data);
         let targets = || self.test.iter().flat_map(|case| &case.targets);
-        let warm = targets()
-            .filter(|&&target| counts[data.event_item[target as usize] as usize] > 0)
-            .count();
+        let warm = targets().filter(|&&target| counts[data.event_item[target as usize] as usize] > 0).count();
         (warm, targets().count() - warm)
     }
 
     /// Number of test cases with an empty history.
     #[must_use]
     pub fn without_history(&self) -> usize {
-        self.test
-            .iter()
-            .filter(|case| case.history.is_empty())
-            .count()
+        self.test.iter().filter(|case| case.history.is_empty()).count()
     }
 }
 
@@ -58,10 +51,8 @@ pub(super) fn train_after_test(data: &Dataset, split: &Split) -> Option<f64> {
         return None;
     }
     let users = 0..data.users.rows() as u32;
-    let mut train: Vec<i64> = users
-        .flat_map(|user| split.train_events(data, user))
-        .map(|event| data.event_time[event])
-        .collect();
+    let mut train: Vec<i64> =
+        users.flat_map(|user| split.train_events(data, user)).map(|event| data.event_time[event]).collect();
     train.sort_unstable();
     let (mut sum, mut count) = (0.0, 0usize);
     for &target in split.test.iter().flat_map(|case| &case.targets) {

@@ -10,18 +10,12 @@ pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) ->
         return Err(fail("there is no time column"));
     }
     if data.time_is_order {
-        return Err(fail(
-            "the times are only places in each user's order, not a clock; take `leave-last-out`",
-        ));
+        return Err(fail("the times are only places in each user's order, not a clock; take `leave-last-out`"));
     }
     let mut times = data.event_time.clone();
     times.sort_unstable();
     // Interaction number ceil(share n), counted from 1; the slack undoes rounding such as 0.2 + 0.1 > 0.3.
-    let number = |share: f64| {
-        (share * times.len() as f64 - 1e-6)
-            .ceil()
-            .clamp(1.0, times.len() as f64) as usize
-    };
+    let number = |share: f64| (share * times.len() as f64 - 1e-6).ceil().clamp(1.0, times.len() as f64) as usize;
     let (t1, t2) = (times[number(train) - 1], times[number(train + valid) - 1]);
     if times[0] >= t1 {
         return Err(fail("no interaction is earlier than the first cut"));
@@ -42,9 +36,7 @@ pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) ->
         let before = |time: i64| start + own.partition_point(|&own| own < time) as u32;
         let (valid_start, test_start) = (before(t1), before(t2));
         split.train_end[user as usize] = valid_start;
-        split
-            .examples
-            .extend((start + 1).min(valid_start)..valid_start);
+        split.examples.extend((start + 1).min(valid_start)..valid_start);
         let cases = |first: u32, end: u32| {
             let last = match targets {
                 Targets::First => end.min(first + 1),

@@ -41,26 +41,15 @@ impl Synthetic {
         let people = draw_people(&options, &genre_vectors);
 
         let mut builder = Builder {
-            user_columns: ColumnSet::new([
-                ("country", FeatureKind::Category),
-                ("age", FeatureKind::Number),
-            ]),
-            item_columns: ColumnSet::new([
-                ("genres", FeatureKind::Bag('|')),
-                ("year", FeatureKind::Category),
-            ]),
+            user_columns: ColumnSet::new([("country", FeatureKind::Category), ("age", FeatureKind::Number)]),
+            item_columns: ColumnSet::new([("genres", FeatureKind::Bag('|')), ("year", FeatureKind::Category)]),
             ..Builder::default()
         };
         // Raw item ids are numbers in no order of popularity: the items themselves were drawn in none.
         let mut logits = vec![0.0; options.items];
         for (number, person) in people.iter().enumerate() {
             let user = builder.users.integer(number as u64 + 1);
-            set(
-                &mut builder.user_columns,
-                0,
-                user,
-                COUNTRIES[person.country],
-            );
+            set(&mut builder.user_columns, 0, user, COUNTRIES[person.country]);
             set(&mut builder.user_columns, 1, user, &person.age.to_string());
             let mut draws = Stream::new(options.seed, purpose::EVENTS, number as u64);
             let mut watched: Vec<u32> = Vec::with_capacity(person.times.len());
@@ -71,9 +60,7 @@ impl Synthetic {
                 };
                 watched.push(item);
                 builder.user.push(user);
-                builder
-                    .item
-                    .push(builder.items.integer(u64::from(item) + 1));
+                builder.item.push(builder.items.integer(u64::from(item) + 1));
                 builder.time.push(time);
             }
         }
@@ -85,10 +72,7 @@ impl Synthetic {
             latent.item_of_row[row as usize] = item as u32;
             let year = year_of(latent.release[item]);
             builder.set_title(row, &format!("{title} ({year})"));
-            let genres: Vec<&str> = item_genres[item]
-                .iter()
-                .map(|&genre| names[genre].as_str())
-                .collect();
+            let genres: Vec<&str> = item_genres[item].iter().map(|&genre| names[genre].as_str()).collect();
             set(&mut builder.item_columns, 0, row, &genres.join("|"));
             set(&mut builder.item_columns, 1, row, &year.to_string());
         }
@@ -98,10 +82,7 @@ impl Synthetic {
 }
 
 fn set(columns: &mut ColumnSet, column: usize, row: u32, text: &str) {
-    columns.columns[column]
-        .1
-        .set(row as usize, text)
-        .expect("a generated number is finite");
+    columns.columns[column].1.set(row as usize, text).expect("a generated number is finite");
 }
 
 fn year_of(time: i64) -> i64 {
@@ -109,11 +90,7 @@ fn year_of(time: i64) -> i64 {
 }
 
 fn genre_names(count: usize) -> Vec<String> {
-    let name = |genre: usize| {
-        GENRES
-            .get(genre)
-            .map_or_else(|| format!("Genre {}", genre + 1), |&name| name.to_owned())
-    };
+    let name = |genre: usize| GENRES.get(genre).map_or_else(|| format!("Genre {}", genre + 1), |&name| name.to_owned());
     (0..count).map(name).collect()
 }
 

@@ -59,20 +59,10 @@ impl Latent {
     /// # Panics
     ///
     /// If `data` is not the data set that was generated with these factors (lengths differ).
-    pub fn scores(
-        &self,
-        data: &Dataset,
-        user: u32,
-        history: Range<u32>,
-        time: i64,
-        out: &mut [f32],
-    ) {
+    pub fn scores(&self, data: &Dataset, user: u32, history: Range<u32>, time: i64, out: &mut [f32]) {
         assert_eq!(out.len(), self.item_of_row.len(), "one score a dense item");
         let items = &data.event_item[history.start as usize..history.end as usize];
-        let watched: Vec<u32> = items
-            .iter()
-            .map(|&row| self.item_of_row[row as usize])
-            .collect();
+        let watched: Vec<u32> = items.iter().map(|&row| self.item_of_row[row as usize]).collect();
         let mut logits = vec![NEVER; self.items];
         if let Some(person) = self.people.get((user as usize).wrapping_sub(1)) {
             self.logits(person, &watched, time, &mut logits);
@@ -87,12 +77,7 @@ impl Latent {
     pub(super) fn logits(&self, person: &Person, watched: &[u32], time: i64, out: &mut [f32]) {
         let span = (person.active.end - person.active.start).max(1);
         let phase = ((time - person.active.start) as f64 / span as f64).clamp(0.0, 1.0) as f32;
-        let recent = |back: usize| {
-            watched
-                .len()
-                .checked_sub(back)
-                .map(|place| watched[place] as usize)
-        };
+        let recent = |back: usize| watched.len().checked_sub(back).map(|place| watched[place] as usize);
         let (last, second) = (recent(1), recent(2));
         out.copy_from_slice(&self.popularity);
         for (d, factor) in self.factors.chunks_exact(self.items).enumerate() {
@@ -122,8 +107,6 @@ impl Latent {
         if item == 0 {
             return None;
         }
-        self.item_of_row
-            .get(item as usize)
-            .map(|&item| self.release[item as usize])
+        self.item_of_row.get(item as usize).map(|&item| self.release[item as usize])
     }
 }

@@ -37,17 +37,11 @@ impl Synthetic {
             Some("") => "",
             Some(rest) if rest.starts_with(':') => &rest[1..],
             _ => {
-                return Err(fail(
-                    "synthetic or synthetic:users=..,items=..,events=..,seed=.. is wanted".into(),
-                ));
+                return Err(fail("synthetic or synthetic:users=..,items=..,events=..,seed=.. is wanted".into()));
             }
         };
         let mut options = Self::default();
-        for setting in settings
-            .split(',')
-            .map(str::trim)
-            .filter(|setting| !setting.is_empty())
-        {
+        for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
             let Some((key, value)) = setting.split_once('=') else {
                 return Err(fail(format!("`{setting}` is no key=value")));
             };
@@ -73,20 +67,11 @@ impl Synthetic {
                 "drift" => options.drift = weight(0.0, 100.0)?,
                 "sequence" => options.sequence = weight(0.0, 100.0)?,
                 "freshness" => options.freshness = weight(0.0, 100.0)?,
-                "seed" => {
-                    options.seed = value
-                        .parse()
-                        .map_err(|_| bad("an integer from 0 to 2^64 - 1"))?
-                }
+                "seed" => options.seed = value.parse().map_err(|_| bad("an integer from 0 to 2^64 - 1"))?,
                 _ => {
-                    let nearest = KEYS
-                        .into_iter()
-                        .min_by_key(|known| distance(key, known))
-                        .unwrap_or_default();
+                    let nearest = KEYS.into_iter().min_by_key(|known| distance(key, known)).unwrap_or_default();
                     let known = KEYS.join(", ");
-                    return Err(fail(format!(
-                        "no key `{key}`; the nearest is `{nearest}` (known: {known})"
-                    )));
+                    return Err(fail(format!("no key `{key}`; the nearest is `{nearest}` (known: {known})")));
                 }
             }
         }
@@ -98,11 +83,7 @@ impl Synthetic {
     pub(super) fn clamped(&self) -> Self {
         let default = Self::default();
         let weight = |value: f64, default: f64, low: f64, high: f64| {
-            if value.is_nan() {
-                default
-            } else {
-                value.clamp(low, high)
-            }
+            if value.is_nan() { default } else { value.clamp(low, high) }
         };
         Self {
             users: self.users.clamp(1, 10_000_000),
@@ -143,20 +124,12 @@ mod tests {
     #[test]
     fn settings() {
         let got = Synthetic::parse("synthetic:users=7, items=20,events=9.5,seed=3").unwrap();
-        assert_eq!(
-            (got.users, got.items, got.events, got.seed),
-            (7, 20, 9.5, 3)
-        );
+        assert_eq!((got.users, got.items, got.events, got.seed), (7, 20, 9.5, 3));
         assert_eq!(Synthetic::parse("synthetic").unwrap(), Synthetic::default());
-        assert_eq!(
-            Synthetic::parse("synthetic:").unwrap(),
-            Synthetic::default()
-        );
+        assert_eq!(Synthetic::parse("synthetic:").unwrap(), Synthetic::default());
         assert_eq!(Synthetic::default().clamped(), Synthetic::default());
         for key in KEYS {
-            let text = Synthetic::parse(&format!("synthetic:{key}=x"))
-                .unwrap_err()
-                .to_string();
+            let text = Synthetic::parse(&format!("synthetic:{key}=x")).unwrap_err().to_string();
             assert!(text.contains(&format!("{key}: `x` is not a")), "{text}");
         }
     }
@@ -164,16 +137,11 @@ mod tests {
     #[test]
     fn errors_name_key_and_nearest() {
         let error = |text: &str| Synthetic::parse(text).unwrap_err().to_string();
-        assert!(
-            error("synthetic:user=7")
-                .contains("no key `user`; the nearest is `users` (known: users, items")
-        );
+        assert!(error("synthetic:user=7").contains("no key `user`; the nearest is `users` (known: users, items"));
         assert!(error("synthetic:sed=7").contains("the nearest is `seed`"));
         assert!(error("synthetic:users").contains("`users` is no key=value"));
         assert!(error("synthetic:users=0").contains("users: `0` is not an integer from 1 to"));
-        assert!(
-            error("synthetic:taste=NaN").contains("taste: `NaN` is not a number from 0 to 100")
-        );
+        assert!(error("synthetic:taste=NaN").contains("taste: `NaN` is not a number from 0 to 100"));
         assert!(error("syntheticx").contains("is wanted"));
     }
 }

@@ -20,9 +20,7 @@ impl Stream {
     /// The stream number `index` of `purpose` under `seed`.
     pub(crate) fn new(seed: u64, purpose: u64, index: u64) -> Self {
         let purpose = mix(seed.wrapping_add(GOLDEN)) ^ purpose.wrapping_mul(GOLDEN);
-        Self {
-            state: mix(mix(purpose).wrapping_add(index.wrapping_mul(GOLDEN))),
-        }
+        Self { state: mix(mix(purpose).wrapping_add(index.wrapping_mul(GOLDEN))) }
     }
 
     /// 64 random bits.
@@ -67,11 +65,7 @@ mod tests {
     fn published_values_of_splitmix64() {
         // Seed 1234567, from the reference implementation's published test values.
         let mut stream = Stream { state: 1_234_567 };
-        let wanted = [
-            6_457_827_717_110_365_317,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423,
-        ];
+        let wanted = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(wanted.map(|_| stream.bits()), wanted);
     }
 
@@ -79,8 +73,7 @@ mod tests {
     fn moments() {
         let mut stream = Stream::new(1, 2, 3);
         let n = 20_000;
-        let mean =
-            |draw: &mut dyn FnMut() -> f64| (0..n).map(|_| draw()).sum::<f64>() / f64::from(n);
+        let mean = |draw: &mut dyn FnMut() -> f64| (0..n).map(|_| draw()).sum::<f64>() / f64::from(n);
         assert!((mean(&mut || stream.uniform()) - 0.5).abs() < 0.01);
         assert!(mean(&mut || stream.normal()).abs() < 0.03);
         assert!((mean(&mut || stream.normal().powi(2)) - 1.0).abs() < 0.05);

@@ -14,14 +14,7 @@ pub(super) const COUNTRIES: [&str; 8] = ["BR", "DE", "FR", "IN", "JP", "NG", "SE
 
 /// `count` random directions of length 1.
 pub(super) fn unit_vectors(options: &Synthetic, purpose: u64, count: usize) -> Vec<Vec<f64>> {
-    (0..count)
-        .map(|index| {
-            unit(
-                &mut Stream::new(options.seed, purpose, index as u64),
-                options.dim,
-            )
-        })
-        .collect()
+    (0..count).map(|index| unit(&mut Stream::new(options.seed, purpose, index as u64), options.dim)).collect()
 }
 
 fn unit(draws: &mut Stream, dim: usize) -> Vec<f64> {
@@ -36,9 +29,7 @@ fn normalise(vector: &mut [f64]) {
 }
 
 fn add(sum: &mut [f64], weight: f64, vector: &[f64]) {
-    sum.iter_mut()
-        .zip(vector)
-        .for_each(|(sum, x)| *sum += weight * x);
+    sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += weight * x);
 }
 
 /// A genre; the first ones are the more frequent (weights 1, 1/2, 1/3, ...).
@@ -55,10 +46,7 @@ fn draw_genre(draws: &mut Stream, genres: usize) -> usize {
 }
 
 /// Items: one to three genres, a vector, a release time, a rank of popularity.
-pub(super) fn draw_items(
-    options: &Synthetic,
-    genre_vectors: &[Vec<f64>],
-) -> (Latent, Vec<Vec<usize>>) {
+pub(super) fn draw_items(options: &Synthetic, genre_vectors: &[Vec<f64>]) -> (Latent, Vec<Vec<usize>>) {
     let (items, dim) = (options.items, options.dim);
     let mut ranks: Vec<usize> = (1..=items).collect();
     Stream::new(options.seed, purpose::RANKS, 0).shuffle(&mut ranks);
@@ -98,10 +86,7 @@ pub(super) fn draw_items(
     let latent = Latent {
         items,
         factors,
-        popularity: ranks
-            .iter()
-            .map(|&rank| (weight * math::ln(rank as f64)) as f32)
-            .collect(),
+        popularity: ranks.iter().map(|&rank| (weight * math::ln(rank as f64)) as f32).collect(),
         release_day: release.iter().map(|&time| day_of(time)).collect(),
         release,
         sequence: options.sequence as f32,
@@ -133,31 +118,21 @@ pub(super) fn draw_people(options: &Synthetic, genre_vectors: &[Vec<f64>]) -> Ve
             let mut taste = unit(&mut draws, dim);
             taste.iter_mut().for_each(|x| *x *= 0.6);
             add(&mut taste, 0.5, &countries[country]);
-            add(
-                &mut taste,
-                0.5 * (f64::from(age) - 43.5) / 30.0,
-                &countries[COUNTRIES.len()],
-            );
+            add(&mut taste, 0.5 * (f64::from(age) - 43.5) / 30.0, &countries[COUNTRIES.len()]);
             for weight in [0.6, 0.4] {
-                add(
-                    &mut taste,
-                    weight,
-                    &genre_vectors[draw_genre(&mut draws, options.genres)],
-                );
+                add(&mut taste, weight, &genre_vectors[draw_genre(&mut draws, options.genres)]);
             }
             normalise(&mut taste);
             let drift = unit(&mut draws, dim);
-            let weighted =
-                |vector: &[f64], weight: f64| vector.iter().map(|x| (weight * x) as f32).collect();
+            let weighted = |vector: &[f64], weight: f64| vector.iter().map(|x| (weight * x) as f32).collect();
 
             let spread = options.events * (0.25 + 0.75 * draws.exponential());
             let count = (spread.round() as usize).clamp(5, most);
             // Active for 30 to 365 days somewhere in the three years, in sessions of three events on average.
             let days = 30 + draws.below(336) as i64;
             let start = START + (draws.uniform() * ((DAYS - days) * DAY) as f64) as i64;
-            let mut sessions: Vec<i64> = (0..count.div_ceil(3))
-                .map(|_| (draws.uniform() * (days * DAY) as f64) as i64)
-                .collect();
+            let mut sessions: Vec<i64> =
+                (0..count.div_ceil(3)).map(|_| (draws.uniform() * (days * DAY) as f64) as i64).collect();
             sessions.sort_unstable();
             let mut times: Vec<i64> = (0..count)
                 .map(|_| start + sessions[draws.below(sessions.len())] + draws.below(10_800) as i64)
@@ -172,12 +147,7 @@ pub(super) fn draw_people(options: &Synthetic, genre_vectors: &[Vec<f64>]) -> Ve
                 drift: weighted(&drift, options.taste * options.drift),
                 active,
             };
-            Drawn {
-                country,
-                age,
-                person,
-                times,
-            }
+            Drawn { country, age, person, times }
         })
         .collect()
 }

@@ -25,28 +25,19 @@ impl Folder {
 
     /// The error of reading the folder, without the folder's own path.
     pub fn error(&self) -> String {
-        relative(
-            self.path(),
-            &read(self.path(), &ReadOptions::default())
-                .unwrap_err()
-                .to_string(),
-        )
+        relative(self.path(), &read(self.path(), &ReadOptions::default()).unwrap_err().to_string())
     }
 }
 
 pub fn relative(folder: &Path, text: &str) -> String {
-    text.replace(&format!("{}/", folder.display()), "")
-        .replace(&folder.display().to_string(), "DIR")
+    text.replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), "DIR")
 }
 
 /// The error of one file, without its folder's path.
 pub fn file_error(name: &str, bytes: impl AsRef<[u8]>, options: &ReadOptions) -> String {
     let folder = Folder::new();
     let path = folder.put(name, bytes);
-    relative(
-        folder.path(),
-        &read(&path, options).unwrap_err().to_string(),
-    )
+    relative(folder.path(), &read(&path, options).unwrap_err().to_string())
 }
 
 pub fn csv_error(text: &str) -> String {
@@ -60,10 +51,7 @@ pub fn csv(name: &str, bytes: impl AsRef<[u8]>, options: &ReadOptions) -> Datase
 /// `user item time` of every event.
 pub fn events(data: &Dataset) -> Vec<String> {
     let line = |event: usize| {
-        let (user, item) = (
-            data.users.raw(data.event_user[event]),
-            data.items.raw(data.event_item[event]),
-        );
+        let (user, item) = (data.users.raw(data.event_user[event]), data.items.raw(data.event_item[event]));
         match data.event_time.get(event) {
             Some(time) => format!("{user} {item} {time}"),
             None => format!("{user} {item}"),
@@ -74,23 +62,12 @@ pub fn events(data: &Dataset) -> Vec<String> {
 
 /// Raw categories of a row of a column, or its number.
 pub fn value(columns: &rt_data::Features, name: &str, row: usize) -> String {
-    let (_, column) = columns
-        .columns
-        .iter()
-        .find(|(column, _)| column == name)
-        .unwrap();
+    let (_, column) = columns.columns.iter().find(|(column, _)| column == name).unwrap();
     match column {
         Column::Category { vocab, values } => vocab.raw(values[row]).to_owned(),
-        Column::Bag {
-            vocab,
-            offsets,
-            values,
-        } => {
+        Column::Bag { vocab, offsets, values } => {
             let own = &values[offsets[row] as usize..offsets[row + 1] as usize];
-            own.iter()
-                .map(|&id| vocab.raw(id))
-                .collect::<Vec<_>>()
-                .join("|")
+            own.iter().map(|&id| vocab.raw(id)).collect::<Vec<_>>().join("|")
         }
         Column::Number { values } => values[row].to_string(),
     }

@@ -19,13 +19,18 @@ struct Machine {
 fn machine() -> &'static Machine {
     static MACHINE: OnceLock<Machine> = OnceLock::new();
     MACHINE.get_or_init(|| {
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        descriptor.backends = BACKENDS;
-        // No validation layers: wgpu's own checks stay, and layers write to stderr.
-        descriptor.flags = wgpu::InstanceFlags::empty();
-        let instance = wgpu::Instance::new(descriptor);
-        let adapters = list(&instance);
-        Machine { instance, adapters }
+        let look = |backends| {
+            let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+            descriptor.backends = backends;
+            // No validation layers: wgpu's own checks stay, and layers write to stderr.
+            descriptor.flags = wgpu::InstanceFlags::empty();
+            let instance = wgpu::Instance::new(descriptor);
+            let adapters = list(&instance, backends);
+            Machine { instance, adapters }
+        };
+        let machine = look(MODERN);
+        // GL offers the same hardware once more, with less; and its drivers write to stderr. It is the last resort.
+        if machine.adapters.is_empty() { look(wgpu::Backends::GL) } else { machine }
     })
 }
 
@@ -39,29 +44,20 @@ pub(crate) fn all() -> &'static [Found] {
     &machine().adapters
 }
 
-const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
-    .union(wgpu::Backends::METAL)
-    .union(wgpu::Backends::DX12)
-    .union(wgpu::Backends::GL);
+const MODERN: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
-/// Hardware, then software drivers, and after them what GL offers, which is mostly the same hardware once more.
-fn list(instance: &wgpu::Instance) -> Vec<Found> {
-    let mut found: Vec<Found> = pollster::block_on(instance.enumerate_adapters(BACKENDS))
+/// Hardware, then software drivers.
+fn list(instance: &wgpu::Instance, backends: wgpu::Backends) -> Vec<Found> {
+    let mut found: Vec<Found> = pollster::block_on(instance.enumerate_adapters(backends))
         .into_iter()
-        .map(|adapter| Found {
-            about: describe(&adapter),
-            adapter,
-        })
+        .map(|adapter| Found { about: describe(&adapter), adapter })
         .collect();
     // Stable: adapters of one kind stay as the driver lists them.
-    found.sort_by_key(|f| {
-        let kind = match f.adapter.get_info().device_type {
-            wgpu::DeviceType::DiscreteGpu => 0,
-            wgpu::DeviceType::IntegratedGpu => 1,
-            wgpu::DeviceType::VirtualGpu => 2,
-            wgpu::DeviceType::Other | wgpu::DeviceType::Cpu => 3,
-        };
-        (f.about.backend == "Gl", kind)
+    found.sort_by_key(|f| match f.adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other | wgpu::DeviceType::Cpu => 3,
     });
     for (index, f) in found.iter_mut().enumerate() {
         f.about.index = index;
@@ -72,39 +68,15 @@ fn list(instance: &wgpu::Instance) -> Vec<Found> {
 /// The limits that kernels depend on, as (name, value).
 fn used_limits(limits: &wgpu::Limits) -> [(&'static str, u64); 9] {
     [
-        (
-            "max_storage_buffer_binding_size",
-            limits.max_storage_buffer_binding_size,
-        ),
+        ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
         ("max_buffer_size", limits.max_buffer_size),
-        (
-            "max_storage_buffers_per_shader_stage",
-            limits.max_storage_buffers_per_shader_stage.into(),
-        ),
-        (
-            "max_compute_workgroup_storage_size",
-            limits.max_compute_workgroup_storage_size.into(),
-        ),
-        (
-            "max_compute_invocations_per_workgroup",
-            limits.max_compute_invocations_per_workgroup.into(),
-        ),
-        (
-            "max_compute_workgroup_size_x",
-            limits.max_compute_workgroup_size_x.into(),
-        ),
-        (
-            "max_compute_workgroup_size_y",
-            limits.max_compute_workgroup_size_y.into(),
-        ),
-        (
-            "max_compute_workgroups_per_dimension",
-            limits.max_compute_workgroups_per_dimension.into(),
-        ),
-        (
-            "max_uniform_buffer_binding_size",
-            limits.max_uniform_buffer_binding_size,
-        ),
+        ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage.into()),
+        ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size.into()),
+        ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup.into()),
+        ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x.into()),
+        ("max_compute_workgroup_size_y", limits.max_compute_workgroup_size_y.into()),
+        ("max_compute_workgroups_per_dimension", limits.max_compute_workgroups_per_dimension.into()),
+        ("max_uniform_buffer_binding_size", limits.max_uniform_buffer_binding_size),
     ]
 }
 
@@ -142,20 +114,13 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
         index: 0,
         name: info.name.clone(),
         backend: format!("{:?}", info.backend),
-        driver: format!("{} {}", info.driver, info.driver_info)
-            .trim()
-            .to_owned(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         hardware: matches!(
             info.device_type,
-            wgpu::DeviceType::DiscreteGpu
-                | wgpu::DeviceType::IntegratedGpu
-                | wgpu::DeviceType::VirtualGpu
+            wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu
         ),
         unusable: unusable(adapter, &limits),
-        limits: used_limits(&limits)
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), *value))
-            .collect(),
+        limits: used_limits(&limits).iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         features: named
             .iter()
             .filter(|(feature, _)| features.contains(*feature))
@@ -167,10 +132,7 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
 /// Why kernels cannot run on this adapter: it does not compute, or has less than WebGPU's default limits.
 fn unusable(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> Option<String> {
     let downlevel = adapter.get_downlevel_capabilities();
-    if !downlevel
-        .flags
-        .contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-    {
+    if !downlevel.flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
         return Some("it has no compute shaders".to_owned());
     }
     let has = used_limits(limits);
@@ -208,10 +170,7 @@ pub(crate) fn nothing(wanted: &str) -> Error {
 /// What `auto` does with these adapters, and why, in one line.
 pub(crate) fn auto_note(adapters: &[Adapter]) -> String {
     if let Some(a) = adapters.iter().find(|a| a.hardware && a.unusable.is_none()) {
-        return format!(
-            "auto takes gpu:{}, {} ({}): a hardware GPU",
-            a.index, a.name, a.backend
-        );
+        return format!("auto takes gpu:{}, {} ({}): a hardware GPU", a.index, a.name, a.backend);
     }
     // A driver that is there through GL as well counts once.
     let usable = || adapters.iter().filter(|a| a.unusable.is_none());

@@ -99,15 +99,11 @@ impl GpuDevice {
 
     fn open(found: &Found, options: GpuOptions) -> Result<Self> {
         let has = found.adapter.limits();
-        let mut limits = if options.default_limits {
-            adapter::default_limits(&has)
-        } else {
-            adapter::limits_to_request(&has)
-        };
+        let mut limits =
+            if options.default_limits { adapter::default_limits(&has) } else { adapter::limits_to_request(&has) };
         if let Some(bytes) = options.max_binding_bytes {
             let bytes = bytes & !15;
-            limits.max_storage_buffer_binding_size =
-                limits.max_storage_buffer_binding_size.min(bytes.max(256));
+            limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes.max(256));
         }
         let features = if options.default_limits {
             wgpu::Features::empty()
@@ -177,9 +173,7 @@ impl GpuDevice {
     #[must_use]
     pub fn max_buffer_bytes(&self) -> u64 {
         let limits = &self.0.limits;
-        limits
-            .max_storage_buffer_binding_size
-            .min(limits.max_buffer_size)
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
     }
 
     /// Destroys the device, as a driver reset would: for tests.
@@ -226,12 +220,7 @@ impl GpuDevice {
     }
 
     /// A buffer for `what`; counts it and turns refusals into errors.
-    pub(crate) fn create_buffer(
-        &self,
-        what: &str,
-        bytes: u64,
-        usage: wgpu::BufferUsages,
-    ) -> Result<wgpu::Buffer> {
+    pub(crate) fn create_buffer(&self, what: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.check()?;
         let made = scoped(&self.0.device, || {
             self.0.device.create_buffer(&wgpu::BufferDescriptor {
@@ -253,10 +242,7 @@ impl GpuDevice {
     }
 
     /// A bind group; the caller holds the error scope.
-    pub(crate) fn create_bind_group(
-        &self,
-        descriptor: &wgpu::BindGroupDescriptor<'_>,
-    ) -> wgpu::BindGroup {
+    pub(crate) fn create_bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
         self.0.bind_groups.fetch_add(1, Ordering::Relaxed);
         self.0.device.create_bind_group(descriptor)
     }
@@ -270,21 +256,12 @@ impl GpuDevice {
             let what = what.to_owned();
             return Err(Error::Memory { what, need, have });
         }
-        let usage = wgpu::BufferUsages::STORAGE
-            | wgpu::BufferUsages::COPY_SRC
-            | wgpu::BufferUsages::COPY_DST;
-        Ok(GpuBuffer {
-            buffer: self.create_buffer(what, need, usage)?,
-            owner: self.id(),
-        })
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        Ok(GpuBuffer { buffer: self.create_buffer(what, need, usage)?, owner: self.id() })
     }
 
     /// The buffer, if it is this device's.
-    pub(crate) fn own<'a>(
-        &self,
-        buffer: &'a GpuBuffer,
-        kernel: &'static str,
-    ) -> Result<&'a wgpu::Buffer> {
+    pub(crate) fn own<'a>(&self, buffer: &'a GpuBuffer, kernel: &'static str) -> Result<&'a wgpu::Buffer> {
         if buffer.owner == self.id() {
             return Ok(&buffer.buffer);
         }
@@ -302,9 +279,7 @@ impl GpuDevice {
         let target = self.own(buffer, "write")?;
         let mut at = offset as u64 * 4;
         for piece in words.chunks(PIECE / 4) {
-            self.0
-                .queue
-                .write_buffer(target, at, bytemuck::cast_slice(piece));
+            self.0.queue.write_buffer(target, at, bytemuck::cast_slice(piece));
             at += piece.len() as u64 * 4;
             if words.len() > PIECE / 4 {
                 self.submit([]);
@@ -338,12 +313,7 @@ impl GpuDevice {
     }
 
     /// Maps the first bytes of a `MAP_READ` buffer once all that was submitted is done.
-    pub(crate) fn map(
-        &self,
-        staging: &wgpu::Buffer,
-        bytes: u64,
-        take: impl FnOnce(&[u8]),
-    ) -> Result<()> {
+    pub(crate) fn map(&self, staging: &wgpu::Buffer, bytes: u64, take: impl FnOnce(&[u8])) -> Result<()> {
         let (send, receive) = std::sync::mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
             // The receiver lives until the end of this function; a late report has no one to tell.
@@ -357,9 +327,7 @@ impl GpuDevice {
             Ok(Err(error)) => return Err(refused(&error.to_string())),
             Err(_) => return Err(refused("the copy did not come back")),
         }
-        let view = staging
-            .get_mapped_range(0..bytes)
-            .map_err(|e| refused(&e.to_string()))?;
+        let view = staging.get_mapped_range(0..bytes).map_err(|e| refused(&e.to_string()))?;
         take(&view);
         drop(view);
         staging.unmap();
@@ -377,10 +345,7 @@ impl GpuDevice {
     }
 
     fn small_read(&self) -> std::sync::MutexGuard<'_, Option<wgpu::Buffer>> {
-        self.0
-            .small_read
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.small_read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Submits, and counts the submission until it is done.

@@ -25,9 +25,7 @@ impl Faults {
         device.set_device_lost_callback(move |reason, message| {
             let why = match reason {
                 wgpu::DeviceLostReason::Destroyed => "it was destroyed".to_owned(),
-                wgpu::DeviceLostReason::Unknown if message.is_empty() => {
-                    "the driver gave no reason".to_owned()
-                }
+                wgpu::DeviceLostReason::Unknown if message.is_empty() => "the driver gave no reason".to_owned(),
                 wgpu::DeviceLostReason::Unknown => message,
             };
             faults.state().lost.get_or_insert(why);
@@ -53,10 +51,7 @@ impl Faults {
 
 /// Runs `create` and gives wgpu's refusal of it, if any, as text. Scopes belong to the thread that opens them, so
 /// `create` has to stay on this one.
-pub(crate) fn scoped<T>(
-    device: &wgpu::Device,
-    create: impl FnOnce() -> T,
-) -> std::result::Result<T, Refusal> {
+pub(crate) fn scoped<T>(device: &wgpu::Device, create: impl FnOnce() -> T) -> std::result::Result<T, Refusal> {
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);

@@ -31,11 +31,7 @@ impl Key {
         let write = |b: &Binding| matches!(b, Binding::Write(_) | Binding::NoWrite);
         Self {
             shader: dispatch.shader,
-            constants: dispatch
-                .constants
-                .iter()
-                .map(|(name, value)| (*name, value.to_bits()))
-                .collect(),
+            constants: dispatch.constants.iter().map(|(name, value)| (*name, value.to_bits())).collect(),
             step: dispatch.step,
             writes: dispatch.bindings.iter().map(write).collect(),
         }
@@ -78,10 +74,7 @@ impl Pipelines {
                         self.known().insert(key.clone(), Arc::new(pipeline));
                     }
                     Err(error) => {
-                        failed
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .get_or_insert(error);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     }
                 }
             }
@@ -114,8 +107,8 @@ impl Pipelines {
 }
 
 fn compile(device: &GpuDevice, key: &Key) -> Result<Pipeline> {
-    let source = rt_shaders::source(key.shader)
-        .ok_or_else(|| Error::Device(format!("there is no shader `{}`", key.shader)))?;
+    let source =
+        rt_shaders::source(key.shader).ok_or_else(|| Error::Device(format!("there is no shader `{}`", key.shader)))?;
     let raw = device.raw();
     scoped(raw, || {
         let module = shader(device, key.shader, source);
@@ -128,11 +121,8 @@ fn compile(device: &GpuDevice, key: &Key) -> Result<Pipeline> {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let constants: Vec<(&str, f64)> = key
-            .constants
-            .iter()
-            .map(|(name, bits)| (*name, f64::from_bits(*bits)))
-            .collect();
+        let constants: Vec<(&str, f64)> =
+            key.constants.iter().map(|(name, bits)| (*name, f64::from_bits(*bits))).collect();
         let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(key.shader),
             layout: Some(&pipeline_layout),
@@ -150,10 +140,8 @@ fn compile(device: &GpuDevice, key: &Key) -> Result<Pipeline> {
 }
 
 fn shader(device: &GpuDevice, label: &str, source: &str) -> wgpu::ShaderModule {
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(label),
-        source: wgpu::ShaderSource::Wgsl(source.into()),
-    };
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
     if device.options().checked_shaders {
         return device.raw().create_shader_module(descriptor);
     }
@@ -161,33 +149,24 @@ fn shader(device: &GpuDevice, label: &str, source: &str) -> wgpu::ShaderModule {
     // from operands that `Program::new` checked against the buffers' sizes; its loops are bounded by those shapes;
     // it divides by none of them where they can be zero. The tests run every kernel with the checks on as well, with
     // the same results.
-    unsafe {
-        device
-            .raw()
-            .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-    }
+    unsafe { device.raw().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
 fn layout_entries(key: &Key) -> Vec<wgpu::BindGroupLayoutEntry> {
     let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty,
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        },
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
         count: None,
     };
     let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
     if key.step {
         entries.push(entry(1, wgpu::BufferBindingType::Uniform));
     }
-    entries.extend((2..).zip(&key.writes).map(|(binding, write)| {
-        entry(
-            binding,
-            wgpu::BufferBindingType::Storage { read_only: !write },
-        )
-    }));
+    entries.extend(
+        (2..)
+            .zip(&key.writes)
+            .map(|(binding, write)| entry(binding, wgpu::BufferBindingType::Storage { read_only: !write })),
+    );
     entries
 }

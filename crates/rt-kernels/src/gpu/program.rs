@@ -13,10 +13,7 @@ use std::sync::Arc;
 /// dispatches where it is estimated to take longer than this.
 const MAX_SECONDS: f64 = 0.25;
 /// What a slow GPU does, for that estimate: bytes and operations a second.
-const SLOW_GPU: Cost = Cost {
-    bytes: 20e9,
-    flops: 500e9,
-};
+const SLOW_GPU: Cost = Cost { bytes: 20e9, flops: 500e9 };
 
 /// One dispatch, ready to encode.
 pub(crate) struct Launch {
@@ -73,20 +70,8 @@ impl GpuProgram {
                 offset: place.start,
                 size: wgpu::BufferSize::new(place.end - place.start),
             });
-            let bind_group = bind(
-                device,
-                name,
-                dispatch,
-                &pipeline.layout,
-                uniform,
-                &step,
-                buffers,
-            )?;
-            launches.push(Launch {
-                pipeline,
-                bind_group,
-                grid: fold(device, name, dispatch.workgroups)?,
-            });
+            let bind_group = bind(device, name, dispatch, &pipeline.layout, uniform, &step, buffers)?;
+            launches.push(Launch { pipeline, bind_group, grid: fold(device, name, dispatch.workgroups)? });
         }
         device.check()?;
         Ok(Self {
@@ -107,10 +92,7 @@ impl GpuProgram {
     pub(crate) fn run(&mut self, step: &Step) -> Result<()> {
         self.write_step(step)?;
         for launches in &self.submissions {
-            let mut encoder = self
-                .device
-                .raw()
-                .create_command_encoder(&Default::default());
+            let mut encoder = self.device.raw().create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for launch in &self.launches[launches.clone()] {
                 launch.encode(&mut pass);
@@ -125,9 +107,7 @@ impl GpuProgram {
     /// The step's uniform for what is submitted next; what is under way keeps its own.
     pub(crate) fn write_step(&self, step: &Step) -> Result<()> {
         self.device.check()?;
-        self.device
-            .queue()
-            .write_buffer(&self.step, 0, bytemuck::bytes_of(step));
+        self.device.queue().write_buffer(&self.step, 0, bytemuck::bytes_of(step));
         Ok(())
     }
 }
@@ -182,9 +162,7 @@ fn upload_params(
     image.resize(image.len().max(4), 0);
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let buffer = device.create_buffer("kernel params", image.len() as u64 * 4, usage)?;
-    device
-        .queue()
-        .write_buffer(&buffer, 0, bytemuck::cast_slice(&image));
+    device.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&image));
     Ok((buffer, places))
 }
 
@@ -197,15 +175,9 @@ fn bind(
     step: &wgpu::Buffer,
     buffers: &[Buffer],
 ) -> Result<wgpu::BindGroup> {
-    let mut entries = vec![wgpu::BindGroupEntry {
-        binding: 0,
-        resource: params,
-    }];
+    let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: params }];
     if dispatch.step {
-        entries.push(wgpu::BindGroupEntry {
-            binding: 1,
-            resource: step.as_entire_binding(),
-        });
+        entries.push(wgpu::BindGroupEntry { binding: 1, resource: step.as_entire_binding() });
     }
     let mut unused = 0;
     for (binding, place) in (2..).zip(&dispatch.bindings) {
@@ -220,22 +192,15 @@ fn bind(
             Binding::NoRead => device.unused_read(),
             Binding::NoWrite => {
                 unused += 1;
-                device.unused_write(unused - 1).ok_or_else(|| {
-                    Error::Device(format!("{kernel} leaves out too many written operands"))
-                })?
+                device
+                    .unused_write(unused - 1)
+                    .ok_or_else(|| Error::Device(format!("{kernel} leaves out too many written operands")))?
             }
         };
-        entries.push(wgpu::BindGroupEntry {
-            binding,
-            resource: buffer.as_entire_binding(),
-        });
+        entries.push(wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
     }
     scoped(device.raw(), || {
-        device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(kernel),
-            layout,
-            entries: &entries,
-        })
+        device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(kernel), layout, entries: &entries })
     })
     .map_err(|refusal| refusal.about(kernel))
 }
@@ -246,21 +211,14 @@ fn fold(device: &GpuDevice, kernel: &str, n: usize) -> Result<(u32, u32)> {
     let x = n.min(limit);
     let y = n.div_ceil(x);
     if y > limit {
-        return Err(Error::Device(format!(
-            "{kernel} needs {n} workgroups, the device allows {limit} x {limit}"
-        )));
+        return Err(Error::Device(format!("{kernel} needs {n} workgroups, the device allows {limit} x {limit}")));
     }
     Ok((x as u32, y as u32))
 }
 
 /// Cuts the launches into submissions of at most [`MAX_SECONDS`], as estimated from the calls' costs on a slow GPU;
 /// the launches of a call share its cost evenly. Nothing ends a software driver's submission, so there it is one.
-fn cut(
-    device: &GpuDevice,
-    calls: &[Call],
-    ranges: &[Range<usize>],
-    launches: usize,
-) -> Vec<Range<usize>> {
+fn cut(device: &GpuDevice, calls: &[Call], ranges: &[Range<usize>], launches: usize) -> Vec<Range<usize>> {
     let mut cuts = Vec::new();
     let (mut first, mut seconds) = (0, 0.0);
     if device.adapter().hardware {

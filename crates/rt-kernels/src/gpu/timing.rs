@@ -50,10 +50,7 @@ impl GpuProgram {
         };
         let mut seconds = Vec::with_capacity(self.calls.len());
         for calls in self.calls.chunks(CHUNK) {
-            let mut encoder = self
-                .device
-                .raw()
-                .create_command_encoder(&Default::default());
+            let mut encoder = self.device.raw().create_command_encoder(&Default::default());
             for (i, call) in (0..).step_by(2).zip(calls) {
                 // A pass a call: timestamps stand at the bounds of a pass.
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
@@ -89,10 +86,7 @@ impl GpuProgram {
         let mut seconds = Vec::with_capacity(self.calls.len());
         for call in &self.calls {
             let start = Instant::now();
-            let mut encoder = self
-                .device
-                .raw()
-                .create_command_encoder(&Default::default());
+            let mut encoder = self.device.raw().create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for launch in &self.launches[call.clone()] {
                 launch.encode(&mut pass);

@@ -33,9 +33,7 @@ impl Activation {
     pub(crate) fn apply(self, row: &mut [f32]) {
         match self {
             Self::None => {}
-            Self::Relu => row
-                .iter_mut()
-                .for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
+            Self::Relu => row.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
             Self::Tanh => row.iter_mut().for_each(|x| *x = tanh(*x)),
             Self::Sigmoid => row.iter_mut().for_each(|x| *x = sigmoid(*x)),
         }
@@ -76,8 +74,7 @@ fn tanh(x: f32) -> f32 {
     let far = (1.0 - e) / (1.0 + e);
     let s = magnitude * magnitude;
     // Taylor to x^9: relative error below 1e-7 up to 0.3.
-    let near = magnitude
-        * (1.0 + s * (-1.0 / 3.0 + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0)))));
+    let near = magnitude * (1.0 + s * (-1.0 / 3.0 + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0)))));
     let value = if magnitude < 0.3 { near } else { far };
     if x < 0.0 { -value } else { value }
 }
@@ -107,10 +104,7 @@ impl Kernel for ActivationForward {
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.cols) as f64;
-        Cost {
-            bytes: 8.0 * cells,
-            flops: cells,
-        }
+        Cost { bytes: 8.0 * cells, flops: cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -128,13 +122,7 @@ impl Kernel for ActivationForward {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.cols as u32];
         let cells = self.rows * self.cols;
-        let mut d = dispatch(
-            "activation",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            cells,
-        );
+        let mut d = dispatch("activation", &attributes, &operands.reads, &operands.writes, cells);
         d.constants = vec![("ACTIVATION", f64::from(self.activation.code()))];
         vec![d]
     }
@@ -158,20 +146,14 @@ impl Kernel for ActivationBackward {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![
-                Slot::f32("y", self.rows, self.cols),
-                Slot::f32("dy", self.rows, self.cols),
-            ],
+            reads: vec![Slot::f32("y", self.rows, self.cols), Slot::f32("dy", self.rows, self.cols)],
             writes: vec![Slot::f32("dx", self.rows, self.cols)],
         }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.cols) as f64;
-        Cost {
-            bytes: 12.0 * cells,
-            flops: 3.0 * cells,
-        }
+        Cost { bytes: 12.0 * cells, flops: 3.0 * cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -190,13 +172,7 @@ impl Kernel for ActivationBackward {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.cols as u32];
         let cells = self.rows * self.cols;
-        let mut d = dispatch(
-            "activation_backward",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            cells,
-        );
+        let mut d = dispatch("activation_backward", &attributes, &operands.reads, &operands.writes, cells);
         d.constants = vec![("ACTIVATION", f64::from(self.activation.code()))];
         vec![d]
     }

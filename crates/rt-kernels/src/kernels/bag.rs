@@ -8,9 +8,7 @@ pub(crate) use slices::Slices;
 
 use super::prefetch::prefetch;
 use crate::simd::vectorize;
-use crate::{
-    Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, Slot,
-};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, Slot};
 
 /// Most windows that a bag may have.
 pub const MAX_WINDOWS: usize = 16;
@@ -28,37 +26,21 @@ const AHEAD: usize = 8;
 /// If there is no window, more than [`MAX_WINDOWS`], or they do not ascend.
 #[must_use]
 pub(crate) fn window_ends(windows: &[usize]) -> [u32; MAX_WINDOWS] {
-    assert!(
-        (1..=MAX_WINDOWS).contains(&windows.len()),
-        "a bag has 1 to {MAX_WINDOWS} windows"
-    );
+    assert!((1..=MAX_WINDOWS).contains(&windows.len()), "a bag has 1 to {MAX_WINDOWS} windows");
     let end = |w: usize| {
-        if w == 0 || w > u32::MAX as usize {
-            u32::MAX
-        } else {
-            w as u32
-        }
+        if w == 0 || w > u32::MAX as usize { u32::MAX } else { w as u32 }
     };
     let mut ends = [end(windows[windows.len() - 1]); MAX_WINDOWS];
     for (e, w) in ends.iter_mut().zip(windows) {
         *e = end(*w);
     }
-    assert!(
-        ends[..windows.len()].windows(2).all(|w| w[0] < w[1]),
-        "windows ascend: {windows:?}"
-    );
+    assert!(ends[..windows.len()].windows(2).all(|w| w[0] < w[1]), "windows ascend: {windows:?}");
     ends
 }
 
 /// Positions a row that costs count: the longest bounded window (a bag does not know how long its slices are).
 fn positions(windows: &[usize]) -> usize {
-    windows
-        .iter()
-        .copied()
-        .filter(|w| *w < u32::MAX as usize)
-        .max()
-        .unwrap_or(1)
-        .max(1)
+    windows.iter().copied().filter(|w| *w < u32::MAX as usize).max().unwrap_or(1).max(1)
 }
 
 /// Pooled rows of history slices: for each window w, the sum (or mean) of the rows of the last w items of the slice.
@@ -117,10 +99,7 @@ fn slice_params(
     for o in [items, slice, mask, hole] {
         params.extend(o.map_or([0, 0], |o| [o.offset as u32, o.stride as u32]));
     }
-    (
-        params,
-        [items, slice, mask, hole].map(Binding::read).to_vec(),
-    )
+    (params, [items, slice, mask, hole].map(Binding::read).to_vec())
 }
 
 impl Kernel for Bag {
@@ -131,10 +110,7 @@ impl Kernel for Bag {
     fn signature(&self) -> Signature {
         let mut reads = vec![Slot::f32("table", 0, self.dim)];
         reads.extend(slice_slots(self.rows));
-        Signature {
-            reads,
-            writes: vec![Slot::f32("out", self.rows, self.windows.len() * self.dim)],
-        }
+        Signature { reads, writes: vec![Slot::f32("out", self.rows, self.windows.len() * self.dim)] }
     }
 
     fn cost(&self) -> Cost {
@@ -157,12 +133,7 @@ impl Kernel for Bag {
                     // The widest register tile that fits, again and again: widths 16, 32, 64 and 128 are one tile.
                     let mut c = 0;
                     while c < dim {
-                        let tile = Tile {
-                            column: c,
-                            dim,
-                            ends,
-                            mean,
-                        };
+                        let tile = Tile { column: c, dim, ends, mean };
                         c += match dim - c {
                             128.. => tile.pool::<128>(&table, &slices, first, &mut out),
                             64.. => tile.pool::<64>(&table, &slices, first, &mut out),
@@ -180,13 +151,7 @@ impl Kernel for Bag {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let (table, out) = (operands.read(0), operands.write(0));
-        let (mut params, slices) = slice_params(
-            self.rows,
-            self.dim,
-            &self.windows,
-            self.mean,
-            &operands.reads[1..],
-        );
+        let (mut params, slices) = slice_params(self.rows, self.dim, &self.windows, self.mean, &operands.reads[1..]);
         for o in [table, out] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
@@ -217,13 +182,7 @@ struct Tile<'a> {
 impl Tile<'_> {
     /// Pools columns `column .. column + T`; gives T.
     #[inline(always)]
-    fn pool<const T: usize>(
-        &self,
-        table: &Mat<'_>,
-        slices: &Slices<'_>,
-        first: usize,
-        out: &mut MatMut<'_>,
-    ) -> usize {
+    fn pool<const T: usize>(&self, table: &Mat<'_>, slices: &Slices<'_>, first: usize, out: &mut MatMut<'_>) -> usize {
         let (words, stride) = (table.f32(), table.stride);
         let longest = self.ends[self.ends.len() - 1];
         let cells = |id: u32| -> &[f32] {
@@ -250,20 +209,14 @@ impl Tile<'_> {
                         continue;
                     }
                     count += 1;
-                    let cells: &[f32; T] = words
-                        [row.id(slices, k) as usize * stride + self.column..][..T]
-                        .try_into()
-                        .expect("T cells");
+                    let cells: &[f32; T] =
+                        words[row.id(slices, k) as usize * stride + self.column..][..T].try_into().expect("T cells");
                     for l in 0..T {
                         sum[l] += cells[l];
                     }
                 }
                 k = row.len.min(*end);
-                let scale = if self.mean && count > 0 {
-                    1.0 / count as f32
-                } else {
-                    1.0
-                };
+                let scale = if self.mean && count > 0 { 1.0 / count as f32 } else { 1.0 };
                 let cells = &mut out[y * self.dim + self.column..][..T];
                 for l in 0..T {
                     cells[l] = sum[l] * scale;

@@ -51,10 +51,7 @@ impl Kernel for Batch {
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (11 * self.batch) as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 4.0 * (11 * self.batch) as f64, flops: 0.0 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -98,15 +95,7 @@ impl Kernel for Batch {
         let [user, target, slice, weight] = [0, 1, 2, 3].map(|i| operands.write(i));
         let (hole, event) = (operands.writes[4], operands.writes[5]);
         let mut example = vec![self.batch as u32, u32::from(event.is_some())];
-        for o in [
-            order,
-            items,
-            users,
-            user,
-            target,
-            weight,
-            event.unwrap_or(user),
-        ] {
+        for o in [order, items, users, user, target, weight, event.unwrap_or(user)] {
             example.extend([o.offset as u32, o.stride as u32]);
         }
         let mut history = vec![

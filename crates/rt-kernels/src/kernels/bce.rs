@@ -24,24 +24,14 @@ impl Kernel for BceWithLogits {
     fn signature(&self) -> Signature {
         let (rows, n) = (self.rows, self.n);
         Signature {
-            reads: vec![
-                Slot::f32("z", rows, n),
-                Slot::f32("weight", rows, 1),
-                Slot::f32("labels", rows, n).optional(),
-            ],
-            writes: vec![
-                Slot::f32("loss", rows, 1),
-                Slot::f32("dz", rows, n).optional(),
-            ],
+            reads: vec![Slot::f32("z", rows, n), Slot::f32("weight", rows, 1), Slot::f32("labels", rows, n).optional()],
+            writes: vec![Slot::f32("loss", rows, 1), Slot::f32("dz", rows, n).optional()],
         }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.n) as f64;
-        Cost {
-            bytes: 12.0 * cells + 8.0 * self.rows as f64,
-            flops: 8.0 * cells,
-        }
+        Cost { bytes: 12.0 * cells + 8.0 * self.rows as f64, flops: 8.0 * cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -74,15 +64,8 @@ impl Kernel for BceWithLogits {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let flags =
-            u32::from(operands.reads[2].is_some()) | u32::from(operands.writes[1].is_some()) << 1;
+        let flags = u32::from(operands.reads[2].is_some()) | u32::from(operands.writes[1].is_some()) << 1;
         let attributes = [self.rows as u32, self.n as u32, flags];
-        vec![dispatch(
-            "bce",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows,
-        )]
+        vec![dispatch("bce", &attributes, &operands.reads, &operands.writes, self.rows)]
     }
 }

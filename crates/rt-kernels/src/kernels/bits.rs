@@ -20,17 +20,11 @@ impl Kernel for Bits {
     }
 
     fn signature(&self) -> Signature {
-        Signature {
-            reads: Vec::new(),
-            writes: vec![Slot::u32("out", self.n, 1)],
-        }
+        Signature { reads: Vec::new(), writes: vec![Slot::u32("out", self.n, 1)] }
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * self.n as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 4.0 * self.n as f64, flops: 0.0 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -43,13 +37,7 @@ impl Kernel for Bits {
                     let mut r = 0;
                     while r < out.rows {
                         let words = &mut words[..64.min(out.rows - r)];
-                        draws(
-                            [step.seed_lo, step.seed_hi],
-                            step.step,
-                            self.stream,
-                            (first + r) as u32,
-                            words,
-                        );
+                        draws([step.seed_lo, step.seed_hi], step.step, self.stream, (first + r) as u32, words);
                         for word in words.iter() {
                             out.row_u32(r)[0] = *word;
                             r += 1;

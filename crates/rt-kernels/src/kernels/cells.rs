@@ -24,19 +24,13 @@ pub(super) fn each_row(out: MatMut<'_>, f: impl Fn(usize, &mut [f32]) + Sync + S
 /// Gives blocks of rows of `out`, with the first row of each, to `f`, in parallel where there are many cells.
 pub(super) fn each_block(out: MatMut<'_>, f: impl Fn(usize, MatMut<'_>) + Sync + Send) {
     let cells = out.rows * out.cols;
-    let block = if cells <= SMALL {
-        out.rows
-    } else {
-        (SMALL / 2 / out.cols.max(1)).max(1)
-    };
+    let block = if cells <= SMALL { out.rows } else { (SMALL / 2 / out.cols.max(1)).max(1) };
     out.par_blocks(block.max(1), f);
 }
 
 /// Offset and stride of each operand; zeros for one that was not given.
 pub(super) fn places(operands: &[Option<Operand>]) -> impl Iterator<Item = u32> {
-    operands
-        .iter()
-        .flat_map(|o| o.map_or([0, 0], |o| [o.offset as u32, o.stride as u32]))
+    operands.iter().flat_map(|o| o.map_or([0, 0], |o| [o.offset as u32, o.stride as u32]))
 }
 
 /// A dispatch of `invocations` in workgroups of 64, whose params are `attributes` and then the place of each operand,

@@ -31,18 +31,12 @@ impl Kernel for ColumnSum {
     }
 
     fn signature(&self) -> Signature {
-        Signature {
-            reads: vec![Slot::f32("x", self.rows, self.cols)],
-            writes: vec![Slot::f32("out", 1, self.cols)],
-        }
+        Signature { reads: vec![Slot::f32("x", self.rows, self.cols)], writes: vec![Slot::f32("out", 1, self.cols)] }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.cols) as f64;
-        Cost {
-            bytes: 4.0 * (cells + self.cols as f64),
-            flops: cells,
-        }
+        Cost { bytes: 4.0 * (cells + self.cols as f64), flops: cells }
     }
 
     fn scratch(&self, target: Target) -> Vec<usize> {
@@ -85,13 +79,7 @@ impl Kernel for ColumnSum {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.cols as u32];
-        let mut d = dispatch(
-            "column_sum",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            0,
-        );
+        let mut d = dispatch("column_sum", &attributes, &operands.reads, &operands.writes, 0);
         d.workgroups = self.cols.div_ceil(8);
         vec![d]
     }

@@ -36,10 +36,7 @@ impl Kernel for Dropout {
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.cols) as f64;
-        Cost {
-            bytes: 8.0 * cells,
-            flops: cells,
-        }
+        Cost { bytes: 8.0 * cells, flops: cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -55,13 +52,7 @@ impl Kernel for Dropout {
                         let mut index = ((first + r) * cols) as u32;
                         for (x, y) in x.chunks(256).zip(y.chunks_mut(256)) {
                             let words = &mut words[..x.len()];
-                            draws(
-                                [step.seed_lo, step.seed_hi],
-                                step.step,
-                                self.stream,
-                                index,
-                                words,
-                            );
+                            draws([step.seed_lo, step.seed_hi], step.step, self.stream, index, words);
                             for ((y, x), word) in y.iter_mut().zip(x).zip(words.iter()) {
                                 *y = if *word < threshold { x * scale } else { 0.0 };
                             }
@@ -74,22 +65,10 @@ impl Kernel for Dropout {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [
-            self.rows as u32,
-            self.cols as u32,
-            self.keep_threshold,
-            self.scale.to_bits(),
-            self.stream,
-        ];
+        let attributes = [self.rows as u32, self.cols as u32, self.keep_threshold, self.scale.to_bits(), self.stream];
         // An invocation draws four words: those of one counter.
         let counters = (self.rows * self.cols).div_ceil(4);
-        let mut d = dispatch(
-            "dropout",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            counters,
-        );
+        let mut d = dispatch("dropout", &attributes, &operands.reads, &operands.writes, counters);
         d.step = true;
         vec![d]
     }

@@ -23,19 +23,13 @@ impl Kernel for Gather {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![
-                Slot::f32("table", 0, self.dim),
-                Slot::u32("ids", self.rows, 1),
-            ],
+            reads: vec![Slot::f32("table", 0, self.dim), Slot::u32("ids", self.rows, 1)],
             writes: vec![Slot::f32("out", self.rows, self.dim)],
         }
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (2 * self.rows * self.dim + self.rows) as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 4.0 * (2 * self.rows * self.dim + self.rows) as f64, flops: 0.0 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -50,8 +44,7 @@ impl Kernel for Gather {
                         if r + AHEAD < out.rows {
                             prefetch_row(&table, ids.id(first + r + AHEAD));
                         }
-                        out.row(r)
-                            .copy_from_slice(table.row(ids.id(first + r) as usize));
+                        out.row(r).copy_from_slice(table.row(ids.id(first + r) as usize));
                     }
                 },
             );
@@ -69,11 +62,7 @@ impl Kernel for Gather {
             constants: vec![],
             params,
             step: false,
-            bindings: vec![
-                Binding::Read(table.buffer),
-                Binding::Read(ids.buffer),
-                Binding::Write(out.buffer),
-            ],
+            bindings: vec![Binding::Read(table.buffer), Binding::Read(ids.buffer), Binding::Write(out.buffer)],
             workgroups: (self.rows * self.dim).div_ceil(64),
         }]
     }

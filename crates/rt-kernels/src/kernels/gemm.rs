@@ -55,10 +55,7 @@ impl Gemm {
         } else if m >= 64 {
             Cut::Blocks(m.div_ceil(16).next_multiple_of(8).clamp(32, 256), n.max(1))
         } else {
-            Cut::Blocks(
-                m.max(1),
-                n.div_ceil(16).next_multiple_of(64).clamp(64, 1024),
-            )
+            Cut::Blocks(m.max(1), n.div_ceil(16).next_multiple_of(64).clamp(64, 1024))
         }
     }
 
@@ -158,10 +155,7 @@ impl Kernel for Gemm {
 
     fn cost(&self) -> Cost {
         let (m, n, k) = (self.m as f64, self.n as f64, self.k as f64);
-        Cost {
-            bytes: 4.0 * (m * k + k * n + m * n),
-            flops: 2.0 * m * n * k,
-        }
+        Cost { bytes: 4.0 * (m * k + k * n + m * n), flops: 2.0 * m * n * k }
     }
 
     fn scratch(&self, target: Target) -> Vec<usize> {
@@ -170,11 +164,7 @@ impl Kernel for Gemm {
             (Target::Cpu, _) => 0,
             (Target::Gpu, _) => self.gpu_parts().0,
         };
-        if parts > 1 {
-            vec![parts * self.m * self.n]
-        } else {
-            vec![]
-        }
+        if parts > 1 { vec![parts * self.m * self.n] } else { vec![] }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -213,16 +203,9 @@ impl Kernel for Gemm {
             ("HAS_ADD", f64::from(add.is_some())),
             ("ACTIVATION", f64::from(self.activation.code())),
         ];
-        let places = [
-            bias.map_or(0, |o| o.offset),
-            add.map_or(0, |o| o.offset),
-            add.map_or(0, |o| o.stride),
-        ];
+        let places = [bias.map_or(0, |o| o.offset), add.map_or(0, |o| o.offset), add.map_or(0, |o| o.stride)];
         let words = |list: &[usize]| list.iter().map(|x| *x as u32).collect::<Vec<u32>>();
-        let transposed = vec![
-            ("TRANS_A", f64::from(self.trans_a)),
-            ("TRANS_B", f64::from(self.trans_b)),
-        ];
+        let transposed = vec![("TRANS_A", f64::from(self.trans_a)), ("TRANS_B", f64::from(self.trans_b))];
         let (m, n) = (self.m, self.n);
         let tiles = m.div_ceil(Self::TILE) * n.div_ceil(Self::TILE);
         let product = |constants, (buffer, offset, stride): (usize, usize, usize), bindings| {
@@ -236,46 +219,27 @@ impl Kernel for Gemm {
                 constants,
                 params,
                 step: false,
-                bindings: vec![
-                    Binding::Read(a.buffer),
-                    Binding::Read(b.buffer),
-                    bias,
-                    add,
-                    Binding::Write(buffer),
-                ],
+                bindings: vec![Binding::Read(a.buffer), Binding::Read(b.buffer), bias, add, Binding::Write(buffer)],
                 workgroups: tiles * parts,
             }
         };
         let extras = [Binding::read(bias), Binding::read(add)];
         if parts == 1 {
             let constants = [transposed, epilogue].concat();
-            return vec![product(
-                constants,
-                (out.buffer, out.offset, out.stride),
-                extras,
-            )];
+            return vec![product(constants, (out.buffer, out.offset, out.stride), extras)];
         }
         let scratch = operands.scratch[0];
         let mut params = words(&[m, n, parts]);
         params.extend(words(&places));
         params.extend(words(&[out.offset, out.stride]));
         vec![
-            product(
-                transposed,
-                (scratch.buffer, scratch.offset, n),
-                [Binding::NoRead; 2],
-            ),
+            product(transposed, (scratch.buffer, scratch.offset, n), [Binding::NoRead; 2]),
             Dispatch {
                 shader: "gemm_sum",
                 constants: epilogue,
                 params,
                 step: false,
-                bindings: vec![
-                    Binding::Read(scratch.buffer),
-                    extras[0],
-                    extras[1],
-                    Binding::Write(out.buffer),
-                ],
+                bindings: vec![Binding::Read(scratch.buffer), extras[0], extras[1], Binding::Write(out.buffer)],
                 workgroups: (m * n).div_ceil(64),
             },
         ]

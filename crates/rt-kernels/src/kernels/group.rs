@@ -87,9 +87,7 @@ pub struct Group {
 impl Group {
     /// Keys are below this.
     fn key_range(&self) -> u64 {
-        self.tables
-            .last()
-            .map_or(1, |t| u64::from(t.base) + u64::from(t.rows))
+        self.tables.last().map_or(1, |t| u64::from(t.base) + u64::from(t.rows))
     }
 
     /// Bits that the sort looks at.
@@ -124,10 +122,7 @@ impl Kernel for Group {
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (5 * self.capacity) as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 4.0 * (5 * self.capacity) as f64, flops: 0.0 }
     }
 
     fn scratch(&self, target: Target) -> Vec<usize> {

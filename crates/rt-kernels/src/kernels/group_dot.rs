@@ -39,20 +39,14 @@ impl Kernel for GroupDot {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![
-                Slot::f32("u", self.rows, self.dim),
-                Slot::f32("v", self.rows * self.group, self.dim),
-            ],
+            reads: vec![Slot::f32("u", self.rows, self.dim), Slot::f32("v", self.rows * self.group, self.dim)],
             writes: vec![Slot::f32("z", self.rows, self.group)],
         }
     }
 
     fn cost(&self) -> Cost {
         let (rows, group, dim) = (self.rows as f64, self.group as f64, self.dim as f64);
-        Cost {
-            bytes: 4.0 * rows * (dim + group * dim + group),
-            flops: 2.0 * rows * group * dim,
-        }
+        Cost { bytes: 4.0 * rows * (dim + group * dim + group), flops: 2.0 * rows * group * dim }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -76,19 +70,8 @@ impl Kernel for GroupDot {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [
-            self.rows as u32,
-            self.group as u32,
-            self.dim as u32,
-            self.scale.to_bits(),
-        ];
-        vec![dispatch(
-            "group_dot",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows * self.group * 64,
-        )]
+        let attributes = [self.rows as u32, self.group as u32, self.dim as u32, self.scale.to_bits()];
+        vec![dispatch("group_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.group * 64)]
     }
 }
 
@@ -105,19 +88,13 @@ impl Kernel for GroupDotBackward {
                 Slot::f32("v", v, self.dim),
                 Slot::f32("dz", self.rows, self.group),
             ],
-            writes: vec![
-                Slot::f32("du", u, self.dim).optional(),
-                Slot::f32("dv", v, self.dim).optional(),
-            ],
+            writes: vec![Slot::f32("du", u, self.dim).optional(), Slot::f32("dv", v, self.dim).optional()],
         }
     }
 
     fn cost(&self) -> Cost {
         let (rows, group, dim) = (self.rows as f64, self.group as f64, self.dim as f64);
-        Cost {
-            bytes: 4.0 * rows * (2.0 * dim + 2.0 * group * dim + group),
-            flops: 3.0 * rows * group * dim,
-        }
+        Cost { bytes: 4.0 * rows * (2.0 * dim + 2.0 * group * dim + group), flops: 3.0 * rows * group * dim }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -159,33 +136,16 @@ impl Kernel for GroupDotBackward {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [
-            self.rows as u32,
-            self.group as u32,
-            self.dim as u32,
-            self.scale.to_bits(),
-        ];
+        let attributes = [self.rows as u32, self.group as u32, self.dim as u32, self.scale.to_bits()];
         let (u, v, dz) = (operands.reads[0], operands.reads[1], operands.reads[2]);
         let mut list = Vec::new();
         if operands.writes[0].is_some() {
             let cells = self.rows * self.dim;
-            list.push(dispatch(
-                "group_dot_du",
-                &attributes,
-                &[v, dz],
-                &operands.writes[..1],
-                cells,
-            ));
+            list.push(dispatch("group_dot_du", &attributes, &[v, dz], &operands.writes[..1], cells));
         }
         if operands.writes[1].is_some() {
             let cells = self.rows * self.group * self.dim;
-            list.push(dispatch(
-                "group_dot_dv",
-                &attributes,
-                &[u, dz],
-                &operands.writes[1..],
-                cells,
-            ));
+            list.push(dispatch("group_dot_dv", &attributes, &[u, dz], &operands.writes[1..], cells));
         }
         list
     }

@@ -25,17 +25,11 @@ impl Kernel for HistoryMask {
     }
 
     fn signature(&self) -> Signature {
-        Signature {
-            reads: Vec::new(),
-            writes: vec![Slot::u32("mask", self.rows, self.words)],
-        }
+        Signature { reads: Vec::new(), writes: vec![Slot::u32("mask", self.rows, self.words)] }
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (self.rows * self.words) as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 4.0 * (self.rows * self.words) as f64, flops: 0.0 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -50,16 +44,8 @@ impl Kernel for HistoryMask {
                     for r in 0..mask.rows {
                         for (w, bits) in mask.row_u32(r).iter_mut().enumerate() {
                             let index = (((first + r) * width + w) * 32) as u32;
-                            draws(
-                                [step.seed_lo, step.seed_hi],
-                                step.step,
-                                self.stream,
-                                index,
-                                &mut words,
-                            );
-                            let kept = |(k, word): (usize, &u32)| {
-                                u32::from(*word < self.keep_threshold) << k
-                            };
+                            draws([step.seed_lo, step.seed_hi], step.step, self.stream, index, &mut words);
+                            let kept = |(k, word): (usize, &u32)| u32::from(*word < self.keep_threshold) << k;
                             *bits = words.iter().enumerate().map(kept).sum();
                         }
                     }
@@ -69,19 +55,8 @@ impl Kernel for HistoryMask {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [
-            self.rows as u32,
-            self.words as u32,
-            self.keep_threshold,
-            self.stream,
-        ];
-        let mut d = dispatch(
-            "history_mask",
-            &attributes,
-            &[],
-            &operands.writes,
-            self.rows * self.words,
-        );
+        let attributes = [self.rows as u32, self.words as u32, self.keep_threshold, self.stream];
+        let mut d = dispatch("history_mask", &attributes, &[], &operands.writes, self.rows * self.words);
         d.step = true;
         vec![d]
     }

@@ -35,19 +35,13 @@ impl Kernel for L2Normalize {
     fn signature(&self) -> Signature {
         Signature {
             reads: vec![Slot::f32("x", self.rows, self.dim)],
-            writes: vec![
-                Slot::f32("y", self.rows, self.dim),
-                Slot::f32("norm", self.rows, 1).optional(),
-            ],
+            writes: vec![Slot::f32("y", self.rows, self.dim), Slot::f32("norm", self.rows, 1).optional()],
         }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.dim) as f64;
-        Cost {
-            bytes: 8.0 * cells + 4.0 * self.rows as f64,
-            flops: 3.0 * cells,
-        }
+        Cost { bytes: 8.0 * cells + 4.0 * self.rows as f64, flops: 3.0 * cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -79,18 +73,8 @@ impl Kernel for L2Normalize {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [
-            self.rows as u32,
-            self.dim as u32,
-            u32::from(operands.writes[1].is_some()),
-        ];
-        vec![dispatch(
-            "l2_normalize",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows * 64,
-        )]
+        let attributes = [self.rows as u32, self.dim as u32, u32::from(operands.writes[1].is_some())];
+        vec![dispatch("l2_normalize", &attributes, &operands.reads, &operands.writes, self.rows * 64)]
     }
 }
 
@@ -107,18 +91,12 @@ impl Kernel for L2NormalizeBackward {
 
     fn signature(&self) -> Signature {
         let rows = |name| Slot::f32(name, self.rows, self.dim);
-        Signature {
-            reads: vec![rows("y"), Slot::f32("norm", self.rows, 1), rows("dy")],
-            writes: vec![rows("dx")],
-        }
+        Signature { reads: vec![rows("y"), Slot::f32("norm", self.rows, 1), rows("dy")], writes: vec![rows("dx")] }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.dim) as f64;
-        Cost {
-            bytes: 12.0 * cells + 4.0 * self.rows as f64,
-            flops: 5.0 * cells,
-        }
+        Cost { bytes: 12.0 * cells + 4.0 * self.rows as f64, flops: 5.0 * cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -142,12 +120,6 @@ impl Kernel for L2NormalizeBackward {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.dim as u32];
-        vec![dispatch(
-            "l2_normalize_backward",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows * 64,
-        )]
+        vec![dispatch("l2_normalize_backward", &attributes, &operands.reads, &operands.writes, self.rows * 64)]
     }
 }

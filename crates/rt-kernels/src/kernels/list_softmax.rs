@@ -37,19 +37,13 @@ impl Kernel for ListSoftmax {
                 Slot::u32("ids", rows, n).optional(),
                 Slot::f32("logq", rows, n).optional(),
             ],
-            writes: vec![
-                Slot::f32("loss", rows, 1),
-                Slot::f32("dz", rows, n).optional(),
-            ],
+            writes: vec![Slot::f32("loss", rows, 1), Slot::f32("dz", rows, n).optional()],
         }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.n) as f64;
-        Cost {
-            bytes: 16.0 * cells + 8.0 * self.rows as f64,
-            flops: 6.0 * cells,
-        }
+        Cost { bytes: 16.0 * cells + 8.0 * self.rows as f64, flops: 6.0 * cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -61,16 +55,12 @@ impl Kernel for ListSoftmax {
                 for i in 0..self.rows {
                     let z = z.row(i);
                     let logit = |j: usize| {
-                        let hit = self.mask_hits
-                            && j > 0
-                            && ids.is_some_and(|m| m.row_u32(i)[j] == m.row_u32(i)[0]);
+                        let hit = self.mask_hits && j > 0 && ids.is_some_and(|m| m.row_u32(i)[j] == m.row_u32(i)[0]);
                         let corrected = j > 0 || self.correct_positive;
                         let taken = logq.filter(|_| corrected).map_or(0.0, |q| q.row(i)[j]);
                         if hit { MASKED } else { z[j] - taken }
                     };
-                    let max = (0..z.len())
-                        .map(logit)
-                        .fold(MASKED, |a, b| if b > a { b } else { a });
+                    let max = (0..z.len()).map(logit).fold(MASKED, |a, b| if b > a { b } else { a });
                     let sum: f32 = (0..z.len()).map(|j| exp(logit(j) - max)).sum();
                     let w = weight.row(i)[0];
                     loss.row(i)[0] = w * (max + sum.ln() - logit(0));
@@ -91,12 +81,6 @@ impl Kernel for ListSoftmax {
             | u32::from(self.correct_positive) << 2
             | u32::from(operands.writes[1].is_some()) << 3;
         let attributes = [self.rows as u32, self.n as u32, flags];
-        vec![dispatch(
-            "list_softmax",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows,
-        )]
+        vec![dispatch("list_softmax", &attributes, &operands.reads, &operands.writes, self.rows)]
     }
 }

@@ -31,10 +31,7 @@ impl Kernel for LogQ {
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 12.0 * self.n as f64,
-            flops: self.n as f64,
-        }
+        Cost { bytes: 12.0 * self.n as f64, flops: self.n as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -51,18 +48,8 @@ impl Kernel for LogQ {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [
-            self.n as u32,
-            u32::from(self.batch),
-            self.constant.to_bits(),
-        ];
-        let mut d = dispatch(
-            "logq",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.n,
-        );
+        let attributes = [self.n as u32, u32::from(self.batch), self.constant.to_bits()];
+        let mut d = dispatch("logq", &attributes, &operands.reads, &operands.writes, self.n);
         d.step = true;
         vec![d]
     }

@@ -43,17 +43,11 @@ impl Kernel for DrawUniform {
     }
 
     fn signature(&self) -> Signature {
-        Signature {
-            reads: Vec::new(),
-            writes: vec![Slot::u32("ids", self.n, 1)],
-        }
+        Signature { reads: Vec::new(), writes: vec![Slot::u32("ids", self.n, 1)] }
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * self.n as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 4.0 * self.n as f64, flops: 0.0 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -65,13 +59,7 @@ impl Kernel for DrawUniform {
                     let mut words = [0; RUN];
                     for r in (0..ids.rows).step_by(RUN) {
                         let words = &mut words[..RUN.min(ids.rows - r)];
-                        draws(
-                            [step.seed_lo, step.seed_hi],
-                            step.step,
-                            self.stream,
-                            (first + r) as u32,
-                            words,
-                        );
+                        draws([step.seed_lo, step.seed_hi], step.step, self.stream, (first + r) as u32, words);
                         for (i, word) in words.iter().enumerate() {
                             ids.row_u32(r + i)[0] = self.low + high(*word, self.count);
                         }
@@ -102,10 +90,7 @@ impl Kernel for DrawAlias {
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 12.0 * self.n as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 12.0 * self.n as f64, flops: 0.0 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -119,21 +104,11 @@ impl Kernel for DrawAlias {
                     for r in (0..ids.rows).step_by(RUN) {
                         let words = &mut words[..2 * RUN.min(ids.rows - r)];
                         let index = (2 * (first + r)) as u32;
-                        draws(
-                            [step.seed_lo, step.seed_hi],
-                            step.step,
-                            self.stream,
-                            index,
-                            words,
-                        );
+                        draws([step.seed_lo, step.seed_hi], step.step, self.stream, index, words);
                         for (i, pair) in words.chunks_exact(2).enumerate() {
                             let bucket = high(pair[0], buckets);
                             let own = pair[1] < threshold.id(bucket as usize);
-                            ids.row_u32(r + i)[0] = if own {
-                                bucket
-                            } else {
-                                alias.id(bucket as usize)
-                            };
+                            ids.row_u32(r + i)[0] = if own { bucket } else { alias.id(bucket as usize) };
                         }
                     }
                 },
@@ -144,13 +119,7 @@ impl Kernel for DrawAlias {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let buckets = operands.read(0).rows as u32;
         let attributes = [self.n as u32, buckets, self.stream];
-        let mut d = dispatch(
-            "draw_alias",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.n,
-        );
+        let mut d = dispatch("draw_alias", &attributes, &operands.reads, &operands.writes, self.n);
         d.step = true;
         vec![d]
     }
@@ -163,15 +132,9 @@ impl Kernel for DrawAlias {
 ///
 /// [`Error::Call`] where there is no weight above zero, or one is negative or not finite.
 pub fn alias_table(weights: &[f64]) -> Result<(Vec<u32>, Vec<u32>)> {
-    let refuse = |what: String| Error::Call {
-        kernel: "draw_alias",
-        what,
-    };
+    let refuse = |what: String| Error::Call { kernel: "draw_alias", what };
     if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
-        return Err(refuse(format!(
-            "weight {} of id {i}: weights have to be finite and not negative",
-            weights[i]
-        )));
+        return Err(refuse(format!("weight {} of id {i}: weights have to be finite and not negative", weights[i])));
     }
     let total: f64 = weights.iter().sum();
     if total <= 0.0 {
@@ -181,9 +144,7 @@ pub fn alias_table(weights: &[f64]) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut share: Vec<f64> = weights.iter().map(|w| w / total * n as f64).collect();
     let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| share[*i] < 1.0);
     // What rounding leaves over at the end goes to the likeliest id, never to one of weight zero.
-    let likeliest = (0..n)
-        .max_by(|a, b| weights[*a].total_cmp(&weights[*b]))
-        .unwrap_or(0);
+    let likeliest = (0..n).max_by(|a, b| weights[*a].total_cmp(&weights[*b])).unwrap_or(0);
     let mut threshold = vec![u32::MAX; n];
     let mut alias: Vec<u32> = (0..n as u32).collect();
     while let Some(i) = small.pop() {

@@ -1,9 +1,6 @@
 //! Prefetching of table rows: random rows of a big table are cache misses, and asking for them a few rows ahead
 //! hides most of the wait.
-#![allow(
-    unsafe_code,
-    reason = "the prefetch instruction is an intrinsic; there is no safe form of it"
-)]
+#![allow(unsafe_code, reason = "the prefetch instruction is an intrinsic; there is no safe form of it")]
 
 use crate::Mat;
 

@@ -29,20 +29,14 @@ impl Kernel for Prelu {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![
-                Slot::f32("x", self.rows, self.cols),
-                Slot::f32("slope", 1, self.cols),
-            ],
+            reads: vec![Slot::f32("x", self.rows, self.cols), Slot::f32("slope", 1, self.cols)],
             writes: vec![Slot::f32("y", self.rows, self.cols)],
         }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.cols) as f64;
-        Cost {
-            bytes: 8.0 * cells + 4.0 * self.cols as f64,
-            flops: cells,
-        }
+        Cost { bytes: 8.0 * cells + 4.0 * self.cols as f64, flops: cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -60,13 +54,7 @@ impl Kernel for Prelu {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.cols as u32];
-        vec![dispatch(
-            "prelu",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows * self.cols,
-        )]
+        vec![dispatch("prelu", &attributes, &operands.reads, &operands.writes, self.rows * self.cols)]
     }
 }
 
@@ -85,10 +73,7 @@ impl Kernel for PreluBackward {
 
     fn cost(&self) -> Cost {
         let cells = (self.rows * self.cols) as f64;
-        Cost {
-            bytes: 16.0 * cells + 4.0 * self.cols as f64,
-            flops: 2.0 * cells,
-        }
+        Cost { bytes: 16.0 * cells + 4.0 * self.cols as f64, flops: 2.0 * cells }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -97,8 +82,7 @@ impl Kernel for PreluBackward {
             io.write(0),
             #[inline(always)]
             |r, dx| {
-                for (((dx, x), slope), dy) in dx.iter_mut().zip(x.row(r)).zip(slope).zip(dy.row(r))
-                {
+                for (((dx, x), slope), dy) in dx.iter_mut().zip(x.row(r)).zip(slope).zip(dy.row(r)) {
                     *dx = if *x > 0.0 { *dy } else { slope * dy };
                 }
             },
@@ -119,12 +103,6 @@ impl Kernel for PreluBackward {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let wanted = u32::from(operands.writes[1].is_some());
         let attributes = [self.rows as u32, self.cols as u32, wanted];
-        vec![dispatch(
-            "prelu_backward",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows * self.cols,
-        )]
+        vec![dispatch("prelu_backward", &attributes, &operands.reads, &operands.writes, self.rows * self.cols)]
     }
 }

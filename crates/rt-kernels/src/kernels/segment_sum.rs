@@ -65,21 +65,11 @@ impl<'a> Segments<'a> {
 
     #[inline(always)]
     fn run(&self, k: usize) -> (usize, usize) {
-        (
-            self.starts.id(self.first + k) as usize,
-            self.starts.id(self.first + k + 1) as usize,
-        )
+        (self.starts.id(self.first + k) as usize, self.starts.id(self.first + k + 1) as usize)
     }
 
     #[inline(always)]
-    fn tile<const T: usize>(
-        &self,
-        source: &Mat<'_>,
-        from: usize,
-        to: usize,
-        c: usize,
-        g: &mut [f32],
-    ) -> usize {
+    fn tile<const T: usize>(&self, source: &Mat<'_>, from: usize, to: usize, c: usize, g: &mut [f32]) -> usize {
         const AHEAD: usize = 8;
         let words = source.f32();
         let mut sum = [0.0f32; T];
@@ -88,9 +78,8 @@ impl<'a> Segments<'a> {
                 let at = self.sources.id(e + AHEAD) as usize * source.stride + c;
                 prefetch(words.get(at..at + T).unwrap_or(&[]));
             }
-            let cells: &[f32; T] = words[self.sources.id(e) as usize * source.stride + c..][..T]
-                .try_into()
-                .expect("T cells");
+            let cells: &[f32; T] =
+                words[self.sources.id(e) as usize * source.stride + c..][..T].try_into().expect("T cells");
             for l in 0..T {
                 sum[l] += cells[l];
             }
@@ -102,12 +91,7 @@ impl<'a> Segments<'a> {
 
 /// The slots of the output of [`Group`](super::Group) as a reader of one table's runs sees them.
 pub(crate) fn segment_slots(tables: usize) -> [Slot; 4] {
-    [
-        Slot::u32("keys", 0, 1),
-        Slot::u32("sources", 0, 1),
-        Slot::u32("starts", 0, 1),
-        Slot::u32("first", tables + 1, 1),
-    ]
+    [Slot::u32("keys", 0, 1), Slot::u32("sources", 0, 1), Slot::u32("starts", 0, 1), Slot::u32("first", tables + 1, 1)]
 }
 
 /// Segmented sum: row k of `out` is the sum of the source rows of the k-th distinct id of one table.
@@ -145,10 +129,7 @@ impl Kernel for SegmentSum {
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (self.rows * (2 * self.dim + 2)) as f64,
-            flops: (self.rows * self.dim) as f64,
-        }
+        Cost { bytes: 4.0 * (self.rows * (2 * self.dim + 2)) as f64, flops: (self.rows * self.dim) as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -220,29 +201,19 @@ impl Kernel for ScatterRows {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![
-                Slot::f32("rows", self.capacity, self.dim),
-                Slot::u32("keys", 0, 1),
-                Slot::u32("first", 0, 1),
-            ],
+            reads: vec![Slot::f32("rows", self.capacity, self.dim), Slot::u32("keys", 0, 1), Slot::u32("first", 0, 1)],
             writes: vec![Slot::f32("dense", self.rows, self.dim).in_place()],
         }
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (self.capacity * (3 * self.dim + 1)) as f64,
-            flops: (self.capacity * self.dim) as f64,
-        }
+        Cost { bytes: 4.0 * (self.capacity * (3 * self.dim + 1)) as f64, flops: (self.capacity * self.dim) as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let (rows, keys, first) = (io.read(0), io.read(1), io.read(2));
         let mut dense = io.write(0);
-        let (from, to) = (
-            first.id(self.table) as usize,
-            first.id(self.table + 1) as usize,
-        );
+        let (from, to) = (first.id(self.table) as usize, first.id(self.table + 1) as usize);
         for k in 0..(to - from).min(self.capacity) {
             let id = keys.id(from + k) - self.base;
             for (d, x) in dense.row(id as usize).iter_mut().zip(rows.row(k)) {
@@ -254,12 +225,7 @@ impl Kernel for ScatterRows {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let [rows, keys, first] = [0, 1, 2].map(|i| operands.read(i));
         let dense = operands.write(0);
-        let mut params = vec![
-            self.capacity as u32,
-            self.dim as u32,
-            self.table as u32,
-            self.base,
-        ];
+        let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
         for o in [rows, keys, first, dense] {
             params.extend([o.offset as u32, o.stride as u32]);
         }

@@ -66,10 +66,7 @@ impl Kernel for SoftmaxLoss {
                 Slot::f32("logq", candidates, 1).optional(),
                 needed(Slot::u32("candidate_ids", candidates, 1), self.mask_hits),
                 needed(Slot::u32("target_ids", rows, 1), self.mask_hits),
-                needed(
-                    Slot::u32("label", rows, 1),
-                    self.positive == Positive::Label,
-                ),
+                needed(Slot::u32("label", rows, 1), self.positive == Positive::Label),
                 needed(Slot::f32("own", rows, dim), self.positive == Positive::Own),
                 Slot::f32("own_logq", rows, 1).optional(),
             ],

@@ -22,17 +22,11 @@ impl Kernel for Sum {
     }
 
     fn signature(&self) -> Signature {
-        Signature {
-            reads: vec![Slot::f32("x", self.rows, 1)],
-            writes: vec![Slot::f32("out", self.ring, 1).in_place()],
-        }
+        Signature { reads: vec![Slot::f32("x", self.rows, 1)], writes: vec![Slot::f32("out", self.ring, 1).in_place()] }
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (self.rows + 1) as f64,
-            flops: self.rows as f64,
-        }
+        Cost { bytes: 4.0 * (self.rows + 1) as f64, flops: self.rows as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -55,17 +49,7 @@ impl Kernel for Sum {
         let mut params = vec![self.rows as u32, self.ring as u32];
         params.extend(places(&operands.reads));
         params.extend(places(&operands.writes));
-        let bindings = vec![
-            Binding::read(operands.reads[0]),
-            Binding::write(operands.writes[0]),
-        ];
-        vec![Dispatch {
-            shader: "sum",
-            constants: Vec::new(),
-            params,
-            step: true,
-            bindings,
-            workgroups: 1,
-        }]
+        let bindings = vec![Binding::read(operands.reads[0]), Binding::write(operands.writes[0])];
+        vec![Dispatch { shader: "sum", constants: Vec::new(), params, step: true, bindings, workgroups: 1 }]
     }
 }

@@ -20,39 +20,26 @@ impl Kernel for Take {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![
-                Slot::u32("table", 0, self.cols),
-                Slot::u32("ids", self.rows, 1),
-            ],
+            reads: vec![Slot::u32("table", 0, self.cols), Slot::u32("ids", self.rows, 1)],
             writes: vec![Slot::u32("out", self.rows, self.cols)],
         }
     }
 
     fn cost(&self) -> Cost {
-        Cost {
-            bytes: 4.0 * (2 * self.rows * self.cols + self.rows) as f64,
-            flops: 0.0,
-        }
+        Cost { bytes: 4.0 * (2 * self.rows * self.cols + self.rows) as f64, flops: 0.0 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let (table, ids) = (io.read(0), io.read(1));
         each_block(io.write(0), |first, mut out| {
             for r in 0..out.rows {
-                out.row_u32(r)
-                    .copy_from_slice(table.row_u32(ids.id(first + r) as usize));
+                out.row_u32(r).copy_from_slice(table.row_u32(ids.id(first + r) as usize));
             }
         });
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.cols as u32];
-        vec![dispatch(
-            "take",
-            &attributes,
-            &operands.reads,
-            &operands.writes,
-            self.rows * self.cols,
-        )]
+        vec![dispatch("take", &attributes, &operands.reads, &operands.writes, self.rows * self.cols)]
     }
 }

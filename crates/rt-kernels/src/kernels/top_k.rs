@@ -35,10 +35,7 @@ impl Eq for Candidate {}
 
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
-        other
-            .score
-            .total_cmp(&self.score)
-            .then(self.id.cmp(&other.id))
+        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
     }
 }
 
@@ -78,9 +75,7 @@ fn excluded_of(query: usize, slice: Option<Mat<'_>>, excluded: Option<Mat<'_>>) 
     match (slice, excluded) {
         (Some(slice), Some(excluded)) => {
             let [start, len] = [slice.row_u32(query)[0], slice.row_u32(query)[1]];
-            (start..start + len)
-                .map(|i| excluded.id(i as usize))
-                .collect()
+            (start..start + len).map(|i| excluded.id(i as usize)).collect()
         }
         _ => Vec::new(),
     }
@@ -98,19 +93,13 @@ impl Kernel for TopK {
                 Slot::u32("slice", self.queries, 2).optional(),
                 Slot::u32("excluded", 0, 1).optional(),
             ],
-            writes: vec![
-                Slot::f32("value", self.queries, self.k),
-                Slot::u32("id", self.queries, self.k),
-            ],
+            writes: vec![Slot::f32("value", self.queries, self.k), Slot::u32("id", self.queries, self.k)],
         }
     }
 
     fn cost(&self) -> Cost {
         let cells = (self.queries * self.items) as f64;
-        Cost {
-            bytes: 4.0 * cells + 8.0 * (self.queries * self.k) as f64,
-            flops: cells,
-        }
+        Cost { bytes: 4.0 * cells + 8.0 * (self.queries * self.k) as f64, flops: cells }
     }
 
     fn scratch(&self, target: Target) -> Vec<usize> {
@@ -155,23 +144,15 @@ impl Kernel for TopK {
             (self.queries * self.items).div_ceil(64),
         )];
         if let (Some(slice), Some(excluded)) = (operands.reads[1], operands.reads[2]) {
-            let places = [slice, excluded]
-                .map(|o| [o.offset as u32, o.stride as u32])
-                .concat();
+            let places = [slice, excluded].map(|o| [o.offset as u32, o.stride as u32]).concat();
             list.push(plain(
                 "top_k_exclude",
                 [vec![queries, items, self.first], places].concat(),
-                vec![
-                    Binding::Read(slice.buffer),
-                    Binding::Read(excluded.buffer),
-                    Binding::Write(keys.buffer),
-                ],
+                vec![Binding::Read(slice.buffer), Binding::Read(excluded.buffer), Binding::Write(keys.buffer)],
                 self.queries,
             ));
         }
-        let places = [value, id]
-            .map(|o| [o.offset as u32, o.stride as u32])
-            .concat();
+        let places = [value, id].map(|o| [o.offset as u32, o.stride as u32]).concat();
         list.push(plain(
             "top_k_select",
             [vec![queries, items, k, self.first], places].concat(),

@@ -67,20 +67,13 @@ impl Kernel for UpdateDense {
         };
         Signature {
             reads: vec![Slot::f32("grads", self.n, 1)],
-            writes: vec![
-                state("params", true),
-                state("state1", self.states() > 0),
-                state("state2", self.states() > 1),
-            ],
+            writes: vec![state("params", true), state("state1", self.states() > 0), state("state2", self.states() > 1)],
         }
     }
 
     fn cost(&self) -> Cost {
         let words = (3 + 2 * self.states()) as f64;
-        Cost {
-            bytes: 4.0 * words * self.n as f64,
-            flops: (2 + 5 * self.states()) as f64 * self.n as f64,
-        }
+        Cost { bytes: 4.0 * words * self.n as f64, flops: (2 + 5 * self.states()) as f64 * self.n as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -91,25 +84,20 @@ impl Kernel for UpdateDense {
         let (first, second) = (io.write_opt(1), io.write_opt(2));
         match (self.rule, first, second) {
             (DenseRule::Sgd, ..) => {
-                w.par_chunks_mut(CHUNK)
-                    .zip(g.par_chunks(CHUNK))
-                    .for_each(|(w, g)| {
-                        vectorize(
-                            #[inline(always)]
-                            || {
-                                for (w, g) in w.iter_mut().zip(g) {
-                                    *w = *w * keep - lr * g;
-                                }
-                            },
-                        );
-                    });
+                w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).for_each(|(w, g)| {
+                    vectorize(
+                        #[inline(always)]
+                        || {
+                            for (w, g) in w.iter_mut().zip(g) {
+                                *w = *w * keep - lr * g;
+                            }
+                        },
+                    );
+                });
             }
             (DenseRule::Adagrad { eps }, Some(a), _) => {
                 let a = &mut a.into_f32()[..self.n];
-                let chunks = w
-                    .par_chunks_mut(CHUNK)
-                    .zip(a.par_chunks_mut(CHUNK))
-                    .zip(g.par_chunks(CHUNK));
+                let chunks = w.par_chunks_mut(CHUNK).zip(a.par_chunks_mut(CHUNK)).zip(g.par_chunks(CHUNK));
                 chunks.for_each(|((w, a), g)| {
                     vectorize(
                         #[inline(always)]
@@ -124,25 +112,19 @@ impl Kernel for UpdateDense {
             }
             (DenseRule::Adam { beta1, beta2, eps }, Some(m), Some(v)) => {
                 let (m, v) = (&mut m.into_f32()[..self.n], &mut v.into_f32()[..self.n]);
-                let chunks = w
-                    .par_chunks_mut(CHUNK)
-                    .zip(m.par_chunks_mut(CHUNK))
-                    .zip(v.par_chunks_mut(CHUNK));
-                chunks
-                    .zip(g.par_chunks(CHUNK))
-                    .for_each(|(((w, m), v), g)| {
-                        vectorize(
-                            #[inline(always)]
-                            || {
-                                for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
-                                    *m = beta1 * *m + (1.0 - beta1) * g;
-                                    *v = beta2 * *v + (1.0 - beta2) * (g * g);
-                                    *w =
-                                        *w * keep - lr * (*m * bias1) / ((*v * bias2).sqrt() + eps);
-                                }
-                            },
-                        );
-                    });
+                let chunks = w.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
+                chunks.zip(g.par_chunks(CHUNK)).for_each(|(((w, m), v), g)| {
+                    vectorize(
+                        #[inline(always)]
+                        || {
+                            for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
+                                *m = beta1 * *m + (1.0 - beta1) * g;
+                                *v = beta2 * *v + (1.0 - beta2) * (g * g);
+                                *w = *w * keep - lr * (*m * bias1) / ((*v * bias2).sqrt() + eps);
+                            }
+                        },
+                    );
+                });
             }
             // The signature asks for the states that a rule needs.
             (DenseRule::Adagrad { .. } | DenseRule::Adam { .. }, ..) => {
@@ -159,13 +141,7 @@ impl Kernel for UpdateDense {
         };
         let mut params = vec![self.n as u32];
         params.extend([a, b, eps, self.weight_decay].map(f32::to_bits));
-        params.extend(
-            operands
-                .reads
-                .iter()
-                .chain(&operands.writes)
-                .map(|o| o.map_or(0, |o| o.offset as u32)),
-        );
+        params.extend(operands.reads.iter().chain(&operands.writes).map(|o| o.map_or(0, |o| o.offset as u32)));
         let mut bindings = vec![Binding::read(operands.reads[0])];
         bindings.extend(operands.writes.iter().map(|o| Binding::write(*o)));
         vec![Dispatch {

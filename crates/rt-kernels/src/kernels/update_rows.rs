@@ -74,16 +74,10 @@ impl Kernel for UpdateRows {
         let (one, two) = match self.rule {
             RowRule::Sgd => (state("state1", 0, false), state("state2", 0, false)),
             RowRule::Adagrad { .. } => (state("state1", 1, true), state("state2", 0, false)),
-            RowRule::Adam { .. } => (
-                state("state1", self.dim, true),
-                state("state2", self.dim, true),
-            ),
+            RowRule::Adam { .. } => (state("state1", self.dim, true), state("state2", self.dim, true)),
         };
         let table = Slot::f32("table", 0, self.dim).in_place();
-        Signature {
-            reads,
-            writes: vec![table, one, two],
-        }
+        Signature { reads, writes: vec![table, one, two] }
     }
 
     fn cost(&self) -> Cost {
@@ -122,11 +116,7 @@ impl Kernel for UpdateRows {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let [source, keys, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
         let table = operands.write(0);
-        let reads = |list: &[Operand]| {
-            list.iter()
-                .map(|o| Binding::Read(o.buffer))
-                .collect::<Vec<_>>()
-        };
+        let reads = |list: &[Operand]| list.iter().map(|o| Binding::Read(o.buffer)).collect::<Vec<_>>();
         let place = |params: &mut Vec<u32>, list: &[Operand]| {
             for o in list {
                 params.extend([o.offset as u32, o.stride as u32]);
@@ -153,18 +143,12 @@ impl Kernel for UpdateRows {
                 // Lanes of an id: as many as it has columns, a power of two, so that a workgroup holds whole ids.
                 let lanes = self.dim.next_power_of_two().min(64);
                 params.extend([eps.to_bits(), (1.0 / self.dim as f32).to_bits()]);
-                place(
-                    &mut params,
-                    &[source, keys, sources, starts, first, table, state],
-                );
+                place(&mut params, &[source, keys, sources, starts, first, table, state]);
                 let mut bindings = reads(&[source, keys, sources, starts, first]);
                 bindings.extend([Binding::Write(table.buffer), Binding::Write(state.buffer)]);
                 vec![Dispatch {
                     shader: "update_rows_adagrad",
-                    constants: vec![
-                        ("LANES", lanes as f64),
-                        ("CELLS", (64 / lanes * self.dim) as f64),
-                    ],
+                    constants: vec![("LANES", lanes as f64), ("CELLS", (64 / lanes * self.dim) as f64)],
                     params,
                     step: true,
                     bindings,

@@ -21,13 +21,7 @@ impl Popularity {
     /// Counts the train part.
     #[must_use]
     pub fn new(data: &Dataset, split: &Split) -> Self {
-        Self {
-            counts: split
-                .item_counts(data)
-                .into_iter()
-                .map(|count| count as f32)
-                .collect(),
-        }
+        Self { counts: split.item_counts(data).into_iter().map(|count| count as f32).collect() }
     }
 }
 
@@ -101,10 +95,7 @@ pub struct ItemKnn<'a> {
 
 impl fmt::Debug for ItemKnn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ItemKnn")
-            .field("last", &self.last)
-            .field("tried", &self.tried)
-            .finish_non_exhaustive()
+        f.debug_struct("ItemKnn").field("last", &self.last).field("tried", &self.tried).finish_non_exhaustive()
     }
 }
 
@@ -125,25 +116,13 @@ impl<'a> ItemKnn<'a> {
             .valid
             .par_iter()
             .map_init(
-                || {
-                    (
-                        Scratch::default(),
-                        vec![0.0; knn.scale.len()],
-                        vec![0.0; knn.scale.len()],
-                    )
-                },
-                |(scratch, sums, scores), case| {
-                    knn.ndcg_of_lasts(&ranker, case, mask, scratch, sums, scores)
-                },
+                || (Scratch::default(), vec![0.0; knn.scale.len()], vec![0.0; knn.scale.len()]),
+                |(scratch, sums, scores), case| knn.ndcg_of_lasts(&ranker, case, mask, scratch, sums, scores),
             )
             .collect();
         let cases = cases?;
         let mean = |h: usize| cases.iter().map(|case| case[h]).sum::<f64>() / cases.len() as f64;
-        knn.tried = LASTS
-            .into_iter()
-            .enumerate()
-            .map(|(h, last)| (last, mean(h)))
-            .collect();
+        knn.tried = LASTS.into_iter().enumerate().map(|(h, last)| (last, mean(h))).collect();
         let mut best = f64::NEG_INFINITY;
         for &(last, value) in &knn.tried {
             if value > best {
@@ -158,20 +137,10 @@ impl<'a> ItemKnn<'a> {
     pub fn with_last(data: &'a Dataset, split: &Split, last: Last) -> Self {
         let together = Cooccurrence::new(data, split);
         let scale = |&users: &u32| {
-            if users == 0 {
-                0.0
-            } else {
-                1.0 / (users as f32).sqrt()
-            }
+            if users == 0 { 0.0 } else { 1.0 / (users as f32).sqrt() }
         };
         let scale = together.users().iter().map(scale).collect();
-        Self {
-            data,
-            together,
-            scale,
-            last,
-            tried: Vec::new(),
-        }
+        Self { data, together, scale, last, tried: Vec::new() }
     }
 
     /// How much of a history it looks at.
@@ -204,13 +173,7 @@ impl<'a> ItemKnn<'a> {
         for (h, last) in LASTS.into_iter().enumerate() {
             let events = last.events().min(case.history.len());
             if done != Some(events) {
-                for event in case
-                    .history
-                    .clone()
-                    .rev()
-                    .take(events)
-                    .skip(done.unwrap_or(0))
-                {
+                for event in case.history.clone().rev().take(events).skip(done.unwrap_or(0)) {
                     self.add(event, sums);
                 }
                 done = Some(events);
@@ -235,17 +198,15 @@ impl<'a> ItemKnn<'a> {
 
 impl Scorer for ItemKnn<'_> {
     fn scores(&self, cases: &[&EvalCase], out: &mut [f32]) -> Result<()> {
-        out.par_chunks_mut(self.scale.len())
-            .zip(cases)
-            .for_each(|(out, case)| {
-                out.fill(0.0);
-                for event in case.history.clone().rev().take(self.last.events()) {
-                    self.add(event, out);
-                }
-                for (out, scale) in out.iter_mut().zip(&self.scale) {
-                    *out *= scale;
-                }
-            });
+        out.par_chunks_mut(self.scale.len()).zip(cases).for_each(|(out, case)| {
+            out.fill(0.0);
+            for event in case.history.clone().rev().take(self.last.events()) {
+                self.add(event, out);
+            }
+            for (out, scale) in out.iter_mut().zip(&self.scale) {
+                *out *= scale;
+            }
+        });
         Ok(())
     }
 }

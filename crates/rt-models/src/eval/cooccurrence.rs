@@ -26,10 +26,7 @@ impl Cooccurrence {
     pub(super) fn new(data: &Dataset, split: &Split) -> Self {
         let items = data.items.rows();
         let by_user = Lists::new((0..data.users.rows()).map(|user| {
-            let mut own: Vec<u32> = split
-                .train_events(data, user as u32)
-                .map(|event| data.event_item[event])
-                .collect();
+            let mut own: Vec<u32> = split.train_events(data, user as u32).map(|event| data.event_item[event]).collect();
             own.sort_unstable();
             own.dedup();
             own
@@ -53,9 +50,7 @@ impl Cooccurrence {
                 },
             )
             .collect();
-        let users = (0..items)
-            .map(|item| by_item.get(item).len() as u32)
-            .collect();
+        let users = (0..items).map(|item| by_item.get(item).len() as u32).collect();
         Self { rows, users }
     }
 
@@ -91,9 +86,7 @@ impl Row {
     fn take(item: usize, counts: &mut [u32], touched: &mut Vec<u32>) -> Self {
         counts[item] = 0;
         touched.retain(|&id| id as usize != item);
-        let narrow = touched
-            .iter()
-            .all(|&id| counts[id as usize] <= u32::from(u16::MAX));
+        let narrow = touched.iter().all(|&id| counts[id as usize] <= u32::from(u16::MAX));
         let row = if narrow && touched.len() * 3 > counts.len() {
             Self::Dense(counts.iter().map(|&count| count as u16).collect())
         } else {
@@ -101,15 +94,9 @@ impl Row {
             let ids = touched.as_slice().into();
             let counts = touched.iter().map(|&id| counts[id as usize]);
             if narrow {
-                Self::Sparse {
-                    ids,
-                    counts: counts.map(|count| count as u16).collect(),
-                }
+                Self::Sparse { ids, counts: counts.map(|count| count as u16).collect() }
             } else {
-                Self::Wide {
-                    ids,
-                    counts: counts.collect(),
-                }
+                Self::Wide { ids, counts: counts.collect() }
             }
         };
         for id in touched.drain(..) {
@@ -175,8 +162,7 @@ mod tests {
         for (form, want) in cases {
             let mut counts = want.clone();
             counts[3] += 5; // the item with itself
-            let mut touched: Vec<u32> =
-                (0..6).rev().filter(|&id| counts[id as usize] > 0).collect();
+            let mut touched: Vec<u32> = (0..6).rev().filter(|&id| counts[id as usize] > 0).collect();
             let mut want: Vec<f32> = want.iter().map(|&count| 0.5 * count as f32 + 1.0).collect();
             want[3] = 1.0;
             let row = Row::take(3, &mut counts, &mut touched);
@@ -188,16 +174,9 @@ mod tests {
                     Row::Wide { .. } => "wide",
                 }
             );
-            assert!(
-                counts.iter().all(|&count| count == 0) && touched.is_empty(),
-                "{form}"
-            );
+            assert!(counts.iter().all(|&count| count == 0) && touched.is_empty(), "{form}");
             let mut out = vec![1.0; 6];
-            Cooccurrence {
-                rows: vec![row],
-                users: vec![0],
-            }
-            .add(0, 0.5, &mut out);
+            Cooccurrence { rows: vec![row], users: vec![0] }.add(0, 0.5, &mut out);
             assert_eq!(out, want, "{form}");
         }
     }

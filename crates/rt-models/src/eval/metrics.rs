@@ -17,10 +17,7 @@ impl Figures {
     /// The figure called `name`, such as `HR@10`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.0
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|&(_, value)| value)
+        self.0.iter().find(|(own, _)| own == name).map(|&(_, value)| value)
     }
 
     /// Appends a figure.
@@ -78,11 +75,7 @@ pub fn precision(ranks: &[f64], k: usize) -> f64 {
 pub fn ndcg(ranks: &[f64], k: usize) -> f64 {
     let gain = |rank: f64| 1.0 / (rank + 1.0).log2();
     let ideal: f64 = (1..=k.min(ranks.len())).map(|rank| gain(rank as f64)).sum();
-    let own: f64 = ranks
-        .iter()
-        .filter(|&&rank| rank <= k as f64)
-        .map(|&rank| gain(rank))
-        .sum();
+    let own: f64 = ranks.iter().filter(|&&rank| rank <= k as f64).map(|&rank| gain(rank)).sum();
     if ideal > 0.0 { own / ideal } else { 0.0 }
 }
 
@@ -101,22 +94,13 @@ pub fn figures(ranks: &CaseRanks) -> (Figures, Figures) {
         return (means, errors);
     }
     let mut add = |name: String, metric: &dyn Fn(&[f64]) -> f64| {
-        let (mean, error) = mean_and_error(
-            &ranks
-                .iter()
-                .map(|case| (case.user, metric(case.ranks)))
-                .collect::<Vec<_>>(),
-        );
+        let (mean, error) =
+            mean_and_error(&ranks.iter().map(|case| (case.user, metric(case.ranks))).collect::<Vec<_>>());
         means.push(name.clone(), mean);
         errors.push(name, error);
     };
     type Metric = fn(&[f64], usize) -> f64;
-    let metrics: [(&str, Metric); 4] = [
-        ("HR", hit_rate),
-        ("Recall", recall),
-        ("NDCG", ndcg),
-        ("Precision", precision),
-    ];
+    let metrics: [(&str, Metric); 4] = [("HR", hit_rate), ("Recall", recall), ("NDCG", ndcg), ("Precision", precision)];
     for (name, metric) in metrics {
         for k in KS {
             add(format!("{name}@{k}"), &|ranks| metric(ranks, k));
@@ -132,10 +116,7 @@ pub fn figures(ranks: &CaseRanks) -> (Figures, Figures) {
 pub fn coverage(ranks: &CaseRanks) -> Figures {
     let mut figures = Figures::default();
     for (k, distinct) in KS.into_iter().zip(ranks.distinct()) {
-        figures.push(
-            format!("Coverage@{k}"),
-            distinct as f64 / ranks.catalogue.max(1) as f64,
-        );
+        figures.push(format!("Coverage@{k}"), distinct as f64 / ranks.catalogue.max(1) as f64);
     }
     figures
 }
@@ -159,19 +140,11 @@ pub struct Paired {
 pub fn paired(a: &CaseRanks, b: &CaseRanks) -> Result<Paired> {
     let same = |(a, b): (CaseRank, CaseRank)| a.user == b.user && a.targets == b.targets;
     if a.len() != b.len() || !a.iter().zip(b.iter()).all(same) {
-        return Err(
-            "the two models were not evaluated on the same cases, so they cannot be paired".into(),
-        );
+        return Err("the two models were not evaluated on the same cases, so they cannot be paired".into());
     }
-    let difference =
-        |(a, b): (CaseRank, CaseRank)| (a.user, hit_rate(a.ranks, 10) - hit_rate(b.ranks, 10));
-    let (difference, stderr) =
-        mean_and_error(&a.iter().zip(b.iter()).map(difference).collect::<Vec<_>>());
-    Ok(Paired {
-        difference,
-        stderr,
-        users: distinct_users(a.iter().map(|case| case.user)),
-    })
+    let difference = |(a, b): (CaseRank, CaseRank)| (a.user, hit_rate(a.ranks, 10) - hit_rate(b.ranks, 10));
+    let (difference, stderr) = mean_and_error(&a.iter().zip(b.iter()).map(difference).collect::<Vec<_>>());
+    Ok(Paired { difference, stderr, users: distinct_users(a.iter().map(|case| case.user)) })
 }
 
 /// Mean over cases and its standard error over users: deviation / sqrt(n) where every user has one case. Several cases of
@@ -194,11 +167,7 @@ fn mean_and_error(values: &[(u32, f64)]) -> (f64, f64) {
         own += value - mean;
     }
     squares += own * own;
-    let error = if users > 1.0 {
-        (squares * users / (users - 1.0)).sqrt() / count
-    } else {
-        0.0
-    };
+    let error = if users > 1.0 { (squares * users / (users - 1.0)).sqrt() / count } else { 0.0 };
     (mean, error)
 }
 

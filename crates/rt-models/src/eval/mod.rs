@@ -39,9 +39,7 @@ mod top;
 use rt_data::Mask;
 
 pub use baselines::{ItemKnn, LASTS, Last, Popularity};
-pub use metrics::{
-    Figures, Paired, coverage, figures, hit_rate, mrr, ndcg, paired, precision, recall,
-};
+pub use metrics::{Figures, Paired, coverage, figures, hit_rate, mrr, ndcg, paired, precision, recall};
 pub use rank::{CaseRank, CaseRanks, Scorer, rank_cases};
 pub use report::{DeviceName, Protocol, Report, Row, Segment, mask_name, peak_memory_bytes};
 

@@ -87,11 +87,7 @@ impl CaseRanks {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = CaseRank<'_>> {
         (0..self.len()).map(|case| {
             let own = self.starts[case]..self.starts[case + 1];
-            CaseRank {
-                user: self.users[case],
-                targets: &self.targets[own.clone()],
-                ranks: &self.ranks[own],
-            }
+            CaseRank { user: self.users[case], targets: &self.targets[own.clone()], ranks: &self.ranks[own] }
         })
     }
 
@@ -111,24 +107,14 @@ impl CaseRanks {
 /// # Errors
 ///
 /// What the scorer answers; a score of a catalogue item that is not a number; a case without a target.
-pub fn rank_cases(
-    data: &Dataset,
-    cases: &[EvalCase],
-    scorer: &dyn Scorer,
-    masks: &[Mask],
-) -> Result<Vec<CaseRanks>> {
+pub fn rank_cases(data: &Dataset, cases: &[EvalCase], scorer: &dyn Scorer, masks: &[Mask]) -> Result<Vec<CaseRanks>> {
     let ranker = Ranker::new(data);
     let width = data.items.rows();
     let chunk = (CHUNK_SCORES / width).clamp(1, CHUNK);
     let mut scores = vec![0.0; chunk.min(cases.len()) * width];
-    let lists: Vec<Lists> = masks
-        .iter()
-        .map(|_| Lists::new(data.catalogue.len()))
-        .collect();
-    let mut found: Vec<CaseRanks> = masks
-        .iter()
-        .map(|&mask| CaseRanks::with_capacity(mask, data.catalogue.len(), cases.len()))
-        .collect();
+    let lists: Vec<Lists> = masks.iter().map(|_| Lists::new(data.catalogue.len())).collect();
+    let mut found: Vec<CaseRanks> =
+        masks.iter().map(|&mask| CaseRanks::with_capacity(mask, data.catalogue.len(), cases.len())).collect();
 
     for chunk in cases.chunks(chunk) {
         let refs: Vec<&EvalCase> = chunk.iter().collect();
@@ -142,10 +128,7 @@ pub fn rank_cases(
             })
             .collect();
         for (case, ranked) in chunk.iter().zip(ranked?) {
-            for (found, ranks) in found
-                .iter_mut()
-                .zip(ranked.ranks.chunks(ranked.targets.len()))
-            {
+            for (found, ranks) in found.iter_mut().zip(ranked.ranks.chunks(ranked.targets.len())) {
                 found.users.push(case.user);
                 found.targets.extend(&ranked.targets);
                 found.ranks.extend(ranks);
@@ -199,9 +182,6 @@ impl Lists {
     }
 
     fn distinct(&self, k: usize) -> usize {
-        self.0
-            .iter()
-            .filter(|best| usize::from(best.load(Ordering::Relaxed)) < k)
-            .count()
+        self.0.iter().filter(|best| usize::from(best.load(Ordering::Relaxed)) < k).count()
     }
 }

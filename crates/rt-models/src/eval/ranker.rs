@@ -23,13 +23,7 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Catalogue places of the best `k` unmasked items, by the scores and the mask of the latest ranks.
     pub(super) fn best(&mut self, k: usize) -> &[u32] {
-        top(
-            &self.scores,
-            &self.masked,
-            k,
-            &mut self.keys,
-            &mut self.list,
-        );
+        top(&self.scores, &self.masked, k, &mut self.keys, &mut self.list);
         &self.list
     }
 }
@@ -48,11 +42,7 @@ impl<'a> Ranker<'a> {
         for (place, &item) in data.catalogue.iter().enumerate() {
             places[item as usize] = place as u32;
         }
-        Self {
-            data,
-            catalogue: &data.catalogue,
-            places,
-        }
+        Self { data, catalogue: &data.catalogue, places }
     }
 
     /// Target events of a case with distinct items.
@@ -60,58 +50,28 @@ impl<'a> Ranker<'a> {
         let mut targets: Vec<u32> = Vec::with_capacity(case.targets.len());
         for &event in &case.targets {
             if self.place(event) == NOWHERE {
-                return Err(format!(
-                    "user {}: a target is no item of the catalogue",
-                    self.user(case)
-                )
-                .into());
+                return Err(format!("user {}: a target is no item of the catalogue", self.user(case)).into());
             }
             // Few targets a case: a search is cheaper than a set.
-            if targets
-                .iter()
-                .all(|&other| self.place(other) != self.place(event))
-            {
+            if targets.iter().all(|&other| self.place(other) != self.place(event)) {
                 targets.push(event);
             }
         }
         if targets.is_empty() {
-            return Err(format!(
-                "user {}: a case without a target cannot be ranked",
-                self.user(case)
-            )
-            .into());
+            return Err(format!("user {}: a case without a target cannot be ranked", self.user(case)).into());
         }
         Ok(targets)
     }
 
     /// Takes the scores of a case in; they are `[items]`.
-    pub(super) fn load(
-        &self,
-        case: &EvalCase,
-        scores: &[f32],
-        scratch: &mut Scratch,
-    ) -> Result<()> {
+    pub(super) fn load(&self, case: &EvalCase, scores: &[f32], scratch: &mut Scratch) -> Result<()> {
         scratch.scores.clear();
-        scratch
-            .scores
-            .extend(self.catalogue.iter().map(|&item| scores[item as usize]));
+        scratch.scores.extend(self.catalogue.iter().map(|&item| scores[item as usize]));
         scratch.masked.resize(self.catalogue.len(), false);
-        if scratch
-            .scores
-            .iter()
-            .fold(false, |any, score| any | score.is_nan())
-        {
-            let place = scratch
-                .scores
-                .iter()
-                .position(|score| score.is_nan())
-                .unwrap_or_default();
+        if scratch.scores.iter().fold(false, |any, score| any | score.is_nan()) {
+            let place = scratch.scores.iter().position(|score| score.is_nan()).unwrap_or_default();
             let item = self.data.items.raw(self.catalogue[place]);
-            return Err(format!(
-                "user {}: the score of item {item} is not a number",
-                self.user(case)
-            )
-            .into());
+            return Err(format!("user {}: the score of item {item} is not a number", self.user(case)).into());
         }
         Ok(())
     }

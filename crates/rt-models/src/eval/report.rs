@@ -98,13 +98,7 @@ impl Row {
         let counts = split.item_counts(data);
         let clock = !data.event_time.is_empty() && !data.time_is_order;
         let trained = |event: u32| counts[data.event_item[event as usize] as usize] > 0;
-        let tied = |wanted| {
-            clock.then(|| {
-                segment(cases, masked, |_, event| {
-                    is_tied(data, event) == Some(wanted)
-                })
-            })
-        };
+        let tied = |wanted| clock.then(|| segment(cases, masked, |_, event| is_tied(data, event) == Some(wanted)));
         Self {
             model: model.to_owned(),
             metrics,
@@ -123,11 +117,7 @@ impl Row {
 }
 
 /// HR@10 of the targets that `wanted(case, target event)` takes.
-fn segment(
-    cases: &[EvalCase],
-    ranks: &CaseRanks,
-    wanted: impl Fn(&EvalCase, u32) -> bool,
-) -> Segment {
+fn segment(cases: &[EvalCase], ranks: &CaseRanks, wanted: impl Fn(&EvalCase, u32) -> bool) -> Segment {
     let (mut hits, mut targets, mut users) = (0, 0, Vec::new());
     for (case, ranked) in cases.iter().zip(ranks.iter()) {
         for (&event, &rank) in ranked.targets.iter().zip(ranked.ranks) {
@@ -138,11 +128,7 @@ fn segment(
             }
         }
     }
-    Segment {
-        hr_at_10: hits as f64 / targets.max(1) as f64,
-        users: distinct_users(users.into_iter()),
-        targets,
-    }
+    Segment { hr_at_10: hits as f64 / targets.max(1) as f64, users: distinct_users(users.into_iter()), targets }
 }
 
 /// What a table was made under.
@@ -181,12 +167,7 @@ impl Protocol {
         let (mut targets, mut repeated) = (0, 0);
         for case in &split.test {
             let wanted: HashSet<u32> = case.targets.iter().map(|&event| item(event)).collect();
-            let seen: HashSet<u32> = case
-                .history
-                .clone()
-                .map(item)
-                .filter(|item| wanted.contains(item))
-                .collect();
+            let seen: HashSet<u32> = case.history.clone().map(item).filter(|item| wanted.contains(item)).collect();
             targets += wanted.len();
             repeated += seen.len();
         }
@@ -250,9 +231,7 @@ pub struct Report<R = Row> {
 #[must_use]
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

@@ -44,8 +44,7 @@ struct Fixed(Vec<f32>);
 
 impl Scorer for Fixed {
     fn scores(&self, _: &[&EvalCase], out: &mut [f32]) -> Result<()> {
-        out.chunks_mut(self.0.len())
-            .for_each(|row| row.copy_from_slice(&self.0));
+        out.chunks_mut(self.0.len()).for_each(|row| row.copy_from_slice(&self.0));
         Ok(())
     }
 }

@@ -5,13 +5,7 @@ const BLOCK: usize = 16;
 
 /// Fills `kept` with the places of the best `k` of `scores` that are not `masked`, best first, ties by ascending
 /// place; with fewer if there are not as many. `keys` is scratch.
-pub(super) fn top(
-    scores: &[f32],
-    masked: &[bool],
-    k: usize,
-    keys: &mut Vec<u64>,
-    kept: &mut Vec<u32>,
-) {
+pub(super) fn top(scores: &[f32], masked: &[bool], k: usize, keys: &mut Vec<u64>, kept: &mut Vec<u32>) {
     keys.clear();
     kept.clear();
     // The k-th best so far, once k are there: an equal score further on stands behind it.
@@ -43,11 +37,7 @@ pub(super) fn top(
 /// A number that is greater for a greater score, and for the smaller place where scores are equal.
 fn key(score: f32, place: u32) -> u64 {
     let bits = (score + 0.0).to_bits(); // -0.0 becomes 0.0: they are equal
-    let ordered = if bits >> 31 == 1 {
-        !bits
-    } else {
-        bits | 1 << 31
-    };
+    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
     u64::from(ordered) << 32 | u64::from(u32::MAX - place)
 }
 
@@ -65,9 +55,7 @@ mod tests {
         let values = [1.5, -2.0, 0.0, -0.0, f32::NEG_INFINITY, 7.0, f32::INFINITY];
         for n in [0, 1, 15, 16, 17, 99, 100, 101, 700, 1001] {
             for k in [1, 10, 100] {
-                let scores: Vec<f32> = (0..n)
-                    .map(|i| values[(i * i + i / 3) % values.len()])
-                    .collect();
+                let scores: Vec<f32> = (0..n).map(|i| values[(i * i + i / 3) % values.len()]).collect();
                 let masked: Vec<bool> = (0..n).map(|i| i % 5 == 2).collect();
                 let mut want: Vec<u32> = (0..n as u32).filter(|&i| !masked[i as usize]).collect();
                 want.sort_by(|&a, &b| scores[b as usize].partial_cmp(&scores[a as usize]).unwrap());

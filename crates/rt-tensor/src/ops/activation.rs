@@ -24,16 +24,7 @@ impl Tape {
         let [rows, cols] = self.shape(x);
         let y = self.temp(rows, cols);
         let op = Op::Activation(ActivationOp { x, y, activation });
-        self.push(
-            ActivationForward {
-                rows,
-                cols,
-                activation,
-            },
-            vec![Some(x)],
-            vec![Some(y)],
-            Some(op),
-        )?;
+        self.push(ActivationForward { rows, cols, activation }, vec![Some(x)], vec![Some(y)], Some(op))?;
         Ok(y)
     }
 }
@@ -45,16 +36,7 @@ pub(super) fn backward(tape: &mut Tape, y: Var, dy: Var, activation: Activation)
     }
     let [rows, cols] = tape.shape(y);
     let dx = tape.temp(rows, cols);
-    tape.push(
-        ActivationBackward {
-            rows,
-            cols,
-            activation,
-        },
-        vec![Some(y), Some(dy)],
-        vec![Some(dx)],
-        None,
-    )?;
+    tape.push(ActivationBackward { rows, cols, activation }, vec![Some(y), Some(dy)], vec![Some(dx)], None)?;
     Ok(dx)
 }
 
@@ -69,13 +51,7 @@ pub(super) fn reference(activation: Activation, x: f64) -> f64 {
 }
 
 impl ActivationOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dy = tape.grad_var(out, self.y)?;
         let dx = backward(tape, self.y, dy, self.activation)?;
         grads.add(self.x, Grad::Dense(dx));
@@ -83,9 +59,6 @@ impl ActivationOp {
     }
 
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
-        env.f(self.x)
-            .iter()
-            .map(|x| reference(self.activation, *x))
-            .collect()
+        env.f(self.x).iter().map(|x| reference(self.activation, *x)).collect()
     }
 }

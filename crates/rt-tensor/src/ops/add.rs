@@ -23,25 +23,14 @@ impl Tape {
         let [rows, cols] = self.shape(a);
         let out = self.temp(rows, cols);
         let op = Op::Add(AddOp { a, b });
-        self.push(
-            Add { rows, cols },
-            vec![Some(a), Some(b)],
-            vec![Some(out)],
-            Some(op),
-        )?;
+        self.push(Add { rows, cols }, vec![Some(a), Some(b)], vec![Some(out)], Some(op))?;
         Ok(out)
     }
 }
 
 impl AddOp {
     /// The gradient goes to both as it is.
-    pub(super) fn backward(
-        &self,
-        _: &mut Tape,
-        out: Grad,
-        needs: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, _: &mut Tape, out: Grad, needs: Needs<'_>, grads: &mut Grads) -> Result<()> {
         for v in [self.a, self.b] {
             if needs(v) {
                 grads.add(v, out);
@@ -51,10 +40,6 @@ impl AddOp {
     }
 
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
-        env.f(self.a)
-            .iter()
-            .zip(env.f(self.b))
-            .map(|(a, b)| a + b)
-            .collect()
+        env.f(self.a).iter().zip(env.f(self.b)).map(|(a, b)| a + b).collect()
     }
 }

@@ -53,69 +53,23 @@ impl Tape {
         }
         let (rows, dim) = (self.shape(slice)[0], self.shape(table)[1]);
         let out = self.temp(rows, windows.len() * dim);
-        let op = Op::Bag(BagOp {
-            table,
-            items,
-            slice,
-            out,
-            options: options.clone(),
-        });
-        let reads = vec![
-            Some(table),
-            Some(items),
-            Some(slice),
-            options.mask,
-            options.hole,
-        ];
-        self.push(
-            Bag {
-                rows,
-                dim,
-                windows,
-                mean: options.mean,
-            },
-            reads,
-            vec![Some(out)],
-            Some(op),
-        )?;
+        let op = Op::Bag(BagOp { table, items, slice, out, options: options.clone() });
+        let reads = vec![Some(table), Some(items), Some(slice), options.mask, options.hole];
+        self.push(Bag { rows, dim, windows, mean: options.mean }, reads, vec![Some(out)], Some(op))?;
         Ok(out)
     }
 }
 
 impl BagOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let d_out = tape.grad_var(out, self.out)?;
         let (rows, dim) = (tape.shape(self.slice)[0], tape.shape(self.table)[1]);
-        let BagOptions {
-            windows,
-            mean,
-            max_len,
-            mask,
-            hole,
-        } = self.options.clone();
+        let BagOptions { windows, mean, max_len, mask, hole } = self.options.clone();
         let source = tape.temp(rows * windows.len(), dim);
-        let kernel = BagBackward {
-            rows,
-            dim,
-            windows: windows.clone(),
-            mean,
-        };
+        let kernel = BagBackward { rows, dim, windows: windows.clone(), mean };
         let reads = vec![Some(d_out), Some(self.items), Some(self.slice), mask, hole];
         tape.push(kernel, reads, vec![Some(source)], None)?;
-        let ids = UseIds::Bag {
-            items: self.items,
-            slice: self.slice,
-            mask,
-            hole,
-            max_len,
-            windows,
-        };
+        let ids = UseIds::Bag { items: self.items, slice: self.slice, mask, hole, max_len, windows };
         grads.add_rows(self.table, RowUse { ids, source });
         Ok(())
     }
@@ -134,10 +88,7 @@ impl BagOp {
                         let words = env.shape(m)[1];
                         k >= 32 * words || env.u(m)[row * words + k / 32] >> (k % 32) & 1 == 1
                     });
-                    let hole = self
-                        .options
-                        .hole
-                        .is_some_and(|h| env.u(h)[row] as usize == place);
+                    let hole = self.options.hole.is_some_and(|h| env.u(h)[row] as usize == place);
                     if kept && !hole && items[place] != 0 {
                         count += 1.0;
                         for (s, x) in sum.iter_mut().zip(&table[items[place] as usize * dim..]) {
@@ -145,11 +96,7 @@ impl BagOp {
                         }
                     }
                 }
-                let divisor = if self.options.mean {
-                    count.max(1.0)
-                } else {
-                    1.0
-                };
+                let divisor = if self.options.mean { count.max(1.0) } else { 1.0 };
                 out.extend(sum.into_iter().map(|s| s / divisor));
             }
         }

@@ -25,31 +25,15 @@ impl Tape {
     pub fn bce_with_logits(&mut self, z: Var, weight: Var, labels: Option<Var>) -> Result<Var> {
         let [rows, n] = self.shape(z);
         let (loss, dz) = (self.temp(rows, 1), self.temp(rows, n));
-        let op = Op::Bce(BceOp {
-            z,
-            weight,
-            labels,
-            dz,
-        });
+        let op = Op::Bce(BceOp { z, weight, labels, dz });
         let kernel = BceWithLogits { rows, n };
-        self.push(
-            kernel,
-            vec![Some(z), Some(weight), labels],
-            vec![Some(loss), Some(dz)],
-            Some(op),
-        )?;
+        self.push(kernel, vec![Some(z), Some(weight), labels], vec![Some(loss), Some(dz)], Some(op))?;
         Ok(loss)
     }
 }
 
 impl BceOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dz = tape.scaled("bce_with_logits", self.dz, out)?;
         grads.add(self.z, Grad::Dense(dz));
         Ok(())
@@ -63,8 +47,7 @@ impl BceOp {
             None => f64::from(u8::from(j == 0)),
         };
         let row = |(i, z): (usize, &[f64])| {
-            let cell =
-                |(j, z): (usize, &f64)| z.max(0.0) - z * label(i, j) + (-z.abs()).exp().ln_1p();
+            let cell = |(j, z): (usize, &f64)| z.max(0.0) - z * label(i, j) + (-z.abs()).exp().ln_1p();
             weight[i] * z.iter().enumerate().map(cell).sum::<f64>() / n as f64
         };
         env.f(self.z).chunks(n).enumerate().map(row).collect()

@@ -41,52 +41,31 @@ impl Tape {
         let out = self.temp(rows, parts.iter().map(|p| self.shape(*p)[1]).sum());
         let mut col = 0;
         for part in parts {
-            let kind = Kind::View {
-                of: out,
-                row: 0,
-                col,
-            };
+            let kind = Kind::View { of: out, row: 0, col };
             if !self.place(*part, kind.clone(), out) {
                 self.copy_into(*part, kind)?;
             }
             col += self.shape(*part)[1];
         }
-        let op = Some(Op::Concat(ConcatOp {
-            parts: parts.to_vec(),
-            out,
-        }));
+        let op = Some(Op::Concat(ConcatOp { parts: parts.to_vec(), out }));
         let reads = parts.iter().copied().map(Some).collect();
         let phase = self.phase.unwrap_or(Phase::Forward);
-        self.nodes.push(Node {
-            kernel: None,
-            reads,
-            writes: vec![Some(out)],
-            op,
-            phase,
-        });
+        self.nodes.push(Node { kernel: None, reads, writes: vec![Some(out)], op, phase });
         Ok(out)
     }
 }
 
 impl ConcatOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        needs: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, needs: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let mut col = 0;
         for part in &self.parts {
             let [rows, cols] = tape.shape(*part);
             if needs(*part) {
                 let grad = match out {
                     Grad::Fill(_) => out,
-                    Grad::Dense(of) => Grad::Dense(tape.value(
-                        [rows, cols],
-                        Dtype::F32,
-                        Kind::View { of, row: 0, col },
-                    )),
+                    Grad::Dense(of) => {
+                        Grad::Dense(tape.value([rows, cols], Dtype::F32, Kind::View { of, row: 0, col }))
+                    }
                 };
                 grads.add(*part, grad);
             }
@@ -101,8 +80,6 @@ impl ConcatOp {
             let cols = env.shape(*v)[1];
             env.f(*v)[r * cols..][..cols].to_vec()
         };
-        (0..rows)
-            .flat_map(|r| self.parts.iter().flat_map(move |v| row(r, v)))
-            .collect()
+        (0..rows).flat_map(|r| self.parts.iter().flat_map(move |v| row(r, v))).collect()
     }
 }

@@ -51,15 +51,7 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn batch(&mut self, spec: &BatchSpec) -> Result<BatchVars> {
-        let BatchSpec {
-            order,
-            items,
-            users,
-            starts,
-            ends,
-            batch,
-            history,
-        } = *spec;
+        let BatchSpec { order, items, users, starts, ends, batch, history } = *spec;
         let set = ends.is_some();
         let vars = BatchVars {
             user: self.temp_ids(batch, 1),
@@ -70,24 +62,9 @@ impl Tape {
             event: self.temp_ids(batch, 1),
         };
         let reads = vec![Some(order), Some(items), Some(users), Some(starts), ends];
-        let writes = vec![
-            Some(vars.user),
-            Some(vars.target),
-            Some(vars.slice),
-            Some(vars.weight),
-            vars.hole,
-            Some(vars.event),
-        ];
-        self.push(
-            Batch {
-                batch,
-                history,
-                set,
-            },
-            reads,
-            writes,
-            None,
-        )?;
+        let writes =
+            vec![Some(vars.user), Some(vars.target), Some(vars.slice), Some(vars.weight), vars.hole, Some(vars.event)];
+        self.push(Batch { batch, history, set }, reads, writes, None)?;
         Ok(vars)
     }
 
@@ -103,11 +80,7 @@ impl Tape {
             Dtype::U32 => self.temp_ids(rows, cols),
             Dtype::F32 => self.temp(rows, cols),
         };
-        self.push_words(
-            Take { rows, cols },
-            vec![Some(data), Some(ids)],
-            vec![Some(out)],
-        )?;
+        self.push_words(Take { rows, cols }, vec![Some(data), Some(ids)], vec![Some(out)])?;
         Ok(out)
     }
 
@@ -122,11 +95,7 @@ impl Tape {
             let what = format!("columns {first} .. {} of {width}", first + cols);
             return Err(crate::error::shape("columns", what));
         }
-        let kind = crate::tape::Kind::View {
-            of,
-            row: 0,
-            col: first,
-        };
+        let kind = crate::tape::Kind::View { of, row: 0, col: first };
         Ok(self.value([rows, cols], self.dtype(of), kind))
     }
 
@@ -143,12 +112,7 @@ impl Tape {
         }
         let mask = self.temp_ids(rows, words);
         let stream = philox::stream::HISTORY + number;
-        let kernel = HistoryMask {
-            rows,
-            words,
-            keep_threshold: threshold(1.0 - p),
-            stream,
-        };
+        let kernel = HistoryMask { rows, words, keep_threshold: threshold(1.0 - p), stream };
         self.push(kernel, Vec::new(), vec![Some(mask)], None)?;
         Ok(mask)
     }
@@ -163,12 +127,7 @@ impl Tape {
             return Err(crate::error::shape("draw_uniform", "no ids to draw from"));
         }
         let ids = self.temp_ids(n, 1);
-        let kernel = DrawUniform {
-            n,
-            low,
-            count,
-            stream: philox::stream::NEGATIVES + number,
-        };
+        let kernel = DrawUniform { n, low, count, stream: philox::stream::NEGATIVES + number };
         self.push(kernel, Vec::new(), vec![Some(ids)], None)?;
         Ok(ids)
     }
@@ -180,16 +139,8 @@ impl Tape {
     /// [`crate::Error::Shape`] where the tables do not fit each other.
     pub fn draw_alias(&mut self, n: usize, threshold: Var, alias: Var, number: u32) -> Result<Var> {
         let ids = self.temp_ids(n, 1);
-        let kernel = DrawAlias {
-            n,
-            stream: philox::stream::NEGATIVES + number,
-        };
-        self.push(
-            kernel,
-            vec![Some(threshold), Some(alias)],
-            vec![Some(ids)],
-            None,
-        )?;
+        let kernel = DrawAlias { n, stream: philox::stream::NEGATIVES + number };
+        self.push(kernel, vec![Some(threshold), Some(alias)], vec![Some(ids)], None)?;
         Ok(ids)
     }
 
@@ -202,12 +153,7 @@ impl Tape {
     pub fn logq(&mut self, table: Var, ids: Var, batch: bool, constant: f32) -> Result<Var> {
         let n = self.shape(ids)[0];
         let out = self.temp(n, 1);
-        self.push(
-            LogQ { n, batch, constant },
-            vec![Some(table), Some(ids)],
-            vec![Some(out)],
-            None,
-        )?;
+        self.push(LogQ { n, batch, constant }, vec![Some(table), Some(ids)], vec![Some(out)], None)?;
         Ok(out)
     }
 }
@@ -222,10 +168,7 @@ impl Tape {
         let [r, c] = self.shape(v);
         let (_, _, stride) = self.layout(v);
         if r * c != rows * cols || stride != c {
-            return Err(crate::error::shape(
-                "reshape",
-                format!("[{r}, {c}] with stride {stride} as [{rows}, {cols}]"),
-            ));
+            return Err(crate::error::shape("reshape", format!("[{r}, {c}] with stride {stride} as [{rows}, {cols}]")));
         }
         let kind = crate::tape::Kind::Slice { of: v, offset: 0 };
         Ok(self.value([rows, cols], self.dtype(v), kind))
@@ -243,19 +186,9 @@ impl Tape {
         for part in parts {
             self.check_dtype("concat_ids", "part", *part, Dtype::U32)?;
             if self.shape(*part)[0] != rows {
-                return Err(crate::error::shape(
-                    "concat_ids",
-                    "parts have different numbers of rows",
-                ));
+                return Err(crate::error::shape("concat_ids", "parts have different numbers of rows"));
             }
-            self.copy_into(
-                *part,
-                crate::tape::Kind::View {
-                    of: out,
-                    row: 0,
-                    col,
-                },
-            )?;
+            self.copy_into(*part, crate::tape::Kind::View { of: out, row: 0, col })?;
             col += self.shape(*part)[1];
         }
         Ok(out)

@@ -25,10 +25,7 @@ impl Tape {
     /// [`crate::Error::Shape`] unless 0 <= p < 1.
     pub fn dropout(&mut self, x: Var, p: f32, number: u32) -> Result<Var> {
         if !(0.0..1.0).contains(&p) {
-            return Err(crate::error::shape(
-                "dropout",
-                format!("probability {p} has to lie in [0, 1)"),
-            ));
+            return Err(crate::error::shape("dropout", format!("probability {p} has to lie in [0, 1)")));
         }
         if p == 0.0 {
             return Ok(x);
@@ -36,18 +33,8 @@ impl Tape {
         let [rows, cols] = self.shape(x);
         let y = self.temp(rows, cols);
         let stream = philox::stream::DROPOUT + number;
-        let kernel = Dropout {
-            rows,
-            cols,
-            keep_threshold: threshold(1.0 - p),
-            scale: 1.0 / (1.0 - p),
-            stream,
-        };
-        let op = Op::Dropout(DropoutOp {
-            x,
-            y,
-            kernel: kernel.clone(),
-        });
+        let kernel = Dropout { rows, cols, keep_threshold: threshold(1.0 - p), scale: 1.0 / (1.0 - p), stream };
+        let op = Op::Dropout(DropoutOp { x, y, kernel: kernel.clone() });
         self.push(kernel, vec![Some(x)], vec![Some(y)], Some(op))?;
         Ok(y)
     }
@@ -59,13 +46,7 @@ pub(super) fn threshold(probability: f32) -> u32 {
 }
 
 impl DropoutOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dy = tape.grad_var(out, self.y)?;
         let [rows, cols] = tape.shape(self.x);
         let dx = tape.temp(rows, cols);
@@ -76,10 +57,8 @@ impl DropoutOp {
 
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
         let (step, k) = (env.step(), &self.kernel);
-        let kept = |i: usize| {
-            philox::draw([step.seed_lo, step.seed_hi], step.step, k.stream, i as u32)
-                < k.keep_threshold
-        };
+        let kept =
+            |i: usize| philox::draw([step.seed_lo, step.seed_hi], step.step, k.stream, i as u32) < k.keep_threshold;
         let cell = |(i, x): (usize, &f64)| if kept(i) { x * f64::from(k.scale) } else { 0.0 };
         env.f(self.x).iter().enumerate().map(cell).collect()
     }

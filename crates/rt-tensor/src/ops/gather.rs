@@ -31,42 +31,22 @@ impl Tape {
         let (rows, dim) = (self.shape(ids)[0], self.shape(table)[1]);
         let out = self.temp(rows, dim);
         let op = Op::Gather(GatherOp { table, ids, out });
-        self.push(
-            Gather { rows, dim },
-            vec![Some(table), Some(ids)],
-            vec![Some(out)],
-            Some(op),
-        )?;
+        self.push(Gather { rows, dim }, vec![Some(table), Some(ids)], vec![Some(out)], Some(op))?;
         Ok(out)
     }
 }
 
 impl GatherOp {
     /// `d table[ids[i], :] += d out[i, :]`, as rows.
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let source = tape.grad_var(out, self.out)?;
-        grads.add_rows(
-            self.table,
-            RowUse {
-                ids: UseIds::Ids(self.ids),
-                source,
-            },
-        );
+        grads.add_rows(self.table, RowUse { ids: UseIds::Ids(self.ids), source });
         Ok(())
     }
 
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
         let dim = env.shape(self.table)[1];
         let table = env.f(self.table);
-        env.u(self.ids)
-            .iter()
-            .flat_map(|id| table[*id as usize * dim..][..dim].to_vec())
-            .collect()
+        env.u(self.ids).iter().flat_map(|id| table[*id as usize * dim..][..dim].to_vec()).collect()
     }
 }

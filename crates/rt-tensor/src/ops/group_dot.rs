@@ -24,53 +24,25 @@ impl Tape {
     pub fn group_dot(&mut self, u: Var, v: Var, scale: f32) -> Result<Var> {
         let ([rows, dim], [candidates, _]) = (self.shape(u), self.shape(v));
         if rows == 0 || candidates % rows != 0 {
-            let what = format!(
-                "{candidates} rows of v are no whole number of groups for {rows} rows of u"
-            );
+            let what = format!("{candidates} rows of v are no whole number of groups for {rows} rows of u");
             return Err(crate::error::shape("group_dot", what));
         }
         let group = candidates / rows;
         let z = self.temp(rows, group);
         let op = Op::GroupDot(GroupDotOp { u, v, z, scale });
-        self.push(
-            GroupDot {
-                rows,
-                group,
-                dim,
-                scale,
-            },
-            vec![Some(u), Some(v)],
-            vec![Some(z)],
-            Some(op),
-        )?;
+        self.push(GroupDot { rows, group, dim, scale }, vec![Some(u), Some(v)], vec![Some(z)], Some(op))?;
         Ok(z)
     }
 }
 
 impl GroupDotOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        needs: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, needs: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dz = tape.grad_var(out, self.z)?;
         let ([rows, dim], [candidates, _]) = (tape.shape(self.u), tape.shape(self.v));
-        let kernel = GroupDotBackward {
-            rows,
-            group: candidates / rows,
-            dim,
-            scale: self.scale,
-        };
+        let kernel = GroupDotBackward { rows, group: candidates / rows, dim, scale: self.scale };
         let du = needs(self.u).then(|| tape.temp(rows, dim));
         let dv = needs(self.v).then(|| tape.temp(candidates, dim));
-        tape.push(
-            kernel,
-            vec![Some(self.u), Some(self.v), Some(dz)],
-            vec![du, dv],
-            None,
-        )?;
+        tape.push(kernel, vec![Some(self.u), Some(self.v), Some(dz)], vec![du, dv], None)?;
         for (v, grad) in [(self.u, du), (self.v, dv)] {
             if let Some(grad) = grad {
                 grads.add(v, Grad::Dense(grad));
@@ -82,13 +54,7 @@ impl GroupDotOp {
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
         let ([rows, dim], [candidates, _]) = (env.shape(self.u), env.shape(self.v));
         let (u, v, group) = (env.f(self.u), env.f(self.v), candidates / rows);
-        let dot = |i: usize, j: usize| {
-            (0..dim)
-                .map(|c| u[i * dim + c] * v[j * dim + c])
-                .sum::<f64>()
-        };
-        (0..candidates)
-            .map(|j| f64::from(self.scale) * dot(j / group, j))
-            .collect()
+        let dot = |i: usize, j: usize| (0..dim).map(|c| u[i * dim + c] * v[j * dim + c]).sum::<f64>();
+        (0..candidates).map(|j| f64::from(self.scale) * dot(j / group, j)).collect()
     }
 }

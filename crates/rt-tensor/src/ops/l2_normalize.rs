@@ -24,35 +24,19 @@ impl Tape {
         let [rows, dim] = self.shape(x);
         let (y, norm) = (self.temp(rows, dim), self.temp(rows, 1));
         let op = Op::L2Normalize(L2NormalizeOp { x, y, norm });
-        self.push(
-            L2Normalize { rows, dim },
-            vec![Some(x)],
-            vec![Some(y), Some(norm)],
-            Some(op),
-        )?;
+        self.push(L2Normalize { rows, dim }, vec![Some(x)], vec![Some(y), Some(norm)], Some(op))?;
         Ok(y)
     }
 }
 
 impl L2NormalizeOp {
     /// dx = (dy - y (y . dy)) / |x|.
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dy = tape.grad_var(out, self.y)?;
         let [rows, dim] = tape.shape(self.x);
         let dx = tape.temp(rows, dim);
         let reads = vec![Some(self.y), Some(self.norm), Some(dy)];
-        tape.push(
-            L2NormalizeBackward { rows, dim },
-            reads,
-            vec![Some(dx)],
-            None,
-        )?;
+        tape.push(L2NormalizeBackward { rows, dim }, reads, vec![Some(dx)], None)?;
         grads.add(self.x, Grad::Dense(dx));
         Ok(())
     }

@@ -34,89 +34,35 @@ impl Tape {
     ) -> Result<Var> {
         let ([m, k], [_, n]) = (self.shape(x), self.shape(w));
         let y = self.temp(m, n);
-        let kernel = Gemm {
-            m,
-            n,
-            k,
-            trans_a: false,
-            trans_b: false,
-            activation,
-        };
-        let op = Op::Linear(LinearOp {
-            x,
-            w,
-            bias,
-            add,
-            y,
-            activation,
-        });
-        self.push(
-            kernel,
-            vec![Some(x), Some(w), bias, add],
-            vec![Some(y)],
-            Some(op),
-        )?;
+        let kernel = Gemm { m, n, k, trans_a: false, trans_b: false, activation };
+        let op = Op::Linear(LinearOp { x, w, bias, add, y, activation });
+        self.push(kernel, vec![Some(x), Some(w), bias, add], vec![Some(y)], Some(op))?;
         Ok(y)
     }
 }
 
 impl LinearOp {
     /// dz = dy f'(z); dW = xᵀ dz; db = column sums of dz; dx = dz Wᵀ; d add = dz.
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        needs: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, needs: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dy = tape.grad_var(out, self.y)?;
         let dz = activation::backward(tape, self.y, dy, self.activation)?;
         let ([m, k], [_, n]) = (tape.shape(self.x), tape.shape(self.w));
         let activation = Activation::None;
         if needs(self.w) {
             let dw = tape.temp(k, n);
-            let kernel = Gemm {
-                m: k,
-                n,
-                k: m,
-                trans_a: true,
-                trans_b: false,
-                activation,
-            };
-            tape.push(
-                kernel,
-                vec![Some(self.x), Some(dz), None, None],
-                vec![Some(dw)],
-                None,
-            )?;
+            let kernel = Gemm { m: k, n, k: m, trans_a: true, trans_b: false, activation };
+            tape.push(kernel, vec![Some(self.x), Some(dz), None, None], vec![Some(dw)], None)?;
             grads.add(self.w, Grad::Dense(dw));
         }
         if let Some(bias) = self.bias.filter(|b| needs(*b)) {
             let db = tape.temp(1, n);
-            tape.push(
-                ColumnSum { rows: m, cols: n },
-                vec![Some(dz)],
-                vec![Some(db)],
-                None,
-            )?;
+            tape.push(ColumnSum { rows: m, cols: n }, vec![Some(dz)], vec![Some(db)], None)?;
             grads.add(bias, Grad::Dense(db));
         }
         if needs(self.x) {
             let dx = tape.temp(m, k);
-            let kernel = Gemm {
-                m,
-                n: k,
-                k: n,
-                trans_a: false,
-                trans_b: true,
-                activation,
-            };
-            tape.push(
-                kernel,
-                vec![Some(dz), Some(self.w), None, None],
-                vec![Some(dx)],
-                None,
-            )?;
+            let kernel = Gemm { m, n: k, k: n, trans_a: false, trans_b: true, activation };
+            tape.push(kernel, vec![Some(dz), Some(self.w), None, None], vec![Some(dx)], None)?;
             grads.add(self.x, Grad::Dense(dx));
         }
         if let Some(add) = self.add.filter(|a| needs(*a)) {

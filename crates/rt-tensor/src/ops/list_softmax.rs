@@ -35,38 +35,15 @@ impl Tape {
     ) -> Result<Var> {
         let [rows, n] = self.shape(z);
         let (loss, dz) = (self.temp(rows, 1), self.temp(rows, n));
-        let kernel = ListSoftmax {
-            rows,
-            n,
-            mask_hits: ids.is_some(),
-            correct_positive,
-        };
-        let op = Op::ListSoftmax(ListSoftmaxOp {
-            z,
-            weight,
-            ids,
-            logq,
-            correct_positive,
-            dz,
-        });
-        self.push(
-            kernel,
-            vec![Some(z), Some(weight), ids, logq],
-            vec![Some(loss), Some(dz)],
-            Some(op),
-        )?;
+        let kernel = ListSoftmax { rows, n, mask_hits: ids.is_some(), correct_positive };
+        let op = Op::ListSoftmax(ListSoftmaxOp { z, weight, ids, logq, correct_positive, dz });
+        self.push(kernel, vec![Some(z), Some(weight), ids, logq], vec![Some(loss), Some(dz)], Some(op))?;
         Ok(loss)
     }
 }
 
 impl ListSoftmaxOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dz = tape.scaled("list_softmax", self.dz, out)?;
         grads.add(self.z, Grad::Dense(dz));
         Ok(())
@@ -77,17 +54,10 @@ impl ListSoftmaxOp {
         let (z, weight) = (env.f(self.z), env.f(self.weight));
         let mut out = Vec::with_capacity(rows);
         for i in 0..rows {
-            let hit = |j: usize| {
-                self.ids
-                    .is_some_and(|ids| j > 0 && env.u(ids)[i * n + j] == env.u(ids)[i * n])
-            };
+            let hit = |j: usize| self.ids.is_some_and(|ids| j > 0 && env.u(ids)[i * n + j] == env.u(ids)[i * n]);
             let logit = |j: usize| {
                 let corrected = j > 0 || self.correct_positive;
-                z[i * n + j]
-                    - self
-                        .logq
-                        .filter(|_| corrected)
-                        .map_or(0.0, |q| env.f(q)[i * n + j])
+                z[i * n + j] - self.logq.filter(|_| corrected).map_or(0.0, |q| env.f(q)[i * n + j])
             };
             let kept: Vec<f64> = (0..n).filter(|j| !hit(*j)).map(logit).collect();
             let max = kept.iter().copied().fold(f64::MIN, f64::max);

@@ -71,13 +71,7 @@ macro_rules! each {
 
 impl Op {
     /// Contributes the gradients of the op's inputs, given the gradient of its output.
-    pub(crate) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        needs: &[bool],
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(crate) fn backward(&self, tape: &mut Tape, out: Grad, needs: &[bool], grads: &mut Grads) -> Result<()> {
         let needs = |v: Var| needs[v.0 as usize];
         each!(self, op => op.backward(tape, out, &needs, grads))
     }

@@ -24,43 +24,22 @@ impl Tape {
         let [rows, cols] = self.shape(x);
         let y = self.temp(rows, cols);
         let op = Op::Prelu(PreluOp { x, slope, y });
-        self.push(
-            Prelu { rows, cols },
-            vec![Some(x), Some(slope)],
-            vec![Some(y)],
-            Some(op),
-        )?;
+        self.push(Prelu { rows, cols }, vec![Some(x), Some(slope)], vec![Some(y)], Some(op))?;
         Ok(y)
     }
 }
 
 impl PreluOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        needs: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, needs: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dy = tape.grad_var(out, self.y)?;
         let [rows, cols] = tape.shape(self.x);
         let dx = tape.temp(rows, cols);
         let cells = needs(self.slope).then(|| tape.temp(rows, cols));
         let reads = vec![Some(self.x), Some(self.slope), Some(dy)];
-        tape.push(
-            PreluBackward { rows, cols },
-            reads,
-            vec![Some(dx), cells],
-            None,
-        )?;
+        tape.push(PreluBackward { rows, cols }, reads, vec![Some(dx), cells], None)?;
         if let Some(cells) = cells {
             let dslope = tape.temp(1, cols);
-            tape.push(
-                ColumnSum { rows, cols },
-                vec![Some(cells)],
-                vec![Some(dslope)],
-                None,
-            )?;
+            tape.push(ColumnSum { rows, cols }, vec![Some(cells)], vec![Some(dslope)], None)?;
             grads.add(self.slope, Grad::Dense(dslope));
         }
         if needs(self.x) {

@@ -23,34 +23,19 @@ impl Tape {
         let [rows, cols] = self.shape(x);
         let out = self.temp(rows, cols);
         let op = Op::Scale(ScaleOp { x, factor });
-        self.push(
-            Scale { rows, cols, factor },
-            vec![Some(x)],
-            vec![Some(out)],
-            Some(op),
-        )?;
+        self.push(Scale { rows, cols, factor }, vec![Some(x)], vec![Some(out)], Some(op))?;
         Ok(out)
     }
 }
 
 impl ScaleOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dx = match out {
             Grad::Fill(upstream) => Grad::Fill(upstream * self.factor),
             Grad::Dense(dy) => {
                 let [rows, cols] = tape.shape(dy);
                 let dx = tape.temp(rows, cols);
-                let kernel = Scale {
-                    rows,
-                    cols,
-                    factor: self.factor,
-                };
+                let kernel = Scale { rows, cols, factor: self.factor };
                 tape.push(kernel, vec![Some(dy)], vec![Some(dx)], None)?;
                 Grad::Dense(dx)
             }
@@ -60,9 +45,6 @@ impl ScaleOp {
     }
 
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
-        env.f(self.x)
-            .iter()
-            .map(|x| f64::from(self.factor) * x)
-            .collect()
+        env.f(self.x).iter().map(|x| f64::from(self.factor) * x).collect()
     }
 }

@@ -73,13 +73,10 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn softmax_loss(&mut self, spec: &SoftmaxSpec) -> Result<Var> {
-        let ([rows, dim], [candidates, _]) =
-            (self.shape(spec.users), self.shape(spec.candidates.vectors));
+        let ([rows, dim], [candidates, _]) = (self.shape(spec.users), self.shape(spec.candidates.vectors));
         let (positive, label, own, own_logq) = match spec.positive {
             PositiveVar::Diagonal if rows != candidates => {
-                let what = format!(
-                    "the diagonal of {rows} rows and {candidates} candidates: they have to be as many"
-                );
+                let what = format!("the diagonal of {rows} rows and {candidates} candidates: they have to be as many");
                 return Err(crate::error::shape("softmax_loss", what));
             }
             PositiveVar::Diagonal => (Positive::Diagonal, None, None, None),
@@ -87,10 +84,7 @@ impl Tape {
             PositiveVar::Own { vectors, logq } => (Positive::Own, None, Some(vectors), logq),
         };
         if spec.mask_hits.is_some() && spec.candidates.ids.is_none() {
-            return Err(crate::error::shape(
-                "softmax_loss",
-                "masking accidental hits needs the candidates' ids",
-            ));
+            return Err(crate::error::shape("softmax_loss", "masking accidental hits needs the candidates' ids"));
         }
         let kernel = SoftmaxLoss {
             rows,
@@ -116,31 +110,15 @@ impl Tape {
             own,
             own_logq,
         ];
-        let op = Op::SoftmaxLoss(SoftmaxLossOp {
-            spec: *spec,
-            du,
-            dv,
-            d_own,
-        });
-        self.push(
-            kernel,
-            reads,
-            vec![Some(loss), Some(du), Some(dv), d_own],
-            Some(op),
-        )?;
+        let op = Op::SoftmaxLoss(SoftmaxLossOp { spec: *spec, du, dv, d_own });
+        self.push(kernel, reads, vec![Some(loss), Some(du), Some(dv), d_own], Some(op))?;
         Ok(loss)
     }
 }
 
 impl SoftmaxLossOp {
     /// The kernel made the gradients with the loss; outputs that nobody reads are not computed.
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        needs: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, needs: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let own = match self.spec.positive {
             PositiveVar::Own { vectors, .. } => Some(vectors),
             PositiveVar::Diagonal | PositiveVar::Label(_) => None,
@@ -166,20 +144,14 @@ impl SoftmaxLossOp {
         let ([rows, dim], [candidates, _]) = (env.shape(s.users), env.shape(s.candidates.vectors));
         let (u, v, weight) = (env.f(s.users), env.f(s.candidates.vectors), env.f(s.weight));
         let scale = f64::from(s.scale);
-        let dot = |i: usize, b: &[f64], j: usize| {
-            scale
-                * (0..dim)
-                    .map(|c| u[i * dim + c] * b[j * dim + c])
-                    .sum::<f64>()
-        };
+        let dot =
+            |i: usize, b: &[f64], j: usize| scale * (0..dim).map(|c| u[i * dim + c] * b[j * dim + c]).sum::<f64>();
         let logq = |j: usize| s.candidates.logq.map_or(0.0, |q| env.f(q)[j]);
         let mut out = Vec::with_capacity(rows);
         for i in 0..rows {
             let (positive, mut z_positive) = match s.positive {
                 PositiveVar::Diagonal => (Some(i), dot(i, v, i)),
-                PositiveVar::Label(l) => {
-                    (Some(env.u(l)[i] as usize), dot(i, v, env.u(l)[i] as usize))
-                }
+                PositiveVar::Label(l) => (Some(env.u(l)[i] as usize), dot(i, v, env.u(l)[i] as usize)),
                 PositiveVar::Own { vectors, .. } => (None, dot(i, env.f(vectors), i)),
             };
             if s.correct_positive {

@@ -22,12 +22,7 @@ impl Tape {
     pub fn sum(&mut self, x: Var) -> Result<Var> {
         let [rows, _] = self.shape(x);
         let out = self.temp(1, 1);
-        self.push(
-            Sum { rows, ring: 1 },
-            vec![Some(x)],
-            vec![Some(out)],
-            Some(Op::Sum(SumOp { x })),
-        )?;
+        self.push(Sum { rows, ring: 1 }, vec![Some(x)], vec![Some(out)], Some(Op::Sum(SumOp { x })))?;
         Ok(out)
     }
 
@@ -47,13 +42,7 @@ impl Tape {
 }
 
 impl SumOp {
-    pub(super) fn backward(
-        &self,
-        tape: &mut Tape,
-        out: Grad,
-        _: Needs<'_>,
-        grads: &mut Grads,
-    ) -> Result<()> {
+    pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         match out {
             Grad::Fill(_) => grads.add(self.x, out),
             Grad::Dense(_) => {

@@ -20,20 +20,8 @@ impl Ceilings {
         let copy = Copy { rows, cols: 128 };
         let copied = best(device, Arc::new(copy), &[(rows, 128)], (rows, 128))?;
         let n = 1024;
-        let gemm = Gemm {
-            m: n,
-            n,
-            k: n,
-            trans_a: false,
-            trans_b: false,
-            activation: Activation::None,
-        };
-        let product = best(
-            device,
-            Arc::new(gemm),
-            &[(n, n), (n, n), (0, 0), (0, 0)],
-            (n, n),
-        )?;
+        let gemm = Gemm { m: n, n, k: n, trans_a: false, trans_b: false, activation: Activation::None };
+        let product = best(device, Arc::new(gemm), &[(n, n), (n, n), (0, 0), (0, 0)], (n, n))?;
         let gemm_gflop_s = 2.0 * (n as f64).powi(3) / product / 1e9;
         let fma_gflop_s = match device {
             Device::Cpu(cpu) => fma(cpu),
@@ -41,11 +29,7 @@ impl Ceilings {
             #[cfg(feature = "gpu")]
             Device::Gpu(_) => gemm_gflop_s,
         };
-        Ok(Self {
-            copy_gb_s: 2.0 * (rows * 128 * 4) as f64 / copied / 1e9,
-            fma_gflop_s,
-            gemm_gflop_s,
-        })
+        Ok(Self { copy_gb_s: 2.0 * (rows * 128 * 4) as f64 / copied / 1e9, fma_gflop_s, gemm_gflop_s })
     }
 }
 
@@ -64,19 +48,9 @@ fn best(
         buffers.push(device.zeros(Dtype::F32, rows * cols, "ceiling")?);
         Ok(Some(Operand::dense(buffers.len() - 1, rows, cols)))
     };
-    let reads = reads
-        .iter()
-        .map(|shape| operand(*shape))
-        .collect::<Done<Vec<_>>>()?;
+    let reads = reads.iter().map(|shape| operand(*shape)).collect::<Done<Vec<_>>>()?;
     let writes = vec![operand(write)?];
-    let call = Call {
-        kernel,
-        operands: Operands {
-            reads,
-            writes,
-            scratch: Vec::new(),
-        },
-    };
+    let call = Call { kernel, operands: Operands { reads, writes, scratch: Vec::new() } };
     let mut program = Program::new(device, buffers, vec![call])?;
     let mut least = f64::MAX;
     for _ in 0..8 {
@@ -110,10 +84,7 @@ fn fma(cpu: &rt_kernels::CpuDevice) -> f64 {
         let start = Instant::now();
         let sums: f32 = cpu.install(|| {
             use rayon::prelude::*;
-            (0..threads)
-                .into_par_iter()
-                .map(|t| simd::vectorize(|| chains(0.5 + t as f32 * 1e-6)))
-                .sum()
+            (0..threads).into_par_iter().map(|t| simd::vectorize(|| chains(0.5 + t as f32 * 1e-6))).sum()
         });
         std::hint::black_box(sums);
         least = least.min(start.elapsed().as_secs_f64());

@@ -9,10 +9,7 @@ use crate::fail::{Done, Fail};
 use crate::output;
 use rt_kernels::philox;
 use rt_models::Device;
-use rt_tensor::{
-    Activation, BagOptions, Init, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Step, Store,
-    Tape, Var,
-};
+use rt_tensor::{Activation, BagOptions, Init, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape, Var};
 
 /// A tape to time: name, tape, and inputs of ids (name, number, below which).
 struct Case {
@@ -32,35 +29,16 @@ pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
         rows.extend(time(&device, &case, args, global.seed, &ceilings)?);
     }
     if rows.is_empty() {
-        return Err(Fail::user(format!(
-            "--filter {}: no kernel's id contains it",
-            args.filter
-        )));
+        return Err(Fail::user(format!("--filter {}: no kernel's id contains it", args.filter)));
     }
     println!("{}", device.name());
     print(&rows, &ceilings);
     let mut more = serde_json::Map::new();
-    more.insert(
-        "ceilings".into(),
-        serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?,
-    );
-    output::write_json(
-        global,
-        "bench kernels",
-        output::device_name(&device),
-        None,
-        rows,
-        more,
-    )
+    more.insert("ceilings".into(), serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?);
+    output::write_json(global, "bench kernels", output::device_name(&device), None, rows, more)
 }
 
-fn time(
-    device: &Device,
-    case: &Case,
-    args: &BenchKernels,
-    seed: u64,
-    ceilings: &Ceilings,
-) -> Done<Vec<Row>> {
+fn time(device: &Device, case: &Case, args: &BenchKernels, seed: u64, ceilings: &Ceilings) -> Done<Vec<Row>> {
     let nodes = case.tape.nodes();
     let id = |op: &str| format!("{op}/main/{}/{}", kind(device), case.shape);
     if !nodes.iter().any(|n| id(&n.op).contains(&args.filter)) {
@@ -73,9 +51,8 @@ fn time(
         for (name, n, below) in &case.ids {
             let key = philox::key(seed ^ run as u64);
             let draw = |i: usize| philox::draw(key, run as u32, 7, i as u32);
-            let ids: Vec<u32> = (0..*n)
-                .map(|i| 1 + ((u64::from(draw(i)) * u64::from(below - 1)) >> 32) as u32)
-                .collect();
+            let ids: Vec<u32> =
+                (0..*n).map(|i| 1 + ((u64::from(draw(i)) * u64::from(below - 1)) >> 32) as u32).collect();
             program.write_u32(name, &ids)?;
         }
         let step = Step::new(run as u32 + 1, seed, 0, 1 << 20).with_rates(1e-3, 1e-3, 0.9, 0.999);
@@ -85,13 +62,8 @@ fn time(
             }
         }
     }
-    let timed = nodes
-        .iter()
-        .zip(seconds)
-        .filter(|(n, s)| !s.is_empty() && id(&n.op).contains(&args.filter));
-    Ok(timed
-        .map(|(n, s)| Row::new(id(&n.op), s, n.bytes, n.flops, ceilings))
-        .collect())
+    let timed = nodes.iter().zip(seconds).filter(|(n, s)| !s.is_empty() && id(&n.op).contains(&args.filter));
+    Ok(timed.map(|(n, s)| Row::new(id(&n.op), s, n.bytes, n.flops, ceilings)).collect())
 }
 
 fn cases() -> Done<Vec<Case>> {
@@ -108,22 +80,12 @@ fn cases() -> Done<Vec<Case>> {
         let items = t.input_ids("items", rows * 50, 1);
         let slices: Vec<u32> = (0..rows as u32).flat_map(|i| [i * 50, 50]).collect();
         let slice = t.constant_ids(&slices, rows, 2)?;
-        let options = BagOptions {
-            windows: vec![50],
-            mean: true,
-            max_len: 50,
-            mask: None,
-            hole: None,
-        };
+        let options = BagOptions { windows: vec![50], mean: true, max_len: 50, mask: None, hole: None };
         let y = t.bag(table, items, slice, &options)?;
         finish(&mut t, y)?;
         t.optimize(&rule)?;
         let shape = format!("{rows}x50of{vocab}x{dim},{name}");
-        out.push(Case {
-            shape,
-            tape: t,
-            ids: vec![("items", rows * 50, vocab as u32)],
-        });
+        out.push(Case { shape, tape: t, ids: vec![("items", rows * 50, vocab as u32)] });
     }
     for (rows, vocab, dim) in [(65_536, 1_000_000, 64), (1_001, 5_003, 48)] {
         let mut t = Tape::new();
@@ -132,41 +94,20 @@ fn cases() -> Done<Vec<Case>> {
         let y = t.gather(table, ids)?;
         let z = t.l2_normalize(y)?;
         finish(&mut t, z)?;
-        out.push(Case {
-            shape: format!("{rows}of{vocab}x{dim}"),
-            tape: t,
-            ids: vec![("ids", rows, vocab as u32)],
-        });
+        out.push(Case { shape: format!("{rows}of{vocab}x{dim}"), tape: t, ids: vec![("ids", rows, vocab as u32)] });
     }
     // Layers: GEMM in three forms, bias, activation, dropout.
-    for (m, k, n) in [
-        (4096, 256, 128),
-        (4096, 128, 64),
-        (1024, 496, 128),
-        (1023, 77, 65),
-    ] {
+    for (m, k, n) in [(4096, 256, 128), (4096, 128, 64), (1024, 496, 128), (1023, 77, 65)] {
         let mut t = Tape::new();
         let x = t.param("x", [m, k], normal)?;
-        let (w, b) = (
-            t.param("w", [k, n], normal)?,
-            t.param("b", [1, n], Init::Zeros)?,
-        );
+        let (w, b) = (t.param("w", [k, n], normal)?, t.param("b", [1, n], Init::Zeros)?);
         let h = t.linear(x, w, Some(b), None, Activation::Relu)?;
         let h = t.dropout(h, 0.1, 0)?;
         finish(&mut t, h)?;
-        out.push(Case {
-            shape: format!("{m}x{k}x{n}"),
-            tape: t,
-            ids: Vec::new(),
-        });
+        out.push(Case { shape: format!("{m}x{k}x{n}"), tape: t, ids: Vec::new() });
     }
     // Softmax over candidates.
-    for (rows, candidates, dim) in [
-        (1024, 1024, 64),
-        (4096, 4096, 64),
-        (1024, 3616, 64),
-        (777, 1001, 48),
-    ] {
+    for (rows, candidates, dim) in [(1024, 1024, 64), (4096, 4096, 64), (1024, 3616, 64), (777, 1001, 48)] {
         let mut t = Tape::new();
         let users = t.param("users", [rows, dim], Init::Normal(0.125))?;
         let vectors = t.param("items", [candidates, dim], Init::Normal(0.125))?;
@@ -177,24 +118,16 @@ fn cases() -> Done<Vec<Case>> {
         let positive = if rows == candidates {
             PositiveVar::Diagonal
         } else {
-            PositiveVar::Label(
-                t.constant_ids(
-                    &(0..rows as u32)
-                        .map(|i| i % candidates as u32)
-                        .collect::<Vec<_>>(),
-                    rows,
-                    1,
-                )?,
-            )
+            PositiveVar::Label(t.constant_ids(
+                &(0..rows as u32).map(|i| i % candidates as u32).collect::<Vec<_>>(),
+                rows,
+                1,
+            )?)
         };
         let loss = t.softmax_loss(&SoftmaxSpec {
             users,
             weight,
-            candidates: Negatives {
-                vectors,
-                logq: Some(logq),
-                ids: Some(ids),
-            },
+            candidates: Negatives { vectors, logq: Some(logq), ids: Some(ids) },
             positive,
             mask_hits: Some(targets),
             scale: 10.0,
@@ -205,19 +138,12 @@ fn cases() -> Done<Vec<Case>> {
         t.backward(loss)?;
         t.optimize(&Optimizer::sgd())?;
         let inputs = vec![("ids", candidates, 100_000), ("targets", rows, 100_000)];
-        out.push(Case {
-            shape: format!("{rows}x{candidates}x{dim}"),
-            tape: t,
-            ids: inputs,
-        });
+        out.push(Case { shape: format!("{rows}x{candidates}x{dim}"), tape: t, ids: inputs });
     }
     // Lists of negatives.
     for (rows, k, dim) in [(2048, 4, 64), (333, 7, 20)] {
         let mut t = Tape::new();
-        let (u, v) = (
-            t.param("u", [rows, dim], normal)?,
-            t.param("v", [rows * k, dim], normal)?,
-        );
+        let (u, v) = (t.param("u", [rows, dim], normal)?, t.param("v", [rows * k, dim], normal)?);
         let z = t.group_dot(u, v, 10.0)?;
         let weight = t.constant(&vec![1.0 / rows as f32; rows], rows, 1)?;
         let a = t.list_softmax(z, weight, None, None, false)?;
@@ -227,11 +153,7 @@ fn cases() -> Done<Vec<Case>> {
         t.output("loss", loss);
         t.backward(loss)?;
         t.optimize(&Optimizer::adam())?;
-        out.push(Case {
-            shape: format!("{rows}x{k}x{dim}"),
-            tape: t,
-            ids: Vec::new(),
-        });
+        out.push(Case { shape: format!("{rows}x{k}x{dim}"), tape: t, ids: Vec::new() });
     }
     // Draws.
     let mut t = Tape::new();
@@ -239,11 +161,7 @@ fn cases() -> Done<Vec<Case>> {
     let mask = t.history_mask(65_536, 2, 0.1, 1)?;
     t.output("uniform", uniform);
     t.output("mask", mask);
-    out.push(Case {
-        shape: "65536".into(),
-        tape: t,
-        ids: Vec::new(),
-    });
+    out.push(Case { shape: "65536".into(), tape: t, ids: Vec::new() });
     Ok(out)
 }
 

@@ -28,54 +28,21 @@ pub(crate) fn run(global: &Global, args: &BenchStep) -> Done {
             for pair in &args.set {
                 config.set_pair(pair)?;
             }
-            let sizes = StepSizes {
-                users: vocab,
-                items: vocab,
-                user_columns: args.user_columns,
-            };
-            rows.push(one(
-                &device,
-                &config,
-                sizes,
-                args.runs,
-                global.seed,
-                &ceilings,
-            )?);
+            let sizes = StepSizes { users: vocab, items: vocab, user_columns: args.user_columns };
+            rows.push(one(&device, &config, sizes, args.runs, global.seed, &ceilings)?);
         }
     }
     println!("{}", device.name());
     print(&rows, &ceilings);
     for pair in rows.windows(2) {
-        println!(
-            "{} costs {:.2} x {}",
-            pair[1].id,
-            pair[1].ms / pair[0].ms,
-            pair[0].id
-        );
+        println!("{} costs {:.2} x {}", pair[1].id, pair[1].ms / pair[0].ms, pair[0].id);
     }
     let mut more = serde_json::Map::new();
-    more.insert(
-        "ceilings".into(),
-        serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?,
-    );
-    output::write_json(
-        global,
-        "bench step",
-        output::device_name(&device),
-        None,
-        rows,
-        more,
-    )
+    more.insert("ceilings".into(), serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?);
+    output::write_json(global, "bench step", output::device_name(&device), None, rows, more)
 }
 
-fn one(
-    device: &Device,
-    config: &Config,
-    sizes: StepSizes,
-    runs: usize,
-    seed: u64,
-    ceilings: &Ceilings,
-) -> Done<Row> {
+fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u64, ceilings: &Ceilings) -> Done<Row> {
     let mut bench = StepBench::new(device, config, sizes, seed)?;
     for _ in 0..3 {
         bench.run()?;
@@ -100,15 +67,10 @@ fn one(
         }
     }
     let total: f64 = by_node.iter().sum();
-    let mut t = output::table(&[
-        "node", "phase", "op", "shape", "ms", "share", "GB/s", "GFLOP/s",
-    ]);
+    let mut t = output::table(&["node", "phase", "op", "shape", "ms", "share", "GB/s", "GFLOP/s"]);
     let mut list = Vec::new();
     for (n, s) in nodes.iter().zip(&by_node).filter(|(_, s)| **s > 0.0) {
-        let shape = n
-            .outputs
-            .first()
-            .map_or_else(String::new, |(_, [r, c])| format!("{r}x{c}"));
+        let shape = n.outputs.first().map_or_else(String::new, |(_, [r, c])| format!("{r}x{c}"));
         let phase = format!("{:?}", n.phase).to_lowercase();
         t.add_row(vec![
             n.node.to_string(),
@@ -143,12 +105,9 @@ fn one(
     if loss.iter().any(|l| !l.is_finite()) {
         return Err(Fail::machine("a step's loss is not finite"));
     }
-    row.more
-        .insert("examples_per_second".into(), examples.into());
-    row.more
-        .insert("cpu_ms".into(), (cpu / wall * row.ms).into());
-    row.more
-        .insert("dispatches".into(), bench.program().dispatches().into());
+    row.more.insert("examples_per_second".into(), examples.into());
+    row.more.insert("cpu_ms".into(), (cpu / wall * row.ms).into());
+    row.more.insert("dispatches".into(), bench.program().dispatches().into());
     row.more.insert("temporary_bytes".into(), planned.into());
     row.more.insert("nodes".into(), list.into());
     Ok(row)
@@ -160,12 +119,6 @@ fn process_seconds() -> f64 {
         return 0.0;
     };
     let after = text.rsplit(')').next().unwrap_or("");
-    let ticks = |i: usize| {
-        after
-            .split_whitespace()
-            .nth(i)
-            .and_then(|t| t.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
+    let ticks = |i: usize| after.split_whitespace().nth(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / 100.0
 }

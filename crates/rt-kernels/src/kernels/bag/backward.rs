@@ -33,23 +33,13 @@ impl Kernel for BagBackward {
     fn signature(&self) -> Signature {
         let mut reads = vec![Slot::f32("dout", self.rows, self.windows.len() * self.dim)];
         reads.extend(slice_slots(self.rows));
-        Signature {
-            reads,
-            writes: vec![Slot::f32("zones", self.rows * self.windows.len(), self.dim)],
-        }
+        Signature { reads, writes: vec![Slot::f32("zones", self.rows * self.windows.len(), self.dim)] }
     }
 
     fn cost(&self) -> Cost {
         let cells = self.rows * self.windows.len() * self.dim;
-        let ids = if self.mean {
-            self.rows * (positions(&self.windows) + 2)
-        } else {
-            0
-        };
-        Cost {
-            bytes: 4.0 * (2 * cells + ids) as f64,
-            flops: (if self.mean { 2 * cells } else { cells }) as f64,
-        }
+        let ids = if self.mean { self.rows * (positions(&self.windows) + 2) } else { 0 };
+        Cost { bytes: 4.0 * (2 * cells + ids) as f64, flops: (if self.mean { 2 * cells } else { cells }) as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -66,9 +56,7 @@ impl Kernel for BagBackward {
                         if mean {
                             let (mut count, mut k) = (0u32, 0u32);
                             for (scale, end) in scale.iter_mut().zip(&ends[..w]) {
-                                count += (k..row.len.min(*end))
-                                    .filter(|k| row.kept(&slices, *k))
-                                    .count() as u32;
+                                count += (k..row.len.min(*end)).filter(|k| row.kept(&slices, *k)).count() as u32;
                                 k = row.len.min(*end);
                                 *scale = if count > 0 { 1.0 / count as f32 } else { 0.0 };
                             }
@@ -77,8 +65,7 @@ impl Kernel for BagBackward {
                         let stride = zones.stride;
                         let words = &mut zones.f32()[r * w * stride..];
                         for z in (0..w).rev() {
-                            let (head, above) =
-                                words.split_at_mut((z * stride + dim).min(words.len()));
+                            let (head, above) = words.split_at_mut((z * stride + dim).min(words.len()));
                             let out = &mut head[z * stride..];
                             let from = &dout[z * dim..][..dim];
                             if z + 1 == w {
@@ -100,13 +87,7 @@ impl Kernel for BagBackward {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let (dout, zones) = (operands.read(0), operands.write(0));
-        let (mut params, slices) = slice_params(
-            self.rows,
-            self.dim,
-            &self.windows,
-            self.mean,
-            &operands.reads[1..],
-        );
+        let (mut params, slices) = slice_params(self.rows, self.dim, &self.windows, self.mean, &operands.reads[1..]);
         for o in [dout, zones] {
             params.extend([o.offset as u32, o.stride as u32]);
         }

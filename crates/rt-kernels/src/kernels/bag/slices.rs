@@ -24,12 +24,7 @@ pub(crate) struct Row<'a> {
 impl<'a> Slices<'a> {
     /// Operands `at .. at + 4` of a call: items, slice, mask, hole.
     pub(crate) fn of(io: &CpuIo<'a>, at: usize) -> Self {
-        Self {
-            items: io.read(at),
-            slice: io.read(at + 1),
-            mask: io.read_opt(at + 2),
-            hole: io.read_opt(at + 3),
-        }
+        Self { items: io.read(at), slice: io.read(at + 1), mask: io.read_opt(at + 2), hole: io.read_opt(at + 3) }
     }
 
     /// Row `i`.
@@ -55,10 +50,7 @@ impl Row<'_> {
     /// True if position `k` counts: its mask bit is set or it lies past the mask, it is not the hole, its id is not 0.
     #[inline(always)]
     pub(crate) fn kept(&self, slices: &Slices<'_>, k: u32) -> bool {
-        let bit = self
-            .mask
-            .get((k / 32) as usize)
-            .is_none_or(|m| m >> (k % 32) & 1 == 1);
+        let bit = self.mask.get((k / 32) as usize).is_none_or(|m| m >> (k % 32) & 1 == 1);
         bit && self.end - 1 - k != self.hole && self.id(slices, k) != 0
     }
 }

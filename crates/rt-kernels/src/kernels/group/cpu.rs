@@ -69,9 +69,7 @@ impl Task<'_, '_> {
                     n += usize::from(id != 0);
                 }
             }
-            UseKind::Bag {
-                max_len, windows, ..
-            } => {
+            UseKind::Bag { max_len, windows, .. } => {
                 let slices = Slices::of(io, self.operand);
                 let ends = window_ends(windows);
                 let ends = &ends[..windows.len()];
@@ -181,11 +179,7 @@ impl Bucket<'_> {
 }
 
 /// The rows of all uses cut into tasks, in the order of their entries.
-fn tasks<'m, 'p>(
-    group: &Group,
-    mut made: &'m mut [Pair],
-    mut pairs: &'p mut [Pair],
-) -> Vec<Task<'m, 'p>> {
+fn tasks<'m, 'p>(group: &Group, mut made: &'m mut [Pair], mut pairs: &'p mut [Pair]) -> Vec<Task<'m, 'p>> {
     let mut list = Vec::with_capacity(group.capacity / TASK + 2 * group.uses.len());
     let mut operand = 0;
     for (item, used) in group.uses.iter().enumerate() {
@@ -200,10 +194,7 @@ fn tasks<'m, 'p>(
                 item,
                 operand,
                 made: cut(&mut made, rows.len() * each),
-                parted: Parted {
-                    pairs: cut(&mut pairs, rows.len() * each),
-                    ends: [0; BUCKETS],
-                },
+                parted: Parted { pairs: cut(&mut pairs, rows.len() * each), ends: [0; BUCKETS] },
                 rows,
             });
         }
@@ -235,18 +226,14 @@ pub(super) fn scratch(group: &Group) -> Vec<usize> {
 /// Runs the twin.
 pub(super) fn run(group: &Group, io: &mut CpuIo<'_>) {
     let [mut a, mut b, mut c] = [0, 1, 2].map(|i| io.scratch(i));
-    let [a, b, c] = [&mut a, &mut b, &mut c]
-        .map(|m| bytemuck::cast_slice_mut::<u32, Pair>(&mut m.u32()[..2 * group.capacity]));
+    let [a, b, c] =
+        [&mut a, &mut b, &mut c].map(|m| bytemuck::cast_slice_mut::<u32, Pair>(&mut m.u32()[..2 * group.capacity]));
     let [keys, sources, starts, mut first] = [0, 1, 2, 3].map(|i| io.write(i));
     let strides = [keys.stride, sources.stride, starts.stride];
     let (keys, sources, starts) = (keys.into_u32(), sources.into_u32(), starts.into_u32());
 
     let big = group.capacity > TASK;
-    let shift = if big {
-        group.key_bits().saturating_sub(TOP_BITS)
-    } else {
-        group.key_bits()
-    };
+    let shift = if big { group.key_bits().saturating_sub(TOP_BITS) } else { group.key_bits() };
     let mut tasks = tasks(group, &mut *a, b);
     let io = &*io;
     each(&mut tasks, big, |task| task.run(group, io, shift));

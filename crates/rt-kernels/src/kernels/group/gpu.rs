@@ -36,12 +36,7 @@ pub(super) fn dispatches(group: &Group, operands: &Operands) -> Vec<Dispatch> {
     let (read, write) = (Binding::Read, Binding::Write);
     let scan = |rows: usize| {
         let params = vec![rows as u32, blocks as u32];
-        dispatch(
-            "group_scan",
-            params,
-            vec![write(counts), write(totals)],
-            rows,
-        )
+        dispatch("group_scan", params, vec![write(counts), write(totals)], rows)
     };
 
     let mut list = entries(group, operands, a);
@@ -56,12 +51,7 @@ pub(super) fn dispatches(group: &Group, operands: &Operands) -> Vec<Dispatch> {
         std::mem::swap(&mut from, &mut to);
     }
     let flags = vec![read(from), write(counts)];
-    list.push(dispatch(
-        "group_flags",
-        vec![n, blocks as u32],
-        flags,
-        blocks,
-    ));
+    list.push(dispatch("group_flags", vec![n, blocks as u32], flags, blocks));
     list.push(scan(2));
     let mut params = vec![n, blocks as u32];
     params.extend([keys, sources, starts].iter().flat_map(place));
@@ -74,12 +64,7 @@ pub(super) fn dispatches(group: &Group, operands: &Operands) -> Vec<Dispatch> {
         params.resize(12, 0); // bases start on 16 bytes
         params.extend(group.tables.iter().skip(table).take(BASES).map(|t| t.base));
         params.resize(12 + BASES, 0);
-        let bindings = vec![
-            read(keys.buffer),
-            read(totals),
-            write(starts.buffer),
-            write(first.buffer),
-        ];
+        let bindings = vec![read(keys.buffer), read(totals), write(starts.buffer), write(first.buffer)];
         list.push(dispatch("group_first", params, bindings, 1));
     }
     list
@@ -103,11 +88,7 @@ fn entries(group: &Group, operands: &Operands, pairs: usize) -> Vec<Dispatch> {
                 params.extend(place(&ids));
                 ("group_ids", params, vec![Binding::Read(ids.buffer)])
             }
-            UseKind::Bag {
-                rows,
-                max_len,
-                windows,
-            } => {
+            UseKind::Bag { rows, max_len, windows } => {
                 let slices = &operands.reads[operand..operand + 4];
                 operand += 4;
                 let mut params = vec![
@@ -122,11 +103,7 @@ fn entries(group: &Group, operands: &Operands, pairs: usize) -> Vec<Dispatch> {
                 ];
                 params.extend(slices.iter().flat_map(|o| o.as_ref().map_or([0, 0], place)));
                 params.extend(window_ends(windows));
-                (
-                    "group_bag",
-                    params,
-                    slices.iter().map(|o| Binding::read(*o)).collect(),
-                )
+                ("group_bag", params, slices.iter().map(|o| Binding::read(*o)).collect())
             }
         };
         bindings.push(Binding::Write(pairs));

@@ -20,19 +20,12 @@ impl SoftmaxLoss {
 
     /// Rows of a panel, by shapes alone.
     fn panel(&self) -> usize {
-        (PANEL / self.stride())
-            .clamp(GROUP, 1024)
-            .next_multiple_of(GROUP)
-            .min(self.rows.max(1))
+        (PANEL / self.stride()).clamp(GROUP, 1024).next_multiple_of(GROUP).min(self.rows.max(1))
     }
 
     pub(super) fn cpu_scratch(&self) -> Vec<usize> {
         // The panel; logq and ids of the candidates without gaps; the own positive's gradient factor.
-        vec![
-            self.panel() * self.stride(),
-            2 * self.candidates.next_multiple_of(LANES),
-            self.rows,
-        ]
+        vec![self.panel() * self.stride(), 2 * self.candidates.next_multiple_of(LANES), self.rows]
     }
 
     pub(super) fn run_cpu(&self, io: &mut CpuIo<'_>) {
@@ -78,34 +71,18 @@ impl SoftmaxLoss {
                 let (own_factors, after) = std::mem::take(&mut factors).split_at_mut(n);
                 factors = after;
                 let (du, down) = (take_rows(&mut du, n), take_rows(&mut down, n));
-                groups.push(Group {
-                    row,
-                    n,
-                    panel: own_panel,
-                    loss: own_loss,
-                    factors: own_factors,
-                    du,
-                    down,
-                });
+                groups.push(Group { row, n, panel: own_panel, loss: own_loss, factors: own_factors, du, down });
                 row += n;
             }
-            groups
-                .into_par_iter()
-                .for_each(|group| rows.forward(group, stride, loss_stride, gradients));
+            groups.into_par_iter().for_each(|group| rows.forward(group, stride, loss_stride, gradients));
             if let Some(dv) = &mut dv {
-                let p = View::new(&panel[..count * stride], count, self.candidates, stride)
-                    .transposed();
+                let p = View::new(&panel[..count * stride], count, self.candidates, stride).transposed();
                 let u = View::from(rows.u).rows(first, count);
-                let block = self
-                    .candidates
-                    .div_ceil(16)
-                    .next_multiple_of(16)
-                    .clamp(64, 512);
-                dv.borrow()
-                    .par_tiles((block, self.dim.max(1)), &|candidate, _, mut out| {
-                        let n = out.rows();
-                        multiply(&mut out, p.rows(candidate, n), u, 1.0, first > 0);
-                    });
+                let block = self.candidates.div_ceil(16).next_multiple_of(16).clamp(64, 512);
+                dv.borrow().par_tiles((block, self.dim.max(1)), &|candidate, _, mut out| {
+                    let n = out.rows();
+                    multiply(&mut out, p.rows(candidate, n), u, 1.0, first > 0);
+                });
             }
             first += count;
         }
@@ -158,24 +135,10 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// Logits, loss, the gradients of the logits in their place, and dU.
     fn forward(&self, group: Group<'_>, stride: usize, loss_stride: usize, gradients: bool) {
-        let Group {
-            row,
-            n,
-            panel,
-            loss,
-            factors,
-            du,
-            down,
-        } = group;
+        let Group { row, n, panel, loss, factors, du, down } = group;
         let (candidates, dim, scale) = (self.kernel.candidates, self.kernel.dim, self.kernel.scale);
         let mut logits = Tile::new(panel, n, candidates, stride);
-        multiply(
-            &mut logits,
-            View::from(self.u).rows(row, n),
-            View::from(self.v).transposed(),
-            scale,
-            false,
-        );
+        multiply(&mut logits, View::from(self.u).rows(row, n), View::from(self.v).transposed(), scale, false);
         vectorize(
             #[inline(always)]
             || {
@@ -252,10 +215,7 @@ impl Rows<'_> {
             z[j] = z_positive;
         }
         // The positive's logit before its correction may be among them: a larger shift than needed does no harm.
-        let largest = largest
-            .iter()
-            .copied()
-            .fold(z_positive, |a, b| if b > a { b } else { a });
+        let largest = largest.iter().copied().fold(z_positive, |a, b| if b > a { b } else { a });
         let mut sums = [0.0f32; LANES];
         for z in z.chunks_exact_mut(LANES) {
             for l in 0..LANES {

@@ -21,31 +21,13 @@ impl SoftmaxLoss {
             | u32::from(masked) << 1
             | u32::from(self.correct_positive) << 2
             | u32::from(own_logq.is_some()) << 3;
-        let head = [
-            self.rows as u32,
-            self.candidates as u32,
-            self.dim as u32,
-            self.scale.to_bits(),
-            flags,
-        ];
-        let dispatch = |shader,
-                        constants: &[(&'static str, f64)],
-                        list: &[Option<Operand>],
-                        bindings,
-                        workgroups| {
+        let head = [self.rows as u32, self.candidates as u32, self.dim as u32, self.scale.to_bits(), flags];
+        let dispatch = |shader, constants: &[(&'static str, f64)], list: &[Option<Operand>], bindings, workgroups| {
             let mut params = head.to_vec();
             params.extend(places(list));
-            Dispatch {
-                shader,
-                constants: constants.to_vec(),
-                params,
-                step: false,
-                bindings,
-                workgroups,
-            }
+            Dispatch { shader, constants: constants.to_vec(), params, step: false, bindings, workgroups }
         };
-        let read =
-            |list: &[Option<Operand>]| list.iter().map(|o| Binding::read(*o)).collect::<Vec<_>>();
+        let read = |list: &[Option<Operand>]| list.iter().map(|o| Binding::read(*o)).collect::<Vec<_>>();
         let kind = match self.positive {
             Positive::Diagonal => 0.0,
             Positive::Label => 1.0,
@@ -55,57 +37,25 @@ impl SoftmaxLoss {
         let positive = [u, v, label, own, logq, own_logq];
         let mut bindings = read(&positive);
         bindings.push(Binding::Write(info));
-        list.push(dispatch(
-            "softmax_positive",
-            &[("POSITIVE", kind)],
-            &positive,
-            bindings,
-            self.rows.div_ceil(64),
-        ));
+        list.push(dispatch("softmax_positive", &[("POSITIVE", kind)], &positive, bindings, self.rows.div_ceil(64)));
 
         let pairs = [u, v, logq, ids, targets];
         let mut bindings = read(&pairs);
         bindings.push(Binding::Write(info));
-        list.push(dispatch(
-            "softmax_lse",
-            &[],
-            &pairs,
-            bindings,
-            self.rows.div_ceil(TILE),
-        ));
+        list.push(dispatch("softmax_lse", &[], &pairs, bindings, self.rows.div_ceil(TILE)));
 
-        let bindings = vec![
-            Binding::read(weight),
-            Binding::Write(info),
-            Binding::write(loss),
-        ];
-        list.push(dispatch(
-            "softmax_rows",
-            &[],
-            &[weight, loss],
-            bindings,
-            self.rows.div_ceil(64),
-        ));
+        let bindings = vec![Binding::read(weight), Binding::Write(info), Binding::write(loss)];
+        list.push(dispatch("softmax_rows", &[], &[weight, loss], bindings, self.rows.div_ceil(64)));
 
         let columns = self.dim.div_ceil(TILE);
         for (out, transposed) in [(du, false), (dv, true)] {
             let Some(out) = out else { continue };
-            let (a, b, count) = if transposed {
-                (v, u, self.candidates)
-            } else {
-                (u, v, self.rows)
-            };
+            let (a, b, count) = if transposed { (v, u, self.candidates) } else { (u, v, self.rows) };
             let mut bindings = read(&[a, b, logq, ids, targets]);
             bindings.extend([Binding::Read(info), Binding::Write(out.buffer)]);
             let constants = [("TRANSPOSED", f64::from(transposed))];
             let places = [a, b, logq, ids, targets, Some(out)];
-            list.push(dispatch(
-                "softmax_gradient",
-                &constants,
-                &places,
-                bindings,
-                count.div_ceil(TILE) * columns,
-            ));
+            list.push(dispatch("softmax_gradient", &constants, &places, bindings, count.div_ceil(TILE) * columns));
         }
         if self.positive == Positive::Own && (du.is_some() || down.is_some()) {
             let places = [u, own, du, down];
@@ -118,13 +68,7 @@ impl SoftmaxLoss {
             ];
             let wanted = f64::from(u32::from(du.is_some()) | u32::from(down.is_some()) << 1);
             let groups = (self.rows * self.dim).div_ceil(64);
-            list.push(dispatch(
-                "softmax_own",
-                &[("WANTED", wanted)],
-                &places,
-                bindings,
-                groups,
-            ));
+            list.push(dispatch("softmax_own", &[("WANTED", wanted)], &places, bindings, groups));
         }
         list
     }

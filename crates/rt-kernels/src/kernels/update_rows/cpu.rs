@@ -21,23 +21,13 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     fn new(m: MatMut<'a>) -> Self {
         let (stride, cols) = (m.stride, m.cols);
-        Self {
-            words: m.into_f32(),
-            stride,
-            cols,
-        }
+        Self { words: m.into_f32(), stride, cols }
     }
 
     fn split(self, rows: usize) -> (Self, Self) {
         let (stride, cols) = (self.stride, self.cols);
-        let (low, high) = self
-            .words
-            .split_at_mut((rows * stride).min(self.words.len()));
-        let part = |words| Part {
-            words,
-            stride,
-            cols,
-        };
+        let (low, high) = self.words.split_at_mut((rows * stride).min(self.words.len()));
+        let part = |words| Part { words, stride, cols };
         (part(low), part(high))
     }
 
@@ -48,11 +38,7 @@ impl<'a> Part<'a> {
 
     #[inline(always)]
     fn prefetch(&self, r: usize) {
-        prefetch(
-            self.words
-                .get(r * self.stride..r * self.stride + self.cols)
-                .unwrap_or(&[]),
-        );
+        prefetch(self.words.get(r * self.stride..r * self.stride + self.cols).unwrap_or(&[]));
     }
 }
 
@@ -65,11 +51,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(table: MatMut<'a>, one: Option<MatMut<'a>>, two: Option<MatMut<'a>>) -> Self {
-        Self {
-            table: Part::new(table),
-            one: one.map(Part::new),
-            two: two.map(Part::new),
-        }
+        Self { table: Part::new(table), one: one.map(Part::new), two: two.map(Part::new) }
     }
 
     fn split(self, rows: usize) -> (Self, Self) {
@@ -77,11 +59,7 @@ impl<'a> Rows<'a> {
         let (one, high_one) = self.one.map(|p| p.split(rows)).unzip();
         let (two, high_two) = self.two.map(|p| p.split(rows)).unzip();
         let low = Self { table, one, two };
-        let high = Self {
-            table: high,
-            one: high_one,
-            two: high_two,
-        };
+        let high = Self { table: high, one: high_one, two: high_two };
         (low, high)
     }
 }
@@ -118,10 +96,7 @@ impl Update<'_> {
         let middle = from + (to - from) / 2;
         let row = self.row(middle);
         let (low, high) = rows.split(row - base);
-        rayon::join(
-            || self.cut(from, middle, base, low),
-            || self.cut(middle, to, row, high),
-        );
+        rayon::join(|| self.cut(from, middle, base, low), || self.cut(middle, to, row, high));
     }
 
     #[inline(always)]

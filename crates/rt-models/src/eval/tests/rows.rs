@@ -15,19 +15,13 @@ fn item_knn_sums_cosines_over_the_last_events() {
     ];
     let data = data(&events, 3, 4);
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
-    assert_eq!(
-        Popularity::new(&data, &split).scored(&data, &split, 0),
-        [0.0, 3.0, 2.0, 2.0, 0.0]
-    );
+    assert_eq!(Popularity::new(&data, &split).scored(&data, &split, 0), [0.0, 3.0, 2.0, 2.0, 0.0]);
 
     // Cosines: 12 = 2 / sqrt(6), 13 = 2 / sqrt(6), 23 = 1 / 2; the diagonal is zero.
     let (a, b) = (2.0 / 6f32.sqrt(), 0.5);
     let near = |last, case: usize, want: [f32; 5]| {
         let got = ItemKnn::with_last(&data, &split, last).scored(&data, &split, case);
-        let off = got
-            .iter()
-            .zip(want)
-            .any(|(got, want)| (got - want).abs() > 1e-6);
+        let off = got.iter().zip(want).any(|(got, want)| (got - want).abs() > 1e-6);
         assert!(!off, "{last:?}, case {case}: {got:?}, not {want:?}");
     };
     // User 3's history before the test event: 1, 3, 2.
@@ -39,26 +33,16 @@ fn item_knn_sums_cosines_over_the_last_events() {
     near(Last::Events(2), 0, [0.0, a, b, 0.0, 0.0]);
 
     // An event that occurs twice counts twice.
-    let twice = EvalCase {
-        history: 11..13,
-        ..split.test[2].clone()
-    };
+    let twice = EvalCase { history: 11..13, ..split.test[2].clone() };
     let mut out = vec![0.0; 5];
-    ItemKnn::with_last(&data, &split, Last::All)
-        .scores(&[&twice], &mut out)
-        .unwrap();
-    assert!(
-        (out[1] - 2.0 * a).abs() < 1e-6 && (out[3] - 2.0 * b).abs() < 1e-6,
-        "{out:?}"
-    );
+    ItemKnn::with_last(&data, &split, Last::All).scores(&[&twice], &mut out).unwrap();
+    assert!((out[1] - 2.0 * a).abs() < 1e-6 && (out[3] - 2.0 * b).abs() < 1e-6, "{out:?}");
 }
 
 /// The h that one pass over the histories finds is the one that ranking every case for every h finds.
 #[test]
 fn choice_of_h() {
-    let (data, _) = rt_data::Synthetic::parse("synthetic:users=120,items=90,events=15,seed=5")
-        .unwrap()
-        .generate();
+    let (data, _) = rt_data::Synthetic::parse("synthetic:users=120,items=90,events=15,seed=5").unwrap().generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     let fitted = ItemKnn::fit(&data, &split, Mask::History).unwrap();
     let mut best = (Last::All, f64::NEG_INFINITY);
@@ -88,18 +72,10 @@ fn rows_and_protocol() {
     let mut data = data(&events.into_iter().chain(others).collect::<Vec<_>>(), 4, 18);
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     let ranks = rank_cases(&data, &split.test, &Popularity::new(&data, &split), &MASKS).unwrap();
-    let row = |data: &Dataset| {
-        Row::new(
-            "most-popular",
-            data,
-            &split,
-            &split.test,
-            &ranks[0],
-            &ranks[1],
-        )
-    };
+    let row = |data: &Dataset| Row::new("most-popular", data, &split, &split.test, &ranks[0], &ranks[1]);
     let json = serde_json::to_value(row(&data)).unwrap();
-    let segment = |hr_at_10: f64, targets: usize| serde_json::json!({"HR@10": hr_at_10, "users": targets, "targets": targets});
+    let segment =
+        |hr_at_10: f64, targets: usize| serde_json::json!({"HR@10": hr_at_10, "users": targets, "targets": targets});
     // Targets 2 (tied), 4, 1 and 17. Never trained and so at the end: 3, 4, 16 and 17.
     assert_eq!(json["tied"], segment(1.0, 1));
     assert_eq!(json["untied"], segment(2.0 / 3.0, 3));
@@ -114,44 +90,20 @@ fn rows_and_protocol() {
     assert!(row(&data).tied.is_none() && row(&data).untied.is_none());
 
     let protocol = Protocol::new(&data, &split, Mask::History, "off");
-    assert_eq!(
-        (
-            protocol.catalogue,
-            protocol.users_tested,
-            protocol.cases_tested
-        ),
-        (17, 4, 4)
-    );
-    assert_eq!(
-        (protocol.targets_in_history, protocol.targets_without_train),
-        (0.25, 2)
-    );
+    assert_eq!((protocol.catalogue, protocol.users_tested, protocol.cases_tested), (17, 4, 4));
+    assert_eq!((protocol.targets_in_history, protocol.targets_without_train), (0.25, 2));
     let report = Report {
         command: "eval".into(),
         version: "0".into(),
         seed: 1,
-        device: DeviceName {
-            kind: "cpu".into(),
-            name: "some".into(),
-        },
+        device: DeviceName { kind: "cpu".into(), name: "some".into() },
         protocol: Some(protocol),
-        rows: [Last::Events(3), Last::All]
-            .map(|h| Row {
-                h: Some(h),
-                ..row(&data)
-            })
-            .to_vec(),
+        rows: [Last::Events(3), Last::All].map(|h| Row { h: Some(h), ..row(&data) }).to_vec(),
         more: serde_json::Map::from_iter([("threads".into(), 2.into())]),
     };
     let json = serde_json::to_value(&report).unwrap();
-    assert_eq!(
-        (&json["rows"][0]["h"], &json["rows"][1]["h"]),
-        (&3.into(), &"all".into())
-    );
-    assert_eq!(
-        (&json["threads"], &json["protocol"]["mask"]),
-        (&2.into(), &"history".into())
-    );
+    assert_eq!((&json["rows"][0]["h"], &json["rows"][1]["h"]), (&3.into(), &"all".into()));
+    assert_eq!((&json["threads"], &json["protocol"]["mask"]), (&2.into(), &"history".into()));
 }
 
 /// `/proc` counts in kB; a buffer that was written to shows.
@@ -162,10 +114,7 @@ fn peak_memory() {
     };
     let buffer = std::hint::black_box(vec![1u8; 64 << 20]);
     let after = peak_memory_bytes().unwrap();
-    assert!(
-        after >= buffer.len() as u64 && after >= before && after < 64 << 30,
-        "{before}, {after}"
-    );
+    assert!(after >= buffer.len() as u64 && after >= before && after < 64 << 30, "{before}, {after}");
 }
 
 /// Scores of one test case.
