@@ -1,5 +1,21 @@
 //! The `recall` program: trains, evaluates and recommends with DSSM and YoutubeDNN.
 
+/// `println!` that does not mind a reader who left: `recall doctor | head -1` is no error.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
+/// `print!` that does not mind a reader who left.
+macro_rules! say_on {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod args;
 mod commands;
 mod fail;

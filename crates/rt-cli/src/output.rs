@@ -59,8 +59,8 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
             row.examples_per_second.map_or_else(String::new, |s| format!("{s:.0}")),
         ]);
     }
-    println!("{t}");
-    println!(
+    say!("{t}");
+    say!(
         "split {}, mask {}, request time {}, {} items ranked, {} users tested; {:.1} % of targets stand in the history",
         protocol.split,
         protocol.mask,
@@ -70,7 +70,7 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
         100.0 * protocol.targets_in_history
     );
     if let Some(first) = rows.first() {
-        println!(
+        say!(
             "HR@10 by targets with / without a train interaction: {}; cases without a history: {}{}",
             rows.iter()
                 .map(|r| {

@@ -27,6 +27,7 @@ mod columns;
 mod dataset;
 mod error;
 mod ids;
+mod memory;
 mod parse;
 mod read;
 mod split;

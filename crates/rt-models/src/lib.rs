@@ -1,5 +1,4 @@
-//! Recall models on the recall-tape engine: DSSM and YoutubeDNN, from data to recommendations. This is the one crate that
-//! an app adds; it re-exports what is needed of the others.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod config;

@@ -74,9 +74,11 @@ fn print(rows: &[Row], ceilings: &ceilings::Ceilings) {
             format!("{:.0} %", 100.0 * r.roofline),
         ]);
     }
-    println!("{t}");
-    println!(
+    say!("{t}");
+    say!(
         "ceilings of this run: copy {:.1} GB/s (read + write), FMA {:.0} GFLOP/s, GEMM 1024^3 {:.0} GFLOP/s",
-        ceilings.copy_gb_s, ceilings.fma_gflop_s, ceilings.gemm_gflop_s
+        ceilings.copy_gb_s,
+        ceilings.fma_gflop_s,
+        ceilings.gemm_gflop_s
     );
 }

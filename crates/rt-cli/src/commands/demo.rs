@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     let split = rt_data::split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
     let prepare_seconds = start.elapsed().as_secs_f64();
     let data = Arc::new(data);
-    println!(
+    say!(
         "built-in data: {} users, {} items, {} events; {}",
         data.users.rows() - 1,
         data.items.rows() - 1,
@@ -45,14 +45,14 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     rows.push(bench.bound(&latent)?);
     let protocol = Protocol::new(&data, &split, Mask::History, "strict");
     output::print_rows(&rows, &protocol);
-    println!("`bound` ranks by the probabilities that the events were drawn from: no model can do better.");
+    say!("`bound` ranks by the probabilities that the events were drawn from: no model can do better.");
 
     // The first test user; both models answer, the table shows the first one's.
     let user = split.test.first().map_or(1, |case| case.user);
     let history = models[0].history_of(user).to_vec();
     let best = models[0].recommend(&Query { user, history: &history, context: &[] }, &history, 10)?;
     let last: Vec<&str> = history.iter().rev().take(5).map(|item| data.title(*item)).collect();
-    println!("\nuser {}, who last chose {}:", data.users.raw(user), last.join("; "));
+    say!("\nuser {}, who last chose {}:", data.users.raw(user), last.join("; "));
     super::recommend::print(&best);
 
     std::fs::create_dir_all(&args.out).map_err(|e| Fail::machine(format!("{}: {e}", args.out.display())))?;
@@ -61,8 +61,8 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     }
     let page = args.out.join("report.html");
     output::write_file(&page, &report(&device, &rows, &protocol, &best, data.users.raw(user), &last))?;
-    println!("\n{:.1} s; the report is {}, the models stand beside it:", start.elapsed().as_secs_f64(), page.display());
-    println!("  recall recommend --model {} --user {}", show(&folder(ModelKind::Dssm)), data.users.raw(user));
+    say!("\n{:.1} s; the report is {}, the models stand beside it:", start.elapsed().as_secs_f64(), page.display());
+    say!("  recall recommend --model {} --user {}", show(&folder(ModelKind::Dssm)), data.users.raw(user));
     output::write_json(global, "demo", output::device_name(&device), Some(protocol), rows, more(&models[0], &best))
 }
 

@@ -6,24 +6,24 @@ use crate::output;
 use rt_models::{Device, DeviceChoice};
 
 pub(crate) fn run(global: &Global) -> Done {
-    println!("recall-tape {}", env!("CARGO_PKG_VERSION"));
+    say!("recall-tape {}", env!("CARGO_PKG_VERSION"));
     let cpu = Device::cpu(global.threads)?;
-    println!("cpu      {}", cpu.name());
+    say!("cpu      {}", cpu.name());
     let adapters = Device::adapters();
     if adapters.is_empty() {
-        println!("gpu      none found (a Vulkan, Metal or DX12 driver is needed)");
+        say!("gpu      none found (a Vulkan, Metal or DX12 driver is needed)");
     }
     for a in &adapters {
         let kind = if a.hardware { "hardware" } else { "software driver" };
-        println!("gpu:{}    {}, {}, {}, {kind}", a.index, a.name, a.backend, a.driver);
+        say!("gpu:{}    {}, {}, {}, {kind}", a.index, a.name, a.backend, a.driver);
         if let Some(why) = &a.unusable {
-            println!("         not usable: {why}");
+            say!("         not usable: {why}");
         }
         for (name, value) in &a.limits {
-            println!("         {name:<44} {value}");
+            say!("         {name:<44} {value}");
         }
         if !a.features.is_empty() {
-            println!("         features: {}", a.features.join(", "));
+            say!("         features: {}", a.features.join(", "));
         }
     }
     let auto = Device::open(DeviceChoice::Auto, global.threads)?;
@@ -32,7 +32,7 @@ pub(crate) fn run(global: &Global) -> Done {
         None if adapters.is_empty() => "there is no GPU",
         None => "there is no usable hardware GPU, and a software driver is slower than the CPU path",
     };
-    println!("auto     {} ({why})", auto.name());
+    say!("auto     {} ({why})", auto.name());
     let list = |a: &rt_kernels::Adapter| {
         serde_json::json!({
             "index": a.index, "name": a.name, "backend": a.backend, "driver": a.driver, "hardware": a.hardware,

@@ -22,13 +22,7 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     }
     rows.push(own);
     let protocol = Protocol::new(&source.data, &source.split, source.mask, args.data.request_time());
-    println!(
-        "{} from {} on {}, {}",
-        model.config().model.name(),
-        args.model.display(),
-        source.data.name,
-        device.name()
-    );
+    say!("{} from {} on {}, {}", model.config().model.name(), args.model.display(), source.data.name, device.name());
     output::print_rows(&rows, &protocol);
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());

@@ -25,8 +25,8 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Done {
     let tape = model.training_tape(split.examples.len())?;
     let (tables, dense) = model.parameters();
     let cost = tape.cost();
-    print!("{}", tape.listing());
-    println!(
+    say_on!("{}", tape.listing());
+    say!(
         "{} nodes; a step moves at least {:.1} MB and does {:.1} MFLOP; {tables} parameters in tables, {dense} in layers",
         tape.len(),
         cost.bytes / 1e6,
@@ -34,7 +34,7 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Done {
     );
     if let Some(path) = &args.dot {
         output::write_file(path, &tape.dot())?;
-        println!("the graph is in {}: dot -Tsvg {} draws it", path.display(), path.display());
+        say!("the graph is in {}: dot -Tsvg {} draws it", path.display(), path.display());
     }
     let row = |n: &rt_tensor::NodeInfo| {
         serde_json::json!({

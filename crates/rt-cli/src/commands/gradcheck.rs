@@ -24,8 +24,8 @@ pub(crate) fn run(global: &Global) -> Done {
             if passes { "ok".into() } else { "FAILS".into() },
         ]);
     }
-    println!("{t}");
-    println!("{} checks on {}, tolerance {TOLERANCE:e}, {failed} failed", checks.len(), device.name());
+    say!("{t}");
+    say!("{} checks on {}, tolerance {TOLERANCE:e}, {failed} failed", checks.len(), device.name());
     let row = |c: &rt_tensor::OpCheck| {
         let parameters = c
             .parameters

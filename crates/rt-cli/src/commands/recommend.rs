@@ -67,5 +67,5 @@ pub(crate) fn print(best: &[Recommendation]) {
     for r in best {
         t.add_row(vec![r.rank.to_string(), format!("{:.4}", r.score), r.raw.clone(), r.title.clone()]);
     }
-    println!("{t}");
+    say!("{t}");
 }

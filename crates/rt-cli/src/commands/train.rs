@@ -34,9 +34,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     rows.push(own);
     let protocol = Protocol::new(&data, &source.split, source.mask, args.data.request_time());
     model.save(&args.out)?;
-    println!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
+    say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
-    println!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
+    say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
     let mut more = serde_json::Map::new();
     more.insert("data".into(), data.name.clone().into());
     more.insert("config".into(), model.config().to_toml().into());

@@ -31,7 +31,7 @@ pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
     if rows.is_empty() {
         return Err(Fail::user(format!("--filter {}: no kernel's id contains it", args.filter)));
     }
-    println!("{}", device.name());
+    say!("{}", device.name());
     print(&rows, &ceilings);
     let mut more = serde_json::Map::new();
     more.insert("ceilings".into(), serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?);

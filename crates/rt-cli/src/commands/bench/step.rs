@@ -32,10 +32,10 @@ pub(crate) fn run(global: &Global, args: &BenchStep) -> Done {
             rows.push(one(&device, &config, sizes, args.runs, global.seed, &ceilings)?);
         }
     }
-    println!("{}", device.name());
+    say!("{}", device.name());
     print(&rows, &ceilings);
     for pair in rows.windows(2) {
-        println!("{} costs {:.2} x {}", pair[1].id, pair[1].ms / pair[0].ms, pair[0].id);
+        say!("{} costs {:.2} x {}", pair[1].id, pair[1].ms / pair[0].ms, pair[0].id);
     }
     let mut more = serde_json::Map::new();
     more.insert("ceilings".into(), serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?);
@@ -84,7 +84,7 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
         ]);
         list.push(serde_json::json!({"node": n.node, "phase": phase, "op": n.op, "shape": shape, "ms": s * 1e3, "share": s / total}));
     }
-    println!("{t}");
+    say!("{t}");
     let cost = bench.tape().cost();
     let shape = format!("{}of{}x{}", config.batch, sizes.items, config.dim);
     let id = format!("step/{}/{}/{shape}", bench.model().name(), kind(device));
@@ -92,7 +92,7 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     row.peak_memory_bytes = peak_memory_bytes();
     let examples = config.batch as f64 / row.ms * 1e3;
     let [planned, unshared] = bench.program().temporary_bytes();
-    println!(
+    say!(
         "{:.2} ms a step (process CPU time {:.2} ms), {examples:.0} examples/s, {} dispatches, temporaries {:.1} MB ({:.1} MB unshared), peak memory {} MB",
         row.ms,
         cpu / wall * row.ms,
