@@ -1,1 +1,21 @@
-//! Tests, being written.
+//! Dropout: which cells are kept is the generator's word, on every device.
+
+use rt_kernels::kernels::Dropout;
+use rt_kernels::{Step, philox};
+use rt_tests::{LAYS, Want, f, hold, out_f, uniform};
+
+#[test]
+fn kept_cells_are_scaled_and_the_rest_are_zero() {
+    for (what, rows, cols) in
+        [("one cell", 1, 1), ("a counter is shared by rows", 7, 3), ("nothing divides", 257, 33), ("threads", 1000, 70)]
+    {
+        let x = uniform(rows * cols, 1);
+        let step = Step::new(3, 0x1234_5678_9abc_def0, 0, 1);
+        let kernel = Dropout { rows, cols, keep_threshold: 3 << 30, scale: 4.0 / 3.0, stream: 77 };
+        let kept = |i: usize| philox::draw([step.seed_lo, step.seed_hi], 3, 77, i as u32) < 3 << 30;
+        let want = Want::floats(x.iter().enumerate().map(|(i, x)| if kept(i) { x * kernel.scale } else { 0.0 }));
+        hold(what, &kernel, &step, LAYS, &[f(&x, rows, cols)], &[out_f(rows, cols)], &[want]);
+        let share = (0..x.len()).filter(|i| kept(*i)).count() as f64 / x.len() as f64;
+        assert!(x.len() < 1000 || (share - 0.75).abs() < 0.02, "{what}: {share} of the cells are kept");
+    }
+}

@@ -1,1 +1,76 @@
-//! Tests, being written.
+//! Draws of negatives: equal on every device, and distributed as asked.
+
+use rt_kernels::kernels::{DrawAlias, DrawUniform, alias_table};
+use rt_kernels::{Step, philox};
+use rt_tests::{LAYS, Lay, Want, devices, hold, ints, out_u, run, u};
+
+fn high(a: u32, b: u32) -> u32 {
+    ((u64::from(a) * u64::from(b)) >> 32) as u32
+}
+
+#[test]
+fn draws_are_the_same_everywhere() {
+    let weights: Vec<f64> = (0..101).map(|i| if i % 10 == 0 { 0.0 } else { f64::from(i).powf(0.75) }).collect();
+    let (threshold, alias) = alias_table(&weights).unwrap();
+    for (what, n) in [("one", 1), ("one over a workgroup", 65), ("nothing divides", 20_011)] {
+        let step = Step::new(4, 99, 0, 1);
+        let draw = |i: usize| philox::draw([99, 0], 4, 3, i as u32);
+        let uniform = (0..n).map(|i| 7 + high(draw(i), 1000)).collect();
+        let kernel = DrawUniform { n, low: 7, count: 1000, stream: 3 };
+        hold(what, &kernel, &step, LAYS, &[], &[out_u(n, 1)], &[Want::Exact(uniform)]);
+        let pick = |i: usize| {
+            let bucket = high(draw(2 * i), 101);
+            if draw(2 * i + 1) < threshold[bucket as usize] { bucket } else { alias[bucket as usize] }
+        };
+        let by_alias = Want::Exact((0..n).map(pick).collect());
+        let reads = [u(&threshold, 101, 1), u(&alias, 101, 1)];
+        hold(what, &DrawAlias { n, stream: 3 }, &step, LAYS, &reads, &[out_u(n, 1)], &[by_alias]);
+    }
+}
+
+#[test]
+fn alias_draws_follow_the_weights() {
+    let weights: Vec<f64> = (0..40).map(|i| if i % 7 == 0 { 0.0 } else { f64::from(i * i) }).collect();
+    let total: f64 = weights.iter().sum();
+    let (threshold, alias) = alias_table(&weights).unwrap();
+    let n = 400_000;
+    let reads = [u(&threshold, 40, 1), u(&alias, 40, 1)];
+    let got =
+        run(&devices()[1], DrawAlias { n, stream: 1 }, &Step::new(1, 5, 0, 1), Lay::Dense, &reads, &[out_u(n, 1)]);
+    let mut counts = [0u32; 40];
+    for id in ints(&got[0]) {
+        counts[id as usize] += 1;
+    }
+    let mut chi2 = 0.0;
+    for (id, (count, weight)) in counts.iter().zip(&weights).enumerate() {
+        if *weight == 0.0 {
+            assert_eq!(*count, 0, "id {id} has weight 0 and was drawn");
+            continue;
+        }
+        let expected = n as f64 * weight / total;
+        chi2 += (f64::from(*count) - expected).powi(2) / expected;
+    }
+    // 34 ids are drawn: 33 degrees of freedom, whose 99.99 % point is 74.
+    assert!(chi2 < 74.0, "chi^2 = {chi2}");
+}
+
+#[test]
+fn tables_give_back_their_weights_and_refuse_nonsense() {
+    for weights in [vec![1.0], vec![0.0, 3.0], vec![1e-9, 1.0, 1e9], vec![2.0; 7], (0..1000).map(f64::from).collect()] {
+        let (threshold, alias) = alias_table(&weights).unwrap();
+        let n = weights.len() as f64;
+        let mut share = vec![0.0; weights.len()];
+        for (i, (t, a)) in threshold.iter().zip(&alias).enumerate() {
+            let own = f64::from(*t) / 4_294_967_296.0;
+            share[i] += own / n;
+            share[*a as usize] += (1.0 - own) / n;
+        }
+        let total: f64 = weights.iter().sum();
+        for (share, weight) in share.iter().zip(&weights) {
+            assert!((share - weight / total).abs() < 1e-9, "{share} for {}", weight / total);
+        }
+    }
+    for bad in [vec![], vec![0.0, 0.0], vec![1.0, -1.0], vec![f64::NAN, 1.0], vec![f64::INFINITY]] {
+        assert!(alias_table(&bad).is_err(), "{bad:?}");
+    }
+}

@@ -4,6 +4,9 @@
 mod representative;
 pub use representative::{Case, representative_kernels};
 
+mod hold;
+
+pub use hold::{EPS, LAYS, Want, hold};
 use rt_kernels::{Call, Device, DeviceChoice, Dtype, Kernel, Operand, Operands, Program, Step};
 use std::sync::{Arc, OnceLock};
 
