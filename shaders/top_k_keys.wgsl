@@ -32,6 +32,7 @@ fn main(
     if cell >= params.queries * params.items {
         return;
     }
-    let bits = bitcast<u32>(scores[params.scores_offset + cell / params.items * params.scores_stride + cell % params.items]);
+    var bits = bitcast<u32>(scores[params.scores_offset + cell / params.items * params.scores_stride + cell % params.items]);
+    bits = select(bits, 0u, bits == 0x80000000u); // -0 ties with 0
     keys[cell] = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
 }

@@ -6,7 +6,7 @@ use rt_tests::{LAYS, Want, f, hold, ids, out_f, out_u, u, uniform};
 
 /// Sorted by score, ties by id; without the excluded.
 fn oracle(scores: &[f32], first: u32, excluded: &[u32], k: usize) -> (Vec<f32>, Vec<u32>) {
-    let all = scores.iter().enumerate().map(|(c, s)| (*s, c as u32 + first));
+    let all = scores.iter().enumerate().map(|(c, s)| (*s + 0.0, c as u32 + first));
     let mut list: Vec<(f32, u32)> = all.filter(|(_, id)| !excluded.contains(id)).collect();
     list.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     list.resize(k.max(list.len()), (-1e30, u32::MAX));
@@ -29,6 +29,7 @@ fn best_first_ties_by_id_without_the_excluded() {
     ] {
         let mut scores = uniform(queries * items, 1);
         if levels > 0 {
+            // Zeros of both signs are among them, and tie.
             scores.iter_mut().for_each(|s| *s = (*s * levels as f32).round() / 4.0);
         }
         let first = 3;

@@ -51,6 +51,7 @@ impl TopK {
         let mut heap = BinaryHeap::with_capacity(self.k + 1);
         let mut worst = f32::NEG_INFINITY;
         for (c, &score) in scores.iter().enumerate() {
+            let score = score + 0.0; // -0 ties with 0
             // Later ids lose ties, so only a better score gets in once the heap is full.
             if heap.len() == self.k && score <= worst {
                 continue;
