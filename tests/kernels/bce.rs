@@ -16,7 +16,7 @@ fn loss_and_gradient_at_any_logit() {
         let weight: Vec<f32> = uniform(rows, 2).iter().map(|w| w.abs()).collect();
         let labels: Vec<f32> = uniform(rows * n, 3).iter().map(|l| l.abs()).collect();
         for given in [false, true] {
-            let label = |k: usize| if given { f64::from(labels[k]) } else { f64::from(u8::from(k % n == 0)) };
+            let label = |k: usize| if given { f64::from(labels[k]) } else { f64::from(u8::from(k.is_multiple_of(n))) };
             let (mut loss, mut dz) = (Vec::new(), Vec::new());
             for i in 0..rows {
                 let w = f64::from(weight[i]) / n as f64;

@@ -170,6 +170,16 @@ impl Value for f32 {
     }
 }
 
+/// A number, or `auto`: by the rule that the key's documentation states.
+impl Value for Option<f32> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        if text == "auto" { Ok(None) } else { f32::parse(key, text).map(Some) }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "\"auto\"".into(), |x| x.show())
+    }
+}
+
 impl Value for bool {
     fn parse(key: &str, text: &str) -> Result<Self> {
         match text {
@@ -283,10 +293,10 @@ config! {
     /// Windows of the history that are pooled side by side: means of the last w items each. Empty: 1, 2, 3, 5, 10 and the
     /// whole history where events have an order, all items where a history is a set.
     windows: Vec<usize> = (vec![], vec![]),
-    /// Share of history items that are dropped in training.
-    history_dropout: f32 = (0.1, 0.1),
-    /// Dropout on a tower's input and hidden layers.
-    dropout: f32 = (0.1, 0.1),
+    /// Share of history items that are dropped in training. auto: 0.2 for fewer than 200,000 training examples, else 0.1.
+    history_dropout: Option<f32> = (None, None),
+    /// Dropout on a tower's input and hidden layers. auto: 0.2 for fewer than 200,000 training examples, else 0.1.
+    dropout: Option<f32> = (None, None),
     /// Widths of the user tower's hidden layers.
     user_hidden: Vec<usize> = (vec![128], vec![256, 256]),
     /// Widths of the item tower's hidden layers (DSSM).
@@ -383,6 +393,7 @@ impl Config {
             }
         }
         for (key, value) in [("dropout", self.dropout), ("history_dropout", self.history_dropout)] {
+            let value = value.unwrap_or(0.0);
             if !(0.0..1.0).contains(&value) {
                 return Err(bad(key, &value.to_string(), "at least 0 and below 1"));
             }

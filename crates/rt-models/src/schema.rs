@@ -55,6 +55,9 @@ fn small_dim(rows: usize) -> usize {
     if rows <= 16 { 8 } else { 16 }
 }
 
+/// Training examples below which dropout is stronger by default.
+const SMALL_DATA: usize = 200_000;
+
 /// The name of the coarse-gap category.
 pub(crate) const GAP: &str = "gap";
 
@@ -87,6 +90,9 @@ impl Config {
             let many = split.examples.len() >= 20 * users;
             config.user_id = if many { Switch::On } else { Switch::Off };
         }
+        let rate = if split.examples.len() < SMALL_DATA { 0.2 } else { 0.1 };
+        config.dropout.get_or_insert(rate);
+        config.history_dropout.get_or_insert(rate);
         if config.negatives == 0 {
             config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }

@@ -96,7 +96,7 @@ impl Towers<'_> {
         }
         let table = self.item_table(tape)?;
         let rows = tape.shape(inputs.slice)[0];
-        let p = self.config.history_dropout;
+        let p = self.config.history_dropout.unwrap_or(0.0);
         let mask = if self.training && p > 0.0 {
             let number = self.next_draw();
             Some(tape.history_mask(rows, schema.history.div_ceil(32), p, number)?)
@@ -189,11 +189,12 @@ impl Towers<'_> {
     }
 
     fn dropout(&mut self, tape: &mut Tape, x: Var) -> Result<Var> {
-        if !self.training || self.config.dropout == 0.0 {
+        let p = self.config.dropout.unwrap_or(0.0);
+        if !self.training || p == 0.0 {
             return Ok(x);
         }
         let number = self.next_draw();
-        Ok(tape.dropout(x, self.config.dropout, number)?)
+        Ok(tape.dropout(x, p, number)?)
     }
 }
 
