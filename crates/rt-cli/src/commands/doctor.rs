@@ -27,12 +27,7 @@ pub(crate) fn run(global: &Global) -> Done {
         }
     }
     let auto = Device::open(DeviceChoice::Auto, global.threads)?;
-    let why = match adapters.iter().find(|a| a.hardware && a.unusable.is_none()) {
-        Some(_) => "the first hardware GPU",
-        None if adapters.is_empty() => "there is no GPU",
-        None => "there is no usable hardware GPU, and a software driver is slower than the CPU path",
-    };
-    say!("auto     {} ({why})", auto.name());
+    say!("auto     {} ({})", auto.name(), Device::auto_note(&adapters));
     let list = |a: &rt_kernels::Adapter| {
         serde_json::json!({
             "index": a.index, "name": a.name, "backend": a.backend, "driver": a.driver, "hardware": a.hardware,

@@ -16,7 +16,7 @@ pub(super) struct Ceilings {
 
 impl Ceilings {
     pub(super) fn measure(device: &Device) -> Done<Self> {
-        let rows = 1 << 19;
+        let rows = 1 << 17; // 64 MiB a side: within any binding
         let copy = Copy { rows, cols: 128 };
         let copied = best(device, Arc::new(copy), &[(rows, 128)], (rows, 128))?;
         let n = 1024;
