@@ -1,7 +1,7 @@
 //! Holding a kernel against its oracle on every device, in both layouts.
 
-use crate::{Lay, Tensor, devices, run};
-use rt_kernels::{Kernel, Step, Target};
+use crate::{Lay, Tensor, devices_with_checks, run};
+use rt_kernels::{Device, Kernel, Step, Target};
 
 /// What an output has to be.
 #[derive(Debug, Clone)]
@@ -46,10 +46,29 @@ pub fn hold(
     writes: &[Option<Tensor>],
     want: &[Want],
 ) {
+    hold_on(devices_with_checks(), what, kernel, step, lays, reads, writes, want);
+}
+
+/// [`hold`], on these devices: for sizes that a software driver takes minutes for.
+///
+/// # Panics
+///
+/// As [`hold`].
+#[allow(clippy::too_many_arguments, reason = "what `hold` takes, and the devices")]
+pub fn hold_on(
+    devices: &[Device],
+    what: &str,
+    kernel: &(impl Kernel + Clone + Send + Sync + 'static),
+    step: &Step,
+    lays: &[Lay],
+    reads: &[Option<Tensor>],
+    writes: &[Option<Tensor>],
+    want: &[Want],
+) {
     assert_eq!(writes.len(), want.len(), "{what}: outputs");
     for lay in lays {
         let mut on_cpu: Option<Vec<Option<Vec<u32>>>> = None;
-        for device in devices() {
+        for device in devices {
             let got = run(device, kernel.clone(), step, *lay, reads, writes);
             let again = run(device, kernel.clone(), step, *lay, reads, writes);
             assert!(got == again, "{what}, {device:?}, {lay:?}: not the same bits twice");

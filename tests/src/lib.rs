@@ -6,7 +6,7 @@ pub use representative::{Case, representative_kernels};
 
 mod hold;
 
-pub use hold::{EPS, LAYS, Want, hold};
+pub use hold::{EPS, LAYS, Want, hold, hold_on};
 use rt_kernels::{Call, Device, DeviceChoice, Dtype, Kernel, Operand, Operands, Program, Step};
 use std::sync::{Arc, OnceLock};
 
@@ -30,6 +30,25 @@ pub fn devices() -> &'static [Device] {
             "RECALL_REQUIRE_GPU=1 and no adapter was found: install a Vulkan driver (mesa-vulkan-drivers)"
         );
         devices
+    })
+}
+
+/// [`devices`], and the first adapter once more with wgpu's own checks compiled into the shaders.
+///
+/// # Panics
+///
+/// As [`devices`].
+pub fn devices_with_checks() -> &'static [Device] {
+    static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
+    DEVICES.get_or_init(|| {
+        #[allow(unused_mut, reason = "a CPU-only build adds none")]
+        let mut all = devices().to_vec();
+        #[cfg(feature = "gpu")]
+        if all.len() > 2 {
+            let options = rt_kernels::GpuOptions { checked_shaders: true, ..rt_kernels::GpuOptions::default() };
+            all.push(Device::open_gpu(0, options).expect("the adapter that was opened before"));
+        }
+        all
     })
 }
 

@@ -65,26 +65,34 @@ fn fma(cpu: &rt_kernels::CpuDevice) -> f64 {
     const ROUNDS: usize = 2_000_000;
     const WIDTH: usize = 16;
     const CHAINS: usize = 12;
-    #[inline(always)]
-    fn chains(seed: f32) -> f32 {
-        let mut acc = [[seed; WIDTH]; CHAINS];
-        let (a, b) = ([seed; WIDTH], [1.0 - seed; WIDTH]);
-        for _ in 0..ROUNDS {
-            for chain in &mut acc {
-                for l in 0..WIDTH {
-                    chain[l] = a[l].mul_add(chain[l], b[l]);
-                }
+    /// One chain of each name, a register or two wide.
+    macro_rules! chains {
+        ($seed:expr, $($chain:ident)+) => {{
+            let (a, b) = (std::hint::black_box($seed), std::hint::black_box(1.0 - $seed));
+            $(let mut $chain = [$seed; WIDTH];)+
+            for _ in 0..ROUNDS {
+                $(for x in &mut $chain {
+                    *x = a.mul_add(*x, b);
+                })+
             }
-        }
-        acc.iter().flatten().sum()
+            0.0 $(+ $chain.iter().sum::<f32>())+
+        }};
     }
+    let chains = #[inline(always)]
+    |seed: f32| chains!(seed, c0 c1 c2 c3 c4 c5 c6 c7 c8 c9 c10 c11);
     let threads = cpu.threads();
     let mut least = f64::MAX;
     for _ in 0..3 {
         let start = Instant::now();
         let sums: f32 = cpu.install(|| {
             use rayon::prelude::*;
-            (0..threads).into_par_iter().map(|t| simd::vectorize(|| chains(0.5 + t as f32 * 1e-6))).sum()
+            let run = |t: usize| {
+                simd::vectorize(
+                    #[inline(always)]
+                    || chains(0.5 + t as f32 * 1e-6),
+                )
+            };
+            (0..threads).into_par_iter().map(run).sum()
         });
         std::hint::black_box(sums);
         least = least.min(start.elapsed().as_secs_f64());

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// Words of a panel, at most, but for very many candidates.
 const PANEL: usize = 1 << 22;
 /// Rows that a thread takes at a time: few enough that their logits stay in its cache.
-const GROUP: usize = 32;
+const GROUP: usize = 64;
 
 impl SoftmaxLoss {
     /// Words from one row of a panel to the next: no power of two, which would defeat the first-level cache, and whole
