@@ -322,7 +322,8 @@ impl GpuDevice {
         self.wait_all();
         self.check()?;
         let refused = |why: &str| Error::Device(format!("reading from the device: {why}"));
-        match receive.try_recv() {
+        // Another thread that polls at the same moment may be the one to deliver the report, a little later.
+        match receive.recv_timeout(std::time::Duration::from_secs(10)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(refused(&error.to_string())),
             Err(_) => return Err(refused("the copy did not come back")),
