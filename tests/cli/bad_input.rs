@@ -48,6 +48,12 @@ fn data_that_cannot_be_read() {
     let nan = "user,item,time,age\n1,1,1,30\n1,2,2,30\n2,1,1,NaN\n2,2,2,3\n";
     train(&at("i.csv", nan.as_bytes()), &["--user-features", "age:number"], 2, &["i.csv", "line 4", "age"]);
     train(&at("j.csv", b"user,item,time\n1,2,3\n2,3,4\n"), &[], 2, &["j.csv", "nothing to learn from"]);
+    train(
+        &at("l.csv", nan.replace("NaN", "4").as_bytes()),
+        &["--context", "age:number"],
+        2,
+        &["context", "age", "categories"],
+    );
     train(&at("k.csv", good.as_bytes()), &["--split", "time:2,3"], 2, &["time"]);
 }
 

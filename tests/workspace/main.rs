@@ -18,7 +18,10 @@ const PACKAGES: &[&str] =
 /// Files of the project: what git tracks, or, in a tarball, nothing.
 fn tracked() -> Vec<String> {
     let listed = Command::new("git").arg("ls-files").current_dir(root()).output();
-    listed.map_or_else(|_| Vec::new(), |o| String::from_utf8_lossy(&o.stdout).lines().map(str::to_owned).collect())
+    let list: Vec<String> =
+        listed.map_or_else(|_| Vec::new(), |o| String::from_utf8_lossy(&o.stdout).lines().map(str::to_owned).collect());
+    assert!(!list.is_empty() || !root().join(".git").exists(), "git lists no file of this checkout");
+    list
 }
 
 #[test]

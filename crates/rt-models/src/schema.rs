@@ -85,6 +85,13 @@ impl Config {
             let what = format!("windows: the last one, {last}, is longer than history = {}", config.history);
             return Err(Error::Config(what));
         }
+        let plain = |(_, column): &&(String, Column)| !matches!(column, Column::Category { .. });
+        if let Some((name, _)) = data.event_features.columns.iter().find(plain) {
+            let what = format!(
+                "context column `{name}`: a request's context enters a tower as categories; read it as {name}:category"
+            );
+            return Err(Error::Config(what));
+        }
         if config.user_id == Switch::Auto {
             let users = data.user_start.windows(2).filter(|w| w[0] < w[1]).count().max(1);
             let many = split.examples.len() >= 20 * users;
