@@ -2,7 +2,7 @@
 
 use rt_kernels::kernels::{Positive, SoftmaxLoss};
 use rt_kernels::{Device, Step};
-use rt_tests::{LAYS, Lay, Want, devices, devices_with_checks, f, hold_on, ids, out_f, u, uniform};
+use rt_tests::{EPS, LAYS, Lay, Want, devices, devices_with_checks, f, hold_on, ids, out_f, u, uniform};
 
 /// Everything that a case is made of.
 struct Data {
@@ -79,36 +79,80 @@ impl Data {
         (lse, z_positive, positive, logits)
     }
 
-    /// loss, du, dv, down.
-    fn oracle(&self) -> [Vec<f64>; 4] {
+    /// Largest |terms| that the logit of a row and a vector sums, as the factor of its rounding.
+    fn size(&self, i: usize, m: &[f32], j: usize) -> f64 {
+        let k = &self.kernel;
+        let pair = self.u[i * k.dim..][..k.dim].iter().zip(&m[j * k.dim..]);
+        f64::from(k.scale) * pair.map(|(a, b)| (f64::from(*a) * f64::from(*b)).abs()).sum::<f64>()
+    }
+
+    /// loss, du, dv, down: (value, bound) of each cell.
+    fn oracle(&self) -> [Vec<(f64, f64)>; 4] {
         let SoftmaxLoss { rows, candidates, dim, scale, .. } = self.kernel;
-        let (mut loss, mut du, mut dv) = (vec![], vec![0.0; rows * dim], vec![0.0; candidates * dim]);
-        let mut down = vec![0.0; rows * dim];
+        let s = f64::from(scale);
+        // (sum, sum of |terms|, error of the terms) of a cell.
+        let mut loss = vec![];
+        let mut du = vec![(0.0, 0.0, 0.0); rows * dim];
+        let mut dv = vec![(0.0, 0.0, 0.0); candidates * dim];
+        let mut down = vec![(0.0, 0.0, 0.0); rows * dim];
+        let add = |cell: &mut (f64, f64, f64), (g, off): (f64, f64), x: f32| {
+            let x = f64::from(x);
+            *cell = (cell.0 + g * x, cell.1 + (g * x).abs(), cell.2 + off * x.abs());
+        };
         for i in 0..rows {
             let (lse, z_positive, positive, logits) = self.row(i);
             let w = f64::from(self.weight[i]);
-            loss.push(w * (lse - z_positive));
+            // Error of a logit: the dot product's, and the rounding of scale and logq (3 or 4 operations).
+            let off = |z: f64, size: f64| (dim as f64 + 4.0) * EPS * size + 4.0 * EPS * (z.abs() + 8.0);
+            let offs: Vec<f64> =
+                logits.iter().enumerate().map(|(j, z)| z.map_or(0.0, |z| off(z, self.size(i, &self.v, j)))).collect();
+            let off_positive = match positive {
+                Some(j) => offs[j],
+                None => off(z_positive, self.size(i, &self.own, i)),
+            };
+            // exp: 2^-21 on the CPU, (3 + 2 |x|) ULP on a GPU, where x is the logit's distance from the top.
+            let near = |z: f64| 2e-6 + 6.0 * EPS * (z - lse).abs();
+            // Of the log-sum-exp: errors weighed by probability, the sum's rounding, the logarithm's and the maximum's.
+            let weighed: f64 =
+                logits.iter().zip(&offs).filter_map(|(z, off)| z.map(|z| (z - lse).exp() * (off + near(z)))).sum();
+            let own =
+                if positive.is_none() { (z_positive - lse).exp() * (off_positive + near(z_positive)) } else { 0.0 };
+            let off_lse = weighed + own + candidates as f64 * EPS + 4.0 * EPS * (lse.abs() + 1.0) + 1e-6;
+            loss.push((
+                w * (lse - z_positive),
+                w * (off_lse + off_positive + 4.0 * EPS * (lse.abs() + z_positive.abs())),
+            ));
+            // Gradient of a logit: p (1 +- r) less one.
+            let gradient = |z: f64, off: f64, one: f64| {
+                let p = (z - lse).exp();
+                let r = (off + off_lse + near(z)).exp_m1();
+                (s * w * (p - one), s * w * (p * r + 4.0 * EPS * (p + one) + 1e-37))
+            };
             for (j, z) in logits.iter().enumerate() {
-                let one = f64::from(u8::from(positive == Some(j)));
-                let g = z.map_or(0.0, |z| f64::from(scale) * w * ((z - lse).exp() - one));
+                let Some(z) = *z else { continue };
+                let g = gradient(z, offs[j], f64::from(u8::from(positive == Some(j))));
                 for c in 0..dim {
-                    du[i * dim + c] += g * f64::from(self.v[j * dim + c]);
-                    dv[j * dim + c] += g * f64::from(self.u[i * dim + c]);
+                    add(&mut du[i * dim + c], g, self.v[j * dim + c]);
+                    add(&mut dv[j * dim + c], g, self.u[i * dim + c]);
                 }
             }
             if positive.is_none() {
-                let g = f64::from(scale) * w * ((z_positive - lse).exp() - 1.0);
+                let g = gradient(z_positive, off_positive, 1.0);
                 for c in 0..dim {
-                    du[i * dim + c] += g * f64::from(self.own[i * dim + c]);
-                    down[i * dim + c] = g * f64::from(self.u[i * dim + c]);
+                    add(&mut du[i * dim + c], g, self.own[i * dim + c]);
+                    add(&mut down[i * dim + c], g, self.u[i * dim + c]);
                 }
             }
         }
-        [loss, du, dv, down]
+        let cells = |cells: Vec<(f64, f64, f64)>, terms: usize| {
+            cells.into_iter().map(|(sum, size, off)| (sum, off + (terms as f64 + 4.0) * EPS * size + 1e-37)).collect()
+        };
+        [loss, cells(du, candidates + 1), cells(dv, rows), cells(down, 1)]
     }
 
-    fn hold(&self, devices: &[Device], what: &str, lays: &[Lay], gradients: bool) {
-        let SoftmaxLoss { rows, candidates, dim, scale, positive, mask_hits, .. } = self.kernel;
+    /// `outputs`: du, dv, down.
+    fn hold(&self, devices: &[Device], what: &str, lays: &[Lay], outputs: [bool; 3]) {
+        let SoftmaxLoss { rows, candidates, dim, positive, mask_hits, .. } = self.kernel;
         let given = |there: bool, t| if there { t } else { None };
         let own = positive == Positive::Own;
         let reads = [
@@ -120,23 +164,15 @@ impl Data {
             given(mask_hits, u(&self.targets, rows, 1)),
             given(positive == Positive::Label, u(&self.label, rows, 1)),
             given(own, f(&self.own, rows, dim)),
-            given(own, f(&self.own_logq, rows, 1)),
+            given(own && self.kernel.correct_positive, f(&self.own_logq, rows, 1)),
         ];
-        let [loss, du, dv, down] = self.oracle();
-        // A logit is off by its rounding, a probability by as much and by exp's error; a gradient cell sums as many of them as
-        // there are candidates (rows), whose weights sum to 2 scale (at most).
-        let logit = f64::from(scale) * dim as f64 * 1e-6 + 4e-6;
-        let some = |there: bool, rows| if there { out_f(rows, dim) } else { None };
-        let want = |there: bool, cells: Vec<f64>, bound| if there { Want::within(cells, bound) } else { Want::Nothing };
-        let writes = [out_f(rows, 1), some(gradients, rows), some(gradients, candidates), some(gradients && own, rows)];
-        let s = f64::from(scale);
-        let want = [
-            Want::within(loss, 4.0 * logit),
-            want(gradients, du, 4.0 * s * logit),
-            want(gradients, dv, 4.0 * s * logit * (rows as f64).sqrt().max(2.0)),
-            want(gradients && own, down, 4.0 * s * logit),
-        ];
-        hold_on(devices, what, &self.kernel, &Step::default(), lays, &reads, &writes, &want);
+        let there = [true, outputs[0], outputs[1], outputs[2] && own];
+        let writes = [rows, rows, candidates, rows].into_iter().zip([1, dim, dim, dim]).zip(there);
+        let writes: Vec<_> = writes.map(|((rows, cols), there)| given(there, out_f(rows, cols))).collect();
+        let want = self.oracle().into_iter().zip(there);
+        let want: Vec<_> = want.map(|(cells, there)| if there { Want::Close(cells) } else { Want::Nothing }).collect();
+        let what = format!("{what}, {:?}, {outputs:?}", self.kernel);
+        hold_on(devices, &what, &self.kernel, &Step::default(), lays, &reads, &writes, &want);
     }
 }
 
@@ -145,6 +181,7 @@ const SIZES: &[(&str, usize, usize, usize, f32)] = &[
     // why it is here              rows candidates dim scale
     ("one row, one candidate",        1,   1,   1,  1.0),
     ("one short of a tile",          63,  63,   3, 10.0),
+    ("a tile",                       64,  64, 100, 10.0),
     ("one over a tile",              65,  65,  17,  2.0),
     ("the common width",            100, 100,  64, 10.0),
     ("wider than a tile",            70,  70, 130,  5.0),
@@ -156,14 +193,14 @@ const SIZES: &[(&str, usize, usize, usize, f32)] = &[
 fn in_batch() {
     for &(what, rows, candidates, dim, scale) in SIZES {
         for (logq, correct_positive, mask_hits) in
-            [(false, false, false), (true, false, true), (true, true, true), (true, true, false)]
+            [(false, false, false), (false, false, true), (true, false, true), (true, true, true), (true, true, false)]
         {
             let kernel =
                 SoftmaxLoss { rows, candidates, dim, scale, positive: Positive::Diagonal, correct_positive, mask_hits };
             let padding = if logq && rows > 10 { 6 } else { 0 };
             let data = Data::new(kernel, logq, padding);
-            data.hold(devices_with_checks(), what, LAYS, true);
-            data.hold(devices(), what, &[Lay::Dense], false);
+            data.hold(devices_with_checks(), what, LAYS, [true; 3]);
+            data.hold(devices(), what, &[Lay::Dense], [false; 3]);
         }
     }
 }
@@ -181,40 +218,67 @@ fn the_catalogue_and_shared_negatives() {
                 let kernel = SoftmaxLoss { rows, candidates, dim, scale: 8.0, positive, correct_positive, mask_hits };
                 // The CPU with one and two threads alone where there are thousands.
                 let devices = if candidates > 1000 { &devices()[..2] } else { devices_with_checks() };
-                Data::new(kernel, logq, 0).hold(devices, what, &[Lay::Strided], true);
+                Data::new(kernel, logq, 0).hold(devices, what, &[Lay::Strided], [true; 3]);
             }
         }
     }
 }
 
 #[test]
+fn padding_and_hits_with_labels_and_own_positives() {
+    for (rows, candidates, dim, padding) in [(65, 70, 33, 9), (63, 130, 100, 66), (1, 257, 3, 1)] {
+        for positive in [Positive::Label, Positive::Own] {
+            for (correct_positive, mask_hits) in [(false, false), (false, true), (true, false), (true, true)] {
+                let kernel = SoftmaxLoss { rows, candidates, dim, scale: 6.0, positive, correct_positive, mask_hits };
+                Data::new(kernel, true, padding).hold(devices_with_checks(), "padding", LAYS, [true; 3]);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_output_alone_and_left_out() {
+    for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
+        let (rows, candidates, dim) = (65, 65, 20);
+        let (correct_positive, mask_hits) = (true, true);
+        let kernel = SoftmaxLoss { rows, candidates, dim, scale: 4.0, positive, correct_positive, mask_hits };
+        let data = Data::new(kernel, true, 2);
+        for set in 0..8u8 {
+            let outputs = [set & 1 > 0, set & 2 > 0, set & 4 > 0];
+            data.hold(devices_with_checks(), "outputs", LAYS, outputs);
+        }
+    }
+}
+
+#[test]
 fn the_oracles_gradients_are_the_differences_of_its_losses() {
-    let kernel = SoftmaxLoss {
-        rows: 9,
-        candidates: 9,
-        dim: 4,
-        scale: 3.0,
-        positive: Positive::Diagonal,
-        correct_positive: true,
-        mask_hits: true,
-    };
-    let mut data = Data::new(kernel, true, 1);
-    let [_, du, dv, _] = data.oracle();
-    for cell in 0..36 {
-        for (which, gradient) in [(0, &du), (1, &dv)] {
-            let mut value = |shift: f32| {
-                let place = if which == 0 { &mut data.u[cell] } else { &mut data.v[cell] };
-                let kept = *place;
-                *place += shift;
-                let moved = f64::from(*place) - f64::from(kept);
-                let total: f64 = data.oracle()[0].iter().sum();
-                let place = if which == 0 { &mut data.u[cell] } else { &mut data.v[cell] };
-                *place = kept;
-                (total, moved)
-            };
-            let ((a, up), (b, down)) = (value(1e-3), value(-1e-3));
-            let slope = (a - b) / (up - down);
-            assert!((slope - gradient[cell]).abs() < 1e-4, "{which} {cell}: {slope} and {}", gradient[cell]);
+    for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
+        let (rows, candidates, dim) = (9, 9, 4);
+        let (correct_positive, mask_hits) = (true, true);
+        let kernel = SoftmaxLoss { rows, candidates, dim, scale: 3.0, positive, correct_positive, mask_hits };
+        let mut data = Data::new(kernel, true, 1);
+        let [_, du, dv, down] = data.oracle();
+        for (which, gradient) in [du, dv, down].iter().enumerate() {
+            for (cell, (gradient, _)) in gradient.iter().enumerate() {
+                let mut value = |shift: f32| {
+                    fn place(data: &mut Data, which: usize, cell: usize) -> &mut f32 {
+                        match which {
+                            0 => &mut data.u[cell],
+                            1 => &mut data.v[cell],
+                            _ => &mut data.own[cell],
+                        }
+                    }
+                    let kept = *place(&mut data, which, cell);
+                    *place(&mut data, which, cell) = kept + shift;
+                    let total: f64 = data.oracle()[0].iter().map(|(loss, _)| loss).sum();
+                    let moved = f64::from(kept + shift) - f64::from(kept);
+                    *place(&mut data, which, cell) = kept;
+                    (total, moved)
+                };
+                let ((a, up), (b, down)) = (value(1e-3), value(-1e-3));
+                let slope = (a - b) / (up - down);
+                assert!((slope - gradient).abs() < 1e-4, "{positive:?} {which} {cell}: {slope} and {gradient}");
+            }
         }
     }
 }
