@@ -211,6 +211,7 @@ fn the_catalogue_and_shared_negatives() {
         ("fewer candidates than a tile", 65, 7, 16),
         ("nothing divides", 33, 201, 50),
         ("candidates by thousands: several panels", 300, 20_000, 8),
+        ("a large catalogue: panels and groups of few rows", 70, 70_001, 3),
     ] {
         for positive in [Positive::Label, Positive::Own] {
             for (logq, correct_positive, mask_hits) in [(false, false, false), (true, false, true), (true, true, false)]

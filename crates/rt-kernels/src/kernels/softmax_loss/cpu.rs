@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 /// Words of a panel, at most, but for very many candidates.
 const PANEL: usize = 1 << 22;
-/// Rows that a thread takes at a time: few enough that their logits stay in its cache.
+/// Rows that a thread takes at a time, at most: few enough that their logits stay in its cache.
 const GROUP: usize = 64;
 
 impl SoftmaxLoss {
@@ -18,9 +18,14 @@ impl SoftmaxLoss {
         self.candidates.next_multiple_of(LANES) + LANES
     }
 
+    /// Rows that a thread takes at a time: some groups to a panel.
+    fn group(&self) -> usize {
+        (self.panel() / 4).clamp(4, GROUP)
+    }
+
     /// Rows of a panel, by shapes alone.
     fn panel(&self) -> usize {
-        (PANEL / self.stride()).clamp(GROUP, 1024).next_multiple_of(GROUP).min(self.rows.max(1))
+        (PANEL / self.stride()).clamp(16, 1024).min(self.rows.max(1))
     }
 
     pub(super) fn cpu_scratch(&self) -> Vec<usize> {
@@ -58,11 +63,11 @@ impl SoftmaxLoss {
         let mut first = 0;
         while first < self.rows {
             let count = self.panel().min(self.rows - first);
-            let mut groups = Vec::with_capacity(count.div_ceil(GROUP));
+            let mut groups = Vec::with_capacity(count.div_ceil(self.group()));
             let mut rest = &mut panel[..count * stride];
             let mut row = first;
             while row < first + count {
-                let n = GROUP.min(first + count - row);
+                let n = self.group().min(first + count - row);
                 let (own_panel, after) = rest.split_at_mut(n * stride);
                 rest = after;
                 let taken = (n * loss_stride).min(loss.len());
