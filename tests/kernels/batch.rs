@@ -2,7 +2,7 @@
 
 use rt_kernels::Step;
 use rt_kernels::kernels::Batch;
-use rt_tests::{Lay, devices, out_f, out_u, run, u};
+use rt_tests::{Lay, devices_with_checks, out_f, out_u, run, u};
 
 /// Events by user: user 0 has none (padding), lengths from none to longer than the history.
 fn data(lengths: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u32>, Vec<u32>) {
@@ -60,7 +60,7 @@ fn rows_are_as_the_rules_say() {
             let step = Step::new(1, 0, offset, valid);
             let ends = if set { u(&ends, ends.len(), 1) } else { None };
             let reads = [u(&order, n, 1), u(&items, n, 1), u(&users, n, 1), u(&starts, starts.len(), 1), ends];
-            for device in devices() {
+            for device in devices_with_checks() {
                 for lay in [Lay::Dense, Lay::Strided] {
                     for optional in [true, false] {
                         let mut writes = vec![out_u(batch, 1), out_u(batch, 1), out_u(batch, 2), out_f(batch, 1)];

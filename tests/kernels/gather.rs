@@ -2,7 +2,7 @@
 
 use rt_kernels::Step;
 use rt_kernels::kernels::Gather;
-use rt_tests::{Lay, devices, f, floats, ids, out_f, run, u, uniform};
+use rt_tests::{Lay, devices_with_checks, f, floats, ids, out_f, run, u, uniform};
 
 #[rustfmt::skip] // a table
 const CASES: &[(&str, usize, usize, u32)] = &[
@@ -22,7 +22,7 @@ fn rows_are_copied() {
         let ids = ids(rows, vocab, 2);
         let want: Vec<f32> = ids.iter().flat_map(|id| table[*id as usize * dim..][..dim].to_vec()).collect();
         let reads = [f(&table, vocab as usize, dim), u(&ids, rows, 1)];
-        for device in devices() {
+        for device in devices_with_checks() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let kernel = Gather { rows, dim };
                 let got = run(device, kernel, &Step::default(), lay, &reads, &[out_f(rows, dim)]);

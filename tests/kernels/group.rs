@@ -3,7 +3,7 @@
 use crate::bag::{History, Take, end, history};
 use rt_kernels::kernels::{Group, GroupTable, GroupUse, ScatterRows, SegmentSum, UseKind};
 use rt_kernels::{Step, Target};
-use rt_tests::{Lay, Tensor, close, devices, f, floats, ids, ints, out_f, out_u, run, u, uniform};
+use rt_tests::{Lay, Tensor, close, devices_with_checks, f, floats, ids, ints, out_f, out_u, run, u, uniform};
 
 /// The output of a grouping.
 pub(crate) struct Grouped {
@@ -184,7 +184,7 @@ fn groups_like_a_stable_sort() {
         let want = grouped(entries, &bases);
         let n = kernel.capacity;
         let writes = [out_u(n, 1), out_u(n, 1), out_u(n + 1, 1), out_u(bases.len() + 1, 1)];
-        for device in devices() {
+        for device in devices_with_checks() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let what = format!("{}, {device:?}, {lay:?}", case.what);
                 let got = run(device, kernel.clone(), &Step::default(), lay, &reads, &writes);
@@ -243,7 +243,7 @@ fn segment_sum_and_scatter_match_the_oracle() {
             }
         }
         let cells = want.len();
-        for device in devices() {
+        for device in devices_with_checks() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let what = format!("{what}, {device:?}, {lay:?}");
                 let sum = SegmentSum { table: 1, rows: capacity, dim, tables: 3 };

@@ -3,7 +3,7 @@
 use crate::group::grouped;
 use rt_kernels::kernels::{RowRule, UpdateRows};
 use rt_kernels::{Step, Target};
-use rt_tests::{Lay, close, devices, f, floats, ids, run, uniform};
+use rt_tests::{Lay, close, devices_with_checks, f, floats, ids, run, uniform};
 
 const U: f64 = f32::EPSILON as f64 / 2.0;
 
@@ -136,7 +136,7 @@ fn rows_move_as_the_rules_say() {
             let writes = [f(&weights, v, dim), state(&one, cols[0]), state(&two, cols[1])];
             let kernel = UpdateRows { rule, table: 1, base, capacity: n, dim, tables: 3 };
             let mut cpu = None;
-            for device in devices() {
+            for device in devices_with_checks() {
                 for lay in [Lay::Dense, Lay::Strided] {
                     let what = format!("{what}, {rule:?}, {device:?}, {lay:?}");
                     let go = || run(device, kernel.clone(), &step, lay, &reads, &writes);

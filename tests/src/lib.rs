@@ -40,16 +40,20 @@ pub fn devices() -> &'static [Device] {
 /// As [`devices`].
 pub fn devices_with_checks() -> &'static [Device] {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
-    DEVICES.get_or_init(|| {
-        #[allow(unused_mut, reason = "a CPU-only build adds none")]
-        let mut all = devices().to_vec();
-        #[cfg(feature = "gpu")]
-        if all.len() > 2 {
-            let options = rt_kernels::GpuOptions { checked_shaders: true, ..rt_kernels::GpuOptions::default() };
-            all.push(Device::open_gpu(0, options).expect("the adapter that was opened before"));
-        }
-        all
-    })
+    DEVICES.get_or_init(|| devices().iter().cloned().chain(checked()).collect())
+}
+
+/// The first adapter with wgpu's checks, where there is one.
+#[cfg(feature = "gpu")]
+fn checked() -> Option<Device> {
+    let options = rt_kernels::GpuOptions { checked_shaders: true, ..rt_kernels::GpuOptions::default() };
+    (devices().len() > 2).then(|| Device::open_gpu(0, options).expect("the adapter that was opened before"))
+}
+
+/// A CPU-only build has none.
+#[cfg(not(feature = "gpu"))]
+fn checked() -> Option<Device> {
+    None
 }
 
 /// An operand's words.
