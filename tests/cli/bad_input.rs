@@ -65,6 +65,8 @@ fn settings_that_are_wrong() {
     train(data, &["--set", "nonsense=1"], 2, &["nonsense", "nearest"]);
     train(data, &["--set", "epochs"], 2, &["key=value"]);
     train(data, &["--set", "gap=fine"], 2, &["request-time exact"]);
+    let many: Vec<String> = (1..=17).map(|w| w.to_string()).collect();
+    train(data, &["--set", &format!("windows={}", many.join(","))], 2, &["windows", "at most 16"]);
     train(data, &["--config", "/nonexistent.toml"], 2, &["/nonexistent.toml"]);
     train(Path::new("synthetic:userz=3"), &[], 2, &["userz"]);
     fails(&["train", "--data", "synthetic", "--model", "nope", "--out", "x"], 2, &["nope", "youtube-dnn"]);
@@ -106,6 +108,12 @@ fn models_and_ids_that_are_not_there() {
         recommend(&model, &["--user", "1"], &[name]);
         fs::write(&file, &bytes).unwrap();
     }
+    // A --json that cannot be written is found out before the work: the model that stands there is not replaced.
+    let before = fs::read(model.join("manifest.json")).unwrap();
+    let args =
+        ["train", "--data", "synthetic:users=60,items=50,events=8", "--model", "dssm", "--out", text(&model), "--json"];
+    fails(&[&args[..], &["/nonexistent/x.json", "--device", "cpu"]].concat(), 1, &["/nonexistent/x.json"]);
+    assert_eq!(fs::read(model.join("manifest.json")).unwrap(), before);
     // What stands at --out and is no model stays as it is, and training does not even begin.
     let photos = folder.path().join("photos");
     fs::create_dir(&photos).unwrap();

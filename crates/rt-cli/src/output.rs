@@ -101,6 +101,25 @@ pub(crate) fn device_name(device: &Device) -> DeviceName {
     DeviceName { kind: kind.into(), name: device.name() }
 }
 
+/// Can `--json` be written? Asked before the work, so that a failure leaves everything as it was.
+pub(crate) fn check_json(global: &Global) -> Done {
+    let Some(path) = &global.json else { return Ok(()) };
+    let beside = beside(path);
+    std::fs::write(&beside, "").map_err(|e| Fail::machine(format!("--json {}: {e}", path.display())))?;
+    let _ = std::fs::remove_file(&beside);
+    if path.is_dir() {
+        return Err(Fail::user(format!("--json {}: is a folder, a file is wanted", path.display())));
+    }
+    Ok(())
+}
+
+/// Where a file is written before it takes its place.
+fn beside(path: &Path) -> std::path::PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".new-{}", std::process::id()));
+    beside.into()
+}
+
 /// Writes `--json`, whole or not at all.
 pub(crate) fn write_json<R: Serialize>(
     global: &Global,
@@ -123,9 +142,7 @@ pub(crate) fn write_json<R: Serialize>(
 /// Writes a file beside its place first, so that a failure leaves what stood there.
 pub(crate) fn write_file(path: &Path, text: &str) -> Done {
     let refuse = |e: std::io::Error| Fail::machine(format!("{}: {e}", path.display()));
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".new-{}", std::process::id()));
-    let beside = std::path::PathBuf::from(beside);
+    let beside = beside(path);
     std::fs::write(&beside, text).map_err(refuse)?;
     std::fs::rename(&beside, path).map_err(|e| {
         let _ = std::fs::remove_file(&beside);

@@ -6,6 +6,7 @@ use crate::output;
 use rt_models::{Device, DeviceChoice};
 
 pub(crate) fn run(global: &Global) -> Done {
+    output::check_json(global)?;
     say!("recall-tape {}", env!("CARGO_PKG_VERSION"));
     let cpu = Device::cpu(global.threads)?;
     say!("cpu      {}", cpu.name());

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) fn run(global: &Global, args: &Explain) -> Done {
+    output::check_json(global)?;
     let kind: ModelKind = args.model.parse()?;
     let mut config = Config::new(kind);
     for pair in &args.set {

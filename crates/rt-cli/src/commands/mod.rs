@@ -15,8 +15,9 @@ use crate::args::Global;
 use crate::fail::{Done, Fail};
 use rt_models::{Device, DeviceChoice};
 
-/// Opens the device that `--device` and `--threads` name.
+/// Opens the device that `--device` and `--threads` name; every command begins here, so `--json` is tried here too.
 pub(crate) fn open(global: &Global) -> Done<Device> {
+    crate::output::check_json(global)?;
     let choice: DeviceChoice =
         global.device.parse().map_err(|e: rt_kernels::Error| Fail::user(format!("--device: {e}")))?;
     if global.threads > 1024 {
