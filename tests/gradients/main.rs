@@ -87,6 +87,25 @@ fn no_gradient_is_an_error_and_names_the_parameter() {
 }
 
 #[test]
+fn ids_are_checked_where_the_host_writes_them() {
+    for device in devices() {
+        let mut tape = Tape::new();
+        let (small, large) =
+            (tape.table("small", 5, 2, Init::Zeros).unwrap(), tape.table("large", 9, 2, Init::Zeros).unwrap());
+        let ids = tape.input_ids("ids", 3, 1);
+        let (a, b) = (tape.gather(small, ids).unwrap(), tape.gather(large, ids).unwrap());
+        let sum = tape.add(a, b).unwrap();
+        tape.output("sum", sum);
+        let store = Store::new(device, tape.params(), 1).unwrap();
+        let mut program = tape.compile(&store).unwrap();
+        program.write_u32("ids", &[0, 4, 1]).unwrap();
+        let error = program.write_u32("ids", &[0, 1, 5]).unwrap_err().to_string();
+        assert!(error.contains("`ids`") && error.contains("id 5 at place 2") && error.contains("below 5"), "{error}");
+        program.run(&Step::new(1, 1, 0, 3)).unwrap();
+    }
+}
+
+#[test]
 fn shapes_are_checked_when_recorded() {
     let mut tape = Tape::new();
     let x = tape.param("x", [4, 3], Init::Zeros).unwrap();
@@ -99,6 +118,13 @@ fn shapes_are_checked_when_recorded() {
     let error = tape.gather(x, ids).unwrap_err().to_string();
     assert!(error.contains("rows of a table"), "{error}");
     let table = tape.table("t", 9, 3, Init::Zeros).unwrap();
+    let past = tape.constant_ids(&[1, 8, 9], 3, 1).unwrap();
+    let error = tape.gather(table, past).unwrap_err().to_string();
+    assert!(error.contains("id 9 at place 2") && error.contains("9 rows"), "{error}");
+    let slice = tape.input_ids("slice", 4, 2);
+    let many = rt_tensor::BagOptions { windows: (1..=17).collect(), mean: true, max_len: 20, mask: None, hole: None };
+    let error = tape.bag(table, ids, slice, &many).unwrap_err().to_string();
+    assert!(error.contains("17 windows"), "{error}");
     let error = tape.gather(table, x).unwrap_err().to_string();
     assert!(error.contains("ids"), "{error}");
 }

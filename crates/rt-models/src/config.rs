@@ -1,6 +1,7 @@
 //! Configuration: one flat list of keys, the same in TOML files and in `key=value` settings.
 
 use crate::{Error, Result};
+use rt_kernels::kernels::MAX_WINDOWS;
 use std::fmt::Write as _;
 
 /// Which model.
@@ -416,6 +417,9 @@ impl Config {
         let w = &self.windows;
         if w.first() == Some(&0) || w.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(bad("windows", &w.show(), "ascending whole numbers from 1"));
+        }
+        if w.len() > MAX_WINDOWS {
+            return Err(bad("windows", &w.show(), &format!("at most {MAX_WINDOWS}")));
         }
         for (key, widths) in [("user_hidden", &self.user_hidden), ("item_hidden", &self.item_hidden)] {
             if widths.iter().any(|n| *n == 0 || *n > 1 << 16) {

@@ -13,13 +13,20 @@ pub(crate) const LOSS_RING: usize = 65_536;
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
     let (mut tape, _) = record_gradients(config, schema, counts)?;
-    let optimizer = match config.optimizer {
-        OptimizerKind::Adam => Optimizer::adam(),
-        OptimizerKind::Adagrad => Optimizer::adagrad_rows(),
-        OptimizerKind::Sgd => Optimizer::sgd(),
-    };
-    tape.optimize(&Optimizer { weight_decay: config.weight_decay, ..optimizer })?;
+    tape.optimize(&config.optimizer())?;
     Ok(tape)
+}
+
+impl Config {
+    /// The optimiser that the settings name.
+    pub(crate) fn optimizer(&self) -> Optimizer {
+        let optimizer = match self.optimizer {
+            OptimizerKind::Adam => Optimizer::adam(),
+            OptimizerKind::Adagrad => Optimizer::adagrad_rows(),
+            OptimizerKind::Sgd => Optimizer::sgd(),
+        };
+        Optimizer { weight_decay: self.weight_decay, ..optimizer }
+    }
 }
 
 /// Records a training step without its updates; gives the tape and its loss.

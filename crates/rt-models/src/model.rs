@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::losses::{self, Sizes};
-use crate::schema::{GAP, Schema};
+use crate::schema::{COARSE_GAPS, GAP, Schema};
 use crate::towers::{Towers, UserInputs};
 use crate::{Error, Result};
 use rt_data::{Column, Dataset, Split};
@@ -383,9 +383,9 @@ pub(crate) fn product(users: &[f32], items: &[f32], m: usize, n: usize, k: usize
     gemm.run(&mut CpuIo::new(&step, reads, writes));
 }
 
-/// The coarse gap of a request made now: more than a day after the last event.
+/// The context of a request made now: the coarse gap is more than a day; a fine one, and all else, is not known.
 pub(crate) fn context_now(schema: &Schema) -> Vec<u32> {
-    schema.context.iter().map(|c| if c.name == GAP { 3 } else { 0 }).collect()
+    schema.context.iter().map(|c| if c.name == GAP && c.rows == COARSE_GAPS { 3 } else { 0 }).collect()
 }
 
 impl Model {

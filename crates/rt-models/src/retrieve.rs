@@ -1,7 +1,7 @@
 //! Exact retrieval: the k best items of the catalogue by dot product, on the model's device.
 
-use crate::Result;
 use crate::model::{Model, Query};
+use crate::{Error, Result};
 use rt_kernels::kernels::TopK;
 use rt_kernels::{Call, Device, Dtype, Operand, Operands, Program, Step};
 use std::sync::Arc;
@@ -12,6 +12,9 @@ pub(crate) fn top_k(model: &Model, query: &Query<'_>, exclude: &[u32], k: usize)
     let items = model.data.items.rows();
     let mut scores = vec![0.0; items];
     model.scores(std::slice::from_ref(query), &mut scores)?;
+    if scores.iter().any(|s| !s.is_finite()) {
+        return Err(Error::Evaluation("a score is not a finite number: the model's weights are damaged".into()));
+    }
     let mut ranked = vec![false; items];
     for &item in &model.data.catalogue {
         ranked[item as usize] = true;

@@ -60,6 +60,8 @@ const SMALL_DATA: usize = 200_000;
 
 /// The name of the coarse-gap category.
 pub(crate) const GAP: &str = "gap";
+/// No event before, within an hour, within a day, more.
+pub(crate) const COARSE_GAPS: usize = 4;
 
 impl Config {
     /// The configuration with its rules applied to the data: `user_id`, `windows` and `negatives` get values.
@@ -126,7 +128,7 @@ impl Schema {
         let mut context = side(&data.event_features).categories;
         match config.gap {
             Gap::Off => {}
-            Gap::Coarse => context.push(Category { name: GAP.into(), rows: 4, dim: 8 }),
+            Gap::Coarse => context.push(Category { name: GAP.into(), rows: COARSE_GAPS, dim: 8 }),
             Gap::Fine => context.push(Category { name: GAP.into(), rows: 34, dim: 16 }),
         }
         let history = if split_is_set { longest.max(1) } else { config.history };
@@ -222,7 +224,7 @@ pub(crate) fn event_context(schema: &Schema, data: &Dataset) -> Vec<u32> {
         for event in 0..data.event_item.len() {
             matrix[event * width + c] = match column {
                 Some(Column::Category { values, .. }) => values[event],
-                _ => gap(data, event, category.rows > 4),
+                _ => gap(data, event, category.rows > COARSE_GAPS),
             };
         }
     }

@@ -120,7 +120,7 @@ impl StepBench {
         let batch = self.config.batch;
         let offset = (self.step as usize - 1) * batch % self.examples;
         let step = Step::new(self.step, self.seed, offset as u32, batch as u32);
-        step.with_rates(self.config.lr, self.config.row_rate(), 0.9, 0.999)
+        self.config.optimizer().rates(step, self.config.lr, self.config.row_rate())
     }
 
     /// Runs a step; on a GPU it is submitted.

@@ -1,6 +1,6 @@
 //! Training: shuffled epochs, validation after each, early stopping, the best weights kept.
 
-use crate::config::{Config, OptimizerKind};
+use crate::config::Config;
 use crate::eval::{Popularity, figures, rank_cases};
 use crate::losses::{self, LOSS_RING, Sizes};
 use crate::model::Model;
@@ -90,6 +90,7 @@ pub fn train(
     let tape = losses::record(&config, &model.schema, &sizes)?;
     losses::upload(&model.store, &config, &model.schema, &model.data, split)?;
     let mut program = tape.compile(&model.store)?;
+    let optimizer = config.optimizer();
 
     let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
     let steps = split.examples.len().div_ceil(config.batch);
@@ -110,7 +111,8 @@ pub fn train(
             t += 1;
             let offset = step * config.batch;
             let valid = config.batch.min(order.len() - offset);
-            program.run(&rates(&config, Step::new(t, seed, offset as u32, valid as u32)))?;
+            let at = Step::new(t, seed, offset as u32, valid as u32);
+            program.run(&optimizer.rates(at, config.lr, config.row_rate()))?;
             if (step + 1) % 16 == 0 {
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
                 let done = (epoch - 1) * order.len() + offset + valid;
@@ -188,13 +190,6 @@ pub fn train(
     }
     model.weights_changed();
     Ok((model, report))
-}
-
-fn rates(config: &Config, step: Step) -> Step {
-    match config.optimizer {
-        OptimizerKind::Adam | OptimizerKind::Adagrad => step.with_rates(config.lr, config.row_rate(), 0.9, 0.999),
-        OptimizerKind::Sgd => step.with_rates(config.lr, config.row_rate(), 0.0, 0.0),
-    }
 }
 
 fn snapshot(model: &Model) -> Result<Vec<Vec<f32>>> {

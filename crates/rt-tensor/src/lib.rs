@@ -34,7 +34,8 @@
 //! let loss = tape.sum(rows)?;
 //! tape.output("loss", loss);
 //! tape.backward(loss)?;
-//! tape.optimize(&Optimizer::adam())?;
+//! let optimizer = Optimizer::adam();
+//! tape.optimize(&optimizer)?;
 //!
 //! let store = Store::new(&Device::cpu(1)?, tape.params(), 42)?;
 //! let mut program = tape.compile(&store)?;
@@ -43,7 +44,7 @@
 //! program.write_f32("liked", &liked)?;
 //! let mut losses = Vec::new();
 //! for step in 1..=100 {
-//!     program.run(&Step::new(step, 42, 0, 16).with_rates(0.05, 0.05, 0.9, 0.999))?;
+//!     program.run(&optimizer.rates(Step::new(step, 42, 0, 16), 0.05, 0.05))?;
 //!     losses.push(program.read_f32("loss")?[0]);
 //! }
 //! assert!(losses[99] < 0.1 * losses[0], "{} -> {}", losses[0], losses[99]);

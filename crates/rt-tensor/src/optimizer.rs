@@ -36,6 +36,17 @@ impl Optimizer {
         Self { rows: RowRule::Adagrad { eps: 1e-8 }, ..Self::adam() }
     }
 
+    /// `step` with learning rates (dense, rows) and the bias corrections of this optimiser's betas.
+    #[must_use]
+    pub fn rates(&self, step: rt_kernels::Step, lr: f32, lr_rows: f32) -> rt_kernels::Step {
+        // Both rules are Adam with the same betas, or the corrections are not used.
+        let (beta1, beta2) = match (self.dense, self.rows) {
+            (DenseRule::Adam { beta1, beta2, .. }, _) | (_, RowRule::Adam { beta1, beta2, .. }) => (beta1, beta2),
+            _ => (0.0, 0.0),
+        };
+        step.with_rates(lr, lr_rows, beta1, beta2)
+    }
+
     /// Plain gradient descent.
     #[must_use]
     pub fn sgd() -> Self {

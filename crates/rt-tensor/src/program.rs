@@ -13,6 +13,8 @@ pub struct Program {
     inner: rt_kernels::Program,
     inputs: BTreeMap<String, Buffer>,
     outputs: BTreeMap<String, (Buffer, Place)>,
+    /// Inputs that are ids, and what they have to lie below.
+    bounds: BTreeMap<String, u32>,
     /// Node of the tape that each call came from.
     nodes: Vec<usize>,
     planned: [usize; 2],
@@ -82,7 +84,8 @@ impl Tape {
         let (inputs, buffers) = (bound.inputs, bound.buffers);
         let planned = [plan.words.iter().sum(), plan.unshared];
         let inner = rt_kernels::Program::new(device, buffers, calls)?;
-        Ok(Program { store: store.clone(), inner, inputs, outputs, nodes, planned })
+        let bounds = self.bounds.clone();
+        Ok(Program { store: store.clone(), inner, inputs, outputs, bounds, nodes, planned })
     }
 }
 
@@ -210,9 +213,15 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuch`] for an unknown name; device errors.
+    /// [`Error::NoSuch`] for an unknown name; [`Error::Data`] for an id past the rows that it looks up; device errors.
     pub fn write_u32(&mut self, name: &str, data: &[u32]) -> Result<()> {
         let buffer = self.inputs.get(name).ok_or_else(|| Error::NoSuch { what: "input", name: name.into() })?;
+        if let Some(bound) = self.bounds.get(name)
+            && let Some(i) = data.iter().position(|id| id >= bound)
+        {
+            let what = format!("id {} at place {i}: it has to lie below {bound}, the rows that it looks up", data[i]);
+            return Err(Error::Data { name: name.into(), what });
+        }
         Ok(self.store.device().write(buffer, 0, data)?)
     }
 

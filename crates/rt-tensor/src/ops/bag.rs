@@ -9,8 +9,7 @@ use crate::Result;
 use crate::grads::{Grad, Grads, RowUse, UseIds};
 use crate::reference::Env;
 use crate::tape::{Tape, Var};
-use rt_kernels::Dtype;
-use rt_kernels::kernels::{Bag, BagBackward};
+use rt_kernels::kernels::{Bag, BagBackward, MAX_WINDOWS};
 
 /// What a bag pools, and how.
 #[derive(Debug, Clone)]
@@ -45,10 +44,14 @@ impl Tape {
     /// [`crate::Error::Shape`] for windows that are not ascending from 1, and for operands of wrong shape or type.
     pub fn bag(&mut self, table: Var, items: Var, slice: Var, options: &BagOptions) -> Result<Var> {
         self.table_param("bag", table)?;
-        self.check_dtype("bag", "items", items, Dtype::U32)?;
+        self.ids_below("bag", items, self.shape(table)[0])?;
         let windows = options.windows.clone();
         if windows.is_empty() || windows[0] == 0 || windows.windows(2).any(|w| w[0] >= w[1]) {
             let what = format!("windows {windows:?} have to be ascending, from 1");
+            return Err(crate::error::shape("bag", what));
+        }
+        if windows.len() > MAX_WINDOWS {
+            let what = format!("{} windows, at most {MAX_WINDOWS} are pooled side by side", windows.len());
             return Err(crate::error::shape("bag", what));
         }
         let (rows, dim) = (self.shape(slice)[0], self.shape(table)[1]);

@@ -74,7 +74,7 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where `ids` is no column of ids.
     pub fn take(&mut self, data: Var, ids: Var) -> Result<Var> {
-        self.check_dtype("take", "ids", ids, Dtype::U32)?;
+        self.ids_below("take", ids, self.shape(data)[0])?;
         let (rows, cols) = (self.shape(ids)[0], self.shape(data)[1]);
         let out = match self.dtype(data) {
             Dtype::U32 => self.temp_ids(rows, cols),

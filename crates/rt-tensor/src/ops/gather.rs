@@ -8,7 +8,6 @@ use crate::Result;
 use crate::grads::{Grad, Grads, RowUse, UseIds};
 use crate::reference::Env;
 use crate::tape::{Tape, Var};
-use rt_kernels::Dtype;
 use rt_kernels::kernels::Gather;
 
 #[derive(Debug, Clone)]
@@ -23,11 +22,11 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] if `table` is no table or `ids` no column of ids. Ids are checked against `vocab` where
-    /// they enter the device; a GPU would clamp or zero a wrong one in silence.
+    /// [`crate::Error::Shape`] if `table` is no table, or `ids` no column of ids, or constants past `vocab`. Ids that the host
+    /// writes are checked where they are written.
     pub fn gather(&mut self, table: Var, ids: Var) -> Result<Var> {
         self.table_param("gather", table)?;
-        self.check_dtype("gather", "ids", ids, Dtype::U32)?;
+        self.ids_below("gather", ids, self.shape(table)[0])?;
         let (rows, dim) = (self.shape(ids)[0], self.shape(table)[1]);
         let out = self.temp(rows, dim);
         let op = Op::Gather(GatherOp { table, ids, out });

@@ -80,7 +80,10 @@ impl Tape {
                 return Err(crate::error::shape("softmax_loss", what));
             }
             PositiveVar::Diagonal => (Positive::Diagonal, None, None, None),
-            PositiveVar::Label(label) => (Positive::Label, Some(label), None, None),
+            PositiveVar::Label(label) => {
+                self.ids_below("softmax_loss", label, candidates)?;
+                (Positive::Label, Some(label), None, None)
+            }
             PositiveVar::Own { vectors, logq } => (Positive::Own, None, Some(vectors), logq),
         };
         if spec.mask_hits.is_some() && spec.candidates.ids.is_none() {
