@@ -12,7 +12,7 @@ use rt_tensor::{Device, Params, Program, Step, Store, Tape};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows of a tower that run together at inference.
-const CHUNK: usize = 512;
+const CHUNK: usize = 256;
 
 /// One user to make a vector for.
 #[derive(Debug, Clone, Copy)]
