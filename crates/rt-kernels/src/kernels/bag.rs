@@ -16,7 +16,7 @@ pub const MAX_WINDOWS: usize = 16;
 /// Rows of a batch in one CPU task.
 const BLOCK: usize = 64;
 /// Positions that the CPU twin prefetches ahead.
-const AHEAD: usize = 8;
+const AHEAD: usize = 32;
 
 /// The ends of the windows as numbers of positions; 0 or `usize::MAX` (everything) becomes `u32::MAX`. Slots past the
 /// last window repeat it.

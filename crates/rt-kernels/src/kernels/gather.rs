@@ -33,7 +33,7 @@ impl Kernel for Gather {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        const AHEAD: usize = 8;
+        const AHEAD: usize = 32;
         let (table, ids, out) = (io.read(0), io.read(1), io.write(0));
         let block = (16_384 / self.dim.max(1)).max(16);
         out.par_blocks(block, |first, mut out| {

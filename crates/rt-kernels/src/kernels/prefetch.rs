@@ -4,14 +4,16 @@
 
 use crate::Mat;
 
-/// Asks for the words of `row` to be brought into the cache. Only a hint: it changes no result.
+/// Asks for the words of `row` to be brought into the second-level cache. Only a hint: it changes no result. The second
+/// level, because the first can wait for few lines at a time: random rows of 256 bytes came at 26 GB/s, into the first
+/// level at 16 (2 cores).
 #[inline(always)]
 pub(crate) fn prefetch(row: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     for line in row.chunks(16) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: SSE, which holds this instruction, is part of x86_64, and the address is that of a live slice.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = row;

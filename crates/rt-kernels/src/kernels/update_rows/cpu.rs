@@ -6,8 +6,8 @@ use crate::kernels::segment_sum::Segments;
 use crate::simd::{dot, vectorize};
 use crate::{Mat, MatMut};
 
-/// Distinct ids ahead whose rows are prefetched.
-const AHEAD: usize = 6;
+/// Rows ahead that are prefetched, of all matrices together: enough to hide memory, few enough for the cache.
+const AHEAD: usize = 32;
 /// Moments below this become 0: denormals are slow, and they move nothing.
 const TINY: f32 = 1e-36;
 
@@ -115,14 +115,15 @@ impl Update<'_> {
             many.resize(dim, 0.0);
             &mut many[..]
         };
+        let ahead = AHEAD / (1 + [&rows.one, &rows.two].into_iter().flatten().count());
         for k in from..to {
-            if k + AHEAD < to {
-                let ahead = self.row(k + AHEAD) - base;
+            if k + ahead < to {
+                self.segments.prefetch(&self.source, k + ahead);
+                let ahead = self.row(k + ahead) - base;
                 rows.table.prefetch(ahead);
                 for state in [&rows.one, &rows.two].into_iter().flatten() {
                     state.prefetch(ahead);
                 }
-                self.segments.prefetch(&self.source, k + AHEAD);
             }
             self.segments.sum(&self.source, k, g);
             let r = self.row(k) - base;
