@@ -2,6 +2,7 @@
 
 use crate::memory::CpuMemory;
 use crate::{Dtype, Error, Result, Target};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 #[cfg(feature = "gpu")]
@@ -99,6 +100,39 @@ impl CpuDevice {
     /// Runs `f` inside the pool, so that its parallel loops use these threads.
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         self.pool.install(f)
+    }
+
+    /// The same, and keeps the other threads awake until `f` is done: a step is tens of parallel regions with short
+    /// gaps, and to wake a thread takes longer than most gaps.
+    pub(crate) fn install_awake<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        if self.threads() == 1 {
+            return self.pool.install(f);
+        }
+        self.pool.install(|| {
+            let done = AtomicBool::new(false);
+            let own = rayon::current_thread_index();
+            rayon::scope(|scope| {
+                scope.spawn_broadcast(|_, context| {
+                    // The thread that runs `f` meets this too, where it waits for the end of a loop: it must go on.
+                    while Some(context.index()) != own && !done.load(Ordering::Acquire) {
+                        if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                            std::hint::spin_loop();
+                        }
+                    }
+                });
+                let _end = SetOnDrop(&done);
+                f()
+            })
+        })
+    }
+}
+
+/// Sets its flag when it goes, by a panic too.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -111,7 +111,7 @@ impl Program {
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
-                cpu.install(|| calls.iter().try_for_each(|call| run_on_cpu(call, buffers, step)))
+                cpu.install_awake(|| calls.iter().try_for_each(|call| run_on_cpu(call, buffers, step)))
             }
             #[cfg(feature = "gpu")]
             Device::Gpu(_) => match &mut self.gpu {
@@ -131,7 +131,7 @@ impl Program {
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
-                cpu.install(|| {
+                cpu.install_awake(|| {
                     let mut seconds = Vec::with_capacity(calls.len());
                     for call in calls {
                         let start = std::time::Instant::now();
