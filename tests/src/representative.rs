@@ -188,5 +188,6 @@ fn losses(cases: &mut Vec<Case>) {
     both(cases, BceWithLogits { rows, n: 6 });
     for k in [1, 10, 100] {
         both(cases, TopK { queries: 40, items: 3000, k, first: 1 });
+        both(cases, Search { queries: 40, items: 3000, dim: 20, k, first: 1 });
     }
 }

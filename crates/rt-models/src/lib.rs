@@ -18,6 +18,7 @@ pub use check::check_models;
 pub use config::{Config, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, OptimizerKind, Sampler, Switch};
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};
+pub use retrieve::Index;
 pub use rt_data as data;
 pub use rt_kernels as kernels;
 pub use rt_tensor as tensor;

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::losses::{self, Sizes};
 use crate::schema::{COARSE_GAPS, GAP, Schema};
 use crate::towers::{Towers, UserInputs};
-use crate::{Error, Result};
+use crate::{Error, Index, Result};
 use rt_data::{Column, Dataset, Split};
 use rt_kernels::kernels::{Activation, Gemm};
 use rt_kernels::{CpuIo, Kernel, Mat, MatMut};
@@ -50,6 +50,7 @@ pub struct Model {
     pub(crate) store: Store,
     towers: Mutex<Inference>,
     vectors: Mutex<Option<Arc<Vec<f32>>>>,
+    index: Mutex<Option<Arc<Index>>>,
 }
 
 struct Inference {
@@ -93,8 +94,8 @@ impl Model {
             user: user_tape(&config, &schema, &params)?.compile(&store)?,
             item: item_tape(&config, &schema, &params)?.compile(&store)?,
         };
-        let (towers, vectors) = (Mutex::new(towers), Mutex::new(None));
-        Ok(Self { config, schema, data, trained, store, towers, vectors })
+        let (towers, vectors, index) = (Mutex::new(towers), Mutex::new(None), Mutex::new(None));
+        Ok(Self { config, schema, data, trained, store, towers, vectors, index })
     }
 
     /// The resolved configuration.
@@ -226,6 +227,22 @@ impl Model {
     /// Forgets what was derived from the weights.
     pub(crate) fn weights_changed(&self) {
         *self.vectors.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The index of all items by dense id, on the model's device. Made once and kept until the weights change.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] where a weight is not a finite number; device errors.
+    pub fn index(&self) -> Result<Arc<Index>> {
+        let mut kept = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*kept {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(Index::new(self.device(), &self.item_vectors()?, self.dim())?);
+        *kept = Some(index.clone());
+        Ok(index)
     }
 
     /// Scores of users against all items by dense id, `[queries, items]`, into `out`.

@@ -1,21 +1,156 @@
-//! Exact retrieval: the k best items of the catalogue by dot product, on the model's device.
+//! Exact retrieval: the k best items of an index by dot product, on a device.
 
 use crate::model::{Model, Query};
 use crate::{Error, Result};
-use rt_kernels::kernels::TopK;
-use rt_kernels::{Call, Device, Dtype, Operand, Operands, Program, Step};
+use rt_kernels::kernels::Search;
+use rt_kernels::{Buffer, Call, Device, Dtype, Operand, Operands, Program, Step};
 use std::sync::Arc;
+
+/// Words of scores that a GPU holds at a time: half of the smallest binding that WebGPU promises.
+const SCORES: usize = 1 << 24;
+
+/// Item vectors on a device, searched exactly.
+///
+/// ```
+/// # use rt_models::{Device, Index};
+/// let index = Index::new(&Device::cpu(0)?, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8], 2)?;
+/// let best = index.search(&[0.0, 1.0], &[], 2)?;
+/// assert_eq!(best, [[(1, 1.0), (2, 0.8)]]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Index {
+    device: Device,
+    items: Buffer,
+    rows: usize,
+    dim: usize,
+}
+
+impl Index {
+    /// Takes item vectors `[rows, dim]`, row-major; row r is item r.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] where the vectors are no rows of `dim` or a number is not finite; device errors.
+    pub fn new(device: &Device, vectors: &[f32], dim: usize) -> Result<Self> {
+        if dim == 0 || !vectors.len().is_multiple_of(dim) {
+            let what = format!("an index of {} numbers in rows of {dim}: they do not fit", vectors.len());
+            return Err(Error::Request(what));
+        }
+        if let Some(i) = vectors.iter().position(|x| !x.is_finite()) {
+            return Err(Error::Request(format!("the vector of item {} holds {}", i / dim, vectors[i])));
+        }
+        let items = device.upload_f32(vectors, "item vectors")?;
+        Ok(Self { device: device.clone(), items, rows: vectors.len() / dim, dim })
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// True if there is no item.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The `k` best items for each row of `queries` `[any, dim]`: (item, score), best first, ties in ascending id; fewer
+    /// where fewer are left. Query i does not get the items of `excluded[i]`; `excluded` may be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] for k = 0, queries that are no rows of the index's width, a number that is not finite, or lists
+    /// of excluded items that are not one a query; device errors.
+    pub fn search(&self, queries: &[f32], excluded: &[&[u32]], k: usize) -> Result<Vec<Vec<(u32, f32)>>> {
+        if k == 0 {
+            return Err(Error::Request("k = 0: ask for at least one item".into()));
+        }
+        if !queries.len().is_multiple_of(self.dim) {
+            let what = format!("queries of {} numbers for an index of width {}", queries.len(), self.dim);
+            return Err(Error::Request(what));
+        }
+        if let Some(i) = queries.iter().position(|x| !x.is_finite()) {
+            return Err(Error::Request(format!("query {} holds {}", i / self.dim, queries[i])));
+        }
+        let n = queries.len() / self.dim;
+        if !excluded.is_empty() && excluded.len() != n {
+            return Err(Error::Request(format!("{} lists of excluded items for {n} queries", excluded.len())));
+        }
+        let k = k.min(self.rows);
+        if k == 0 {
+            return Ok(vec![Vec::new(); n]);
+        }
+        let chunk = match &self.device {
+            Device::Cpu(_) => n,
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => (SCORES / self.rows).clamp(1, n.max(1)),
+        };
+        let mut found = Vec::with_capacity(n);
+        for first in (0..n).step_by(chunk.max(1)) {
+            let end = n.min(first + chunk);
+            let out = if excluded.is_empty() { None } else { Some(&excluded[first..end]) };
+            self.search_some(&queries[first * self.dim..end * self.dim], out, k, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn search_some(
+        &self,
+        queries: &[f32],
+        excluded: Option<&[&[u32]]>,
+        k: usize,
+        found: &mut Vec<Vec<(u32, f32)>>,
+    ) -> Result<()> {
+        let n = queries.len() / self.dim;
+        let device = &self.device;
+        let mut buffers = vec![
+            device.upload_f32(queries, "queries")?,
+            self.items.clone(),
+            device.zeros(Dtype::F32, n * k, "top-k scores")?,
+            device.zeros(Dtype::U32, n * k, "top-k items")?,
+        ];
+        let mut reads = vec![Some(Operand::dense(0, n, self.dim)), Some(Operand::dense(1, self.rows, self.dim))];
+        if let Some(excluded) = excluded {
+            let (mut slices, mut all) = (Vec::with_capacity(2 * n), Vec::new());
+            for list in excluded {
+                slices.extend([all.len() as u32, list.len() as u32]);
+                all.extend_from_slice(list);
+            }
+            buffers.push(device.upload_u32(&slices, "excluded items")?);
+            buffers.push(device.upload_u32(&all, "excluded items")?);
+            reads.extend([Some(Operand::dense(4, n, 2)), Some(Operand::dense(5, all.len(), 1))]);
+        } else {
+            reads.extend([None, None]);
+        }
+        let writes = vec![Some(Operand::dense(2, n, k)), Some(Operand::dense(3, n, k))];
+        let operands = Operands { reads, writes, scratch: Vec::new() };
+        let kernel = Arc::new(Search { queries: n, items: self.rows, dim: self.dim, k, first: 0 });
+        let mut program = Program::new(device, buffers.clone(), vec![Call { kernel, operands }])?;
+        program.run(&Step::default())?;
+        let (values, ids) = (device.read_f32(&buffers[2])?, device.read_u32(&buffers[3])?);
+        for (values, ids) in values.chunks(k).zip(ids.chunks(k)) {
+            let pairs = ids.iter().copied().zip(values.iter().copied());
+            found.push(pairs.filter(|(id, _)| *id != u32::MAX).collect());
+        }
+        Ok(())
+    }
+}
 
 /// The `k` best items for one user: (dense item, score), best first, ties in ascending id. Items of `exclude` and items
 /// that are not in the catalogue never appear; fewer than `k` are given where fewer are left.
 pub(crate) fn top_k(model: &Model, query: &Query<'_>, exclude: &[u32], k: usize) -> Result<Vec<(u32, f32)>> {
-    let items = model.data.items.rows();
-    let mut scores = vec![0.0; items];
-    model.scores(std::slice::from_ref(query), &mut scores)?;
-    if scores.iter().any(|s| !s.is_finite()) {
-        return Err(Error::Evaluation("a score is not a finite number: the model's weights are damaged".into()));
+    let damaged = |_| Error::Evaluation("a score is not a finite number: the model's weights are damaged".into());
+    let index = model.index().map_err(|error| match error {
+        Error::Request(what) => damaged(what),
+        error => error,
+    })?;
+    let user = model.user_tower(std::slice::from_ref(query))?;
+    if user.iter().any(|x| !x.is_finite()) {
+        return Err(damaged(String::new()));
     }
-    let mut ranked = vec![false; items];
+    let mut ranked = vec![false; index.len()];
     for &item in &model.data.catalogue {
         ranked[item as usize] = true;
     }
@@ -24,34 +159,10 @@ pub(crate) fn top_k(model: &Model, query: &Query<'_>, exclude: &[u32], k: usize)
             *r = false;
         }
     }
-    let excluded: Vec<u32> = (0..items as u32).filter(|i| !ranked[*i as usize]).collect();
-    let k = k.min(items - excluded.len());
+    let excluded: Vec<u32> = (0..index.len() as u32).filter(|i| !ranked[*i as usize]).collect();
+    let k = k.min(index.len() - excluded.len());
     if k == 0 {
         return Ok(Vec::new());
     }
-    select(model.device(), &scores, &excluded, k)
-}
-
-fn select(device: &Device, scores: &[f32], excluded: &[u32], k: usize) -> Result<Vec<(u32, f32)>> {
-    let buffers = vec![
-        device.upload_f32(scores, "scores")?,
-        device.upload_u32(&[0, excluded.len() as u32], "excluded items")?,
-        device.upload_u32(excluded, "excluded items")?,
-        device.zeros(Dtype::F32, k, "top-k scores")?,
-        device.zeros(Dtype::U32, k, "top-k items")?,
-    ];
-    let operands = Operands {
-        reads: vec![
-            Some(Operand::dense(0, 1, scores.len())),
-            Some(Operand::dense(1, 1, 2)),
-            Some(Operand::dense(2, excluded.len(), 1)),
-        ],
-        writes: vec![Some(Operand::dense(3, 1, k)), Some(Operand::dense(4, 1, k))],
-        scratch: Vec::new(),
-    };
-    let kernel = Arc::new(TopK { queries: 1, items: scores.len(), k, first: 0 });
-    let mut program = Program::new(device, buffers.clone(), vec![Call { kernel, operands }])?;
-    program.run(&Step::default())?;
-    let (values, ids) = (device.read_f32(&buffers[3])?, device.read_u32(&buffers[4])?);
-    Ok(ids.into_iter().zip(values).filter(|(id, _)| *id != u32::MAX).collect())
+    Ok(index.search(&user, &[&excluded], k)?.pop().unwrap_or_default())
 }

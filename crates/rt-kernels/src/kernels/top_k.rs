@@ -1,9 +1,9 @@
 //! Masked exact top-k.
 
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot, Target};
+use super::best::{Best, excluded_of};
+use crate::simd::vectorize;
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
 use rayon::prelude::*;
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 
 /// The k best columns of each row of scores, best first, ties in ascending id: scores `[queries, items]` (column c is item
 /// `first + c`), slice `[queries, 2]` u32 and excluded `[any, 1]` u32 (items `excluded[start .. start + len]` never appear for
@@ -19,67 +19,6 @@ pub struct TopK {
     pub k: usize,
     /// Item of column 0.
     pub first: u32,
-}
-
-/// Value of a place that no item is left for.
-const NOTHING: f32 = -1e30;
-
-/// A candidate; the greatest is the worst, so that a heap's top is the one to beat.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Candidate {
-    score: f32,
-    id: u32,
-}
-
-impl Eq for Candidate {}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
-    }
-}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl TopK {
-    fn best(&self, scores: &[f32], mut excluded: Vec<u32>) -> Vec<Candidate> {
-        excluded.sort_unstable();
-        let mut heap = BinaryHeap::with_capacity(self.k + 1);
-        let mut worst = f32::NEG_INFINITY;
-        for (c, &score) in scores.iter().enumerate() {
-            let score = score + 0.0; // -0 ties with 0
-            // Later ids lose ties, so only a better score gets in once the heap is full.
-            if heap.len() == self.k && score <= worst {
-                continue;
-            }
-            let id = self.first + c as u32;
-            if excluded.binary_search(&id).is_ok() {
-                continue;
-            }
-            heap.push(Candidate { score, id });
-            if heap.len() > self.k {
-                heap.pop();
-            }
-            if heap.len() == self.k {
-                worst = heap.peek().map_or(worst, |c| c.score);
-            }
-        }
-        heap.into_sorted_vec()
-    }
-}
-
-fn excluded_of(query: usize, slice: Option<Mat<'_>>, excluded: Option<Mat<'_>>) -> Vec<u32> {
-    match (slice, excluded) {
-        (Some(slice), Some(excluded)) => {
-            let [start, len] = [slice.row_u32(query)[0], slice.row_u32(query)[1]];
-            (start..start + len).map(|i| excluded.id(i as usize)).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 impl Kernel for TopK {
@@ -113,15 +52,20 @@ impl Kernel for TopK {
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let (scores, slice, excluded) = (io.read(0), io.read_opt(1), io.read_opt(2));
-        let best: Vec<Vec<Candidate>> = (0..self.queries)
-            .into_par_iter()
-            .map(|q| self.best(scores.row(q), excluded_of(q, slice, excluded)))
-            .collect();
         let (mut value, mut id) = (io.write(0), io.write(1));
-        for (q, best) in best.iter().enumerate() {
-            for (j, (value, id)) in value.row(q).iter_mut().zip(id.row_u32(q)).enumerate() {
-                (*value, *id) = best.get(j).map_or((NOTHING, u32::MAX), |c| (c.score, c.id));
-            }
+        let best: Vec<Best> = (0..self.queries)
+            .into_par_iter()
+            .map(|q| {
+                let mut best = Best::new(self.k, excluded_of(q, slice, excluded));
+                vectorize(
+                    #[inline(always)]
+                    || best.scan(scores.row(q), self.first),
+                );
+                best
+            })
+            .collect();
+        for (q, best) in best.into_iter().enumerate() {
+            best.write(value.row(q), id.row_u32(q));
         }
     }
 
