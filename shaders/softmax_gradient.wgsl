@@ -6,9 +6,11 @@
 //
 // shapes    a, out [count, dim] f32, b [other, dim] f32 | logq [candidates] f32 | candidate_ids [candidates], target_ids [rows] u32 |
 //           info [rows, 4] u32; offsets and strides in words
-// launch    a workgroup of 16 x 16 lanes for 64 rows of a by 64 columns of out; it walks over tiles of 16 rows of b
+// launch    a workgroup of 16 x 16 lanes for 64 rows of a by 64 columns of out and each of `parts` ranges of `span`
+//           rows of b (a multiple of 64); it walks over tiles of 64 rows of b. Range p is written `part_stride` words after
+//           range p - 1 (parts > 1: out is scratch that gemm_sum.wgsl adds up)
 // writes    every cell of out once
-// sums      products over columns ascending in one f32; out over rows of b ascending in one f32
+// sums      products over columns ascending in one f32; out over rows of b ascending in one f32 for each part
 // cost      4 * rows * candidates * dim operations. Weak spot: widths past 64 make the logits again for each 64 columns.
 // twin      crates/rt-kernels/src/kernels/softmax_loss/cpu.rs
 
@@ -20,6 +22,9 @@ struct Params {
     dim: u32,
     scale: f32,
     flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    parts: u32,
+    span: u32,
+    part_stride: u32,
     a_offset: u32,
     a_stride: u32,
     b_offset: u32,
@@ -45,32 +50,104 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> out: array<f32>;
 
 const TILE: u32 = 64u;
-const WALK: u32 = 16u;
 const DEPTH: u32 = 16u;
 
-var<workgroup> tile_a: array<f32, 1024>; // [DEPTH, TILE]
-var<workgroup> tile_b: array<f32, 256>; // [DEPTH, WALK]
-var<workgroup> factors: array<f32, 1024>; // [WALK, TILE]
-var<workgroup> values: array<f32, 1024>; // [WALK, TILE columns of b]
+// Word k * 16 + q holds rows 4 q .. 4 q + 3 of a (of b) at column k; then factors of 16 rows of b by 64 rows of a, and those
+// rows of b by 64 columns.
+var<workgroup> a_tile: array<vec4<f32>, 256>;
+var<workgroup> b_tile: array<vec4<f32>, 256>;
 
-// g for row i and candidate j, from their product.
-fn gradient(i: u32, j: u32, product: f32) -> f32 {
-    let w = bitcast<f32>(info[i * 4u + 3u]);
-    let lse = bitcast<f32>(info[i * 4u + 2u]);
-    if j == info[i * 4u + 1u] {
-        return params.scale * w * (exp(bitcast<f32>(info[i * 4u]) - lse) - 1.0);
+fn read_a(row: u32, column: u32, count: u32) -> f32 {
+    var x = 0.0;
+    if row < count && column < params.dim {
+        x = a[params.a_offset + row * params.a_stride + column];
     }
+    return x;
+}
+
+fn read_b(row: u32, column: u32, end: u32) -> f32 {
+    var x = 0.0;
+    if row < end && column < params.dim {
+        x = b[params.b_offset + row * params.b_stride + column];
+    }
+    return x;
+}
+
+// What a row or a candidate brings to a gradient.
+struct Row {
+    positive: f32,
+    candidate: u32,
+    lse: f32,
+    factor: f32,
+    target_id: u32,
+}
+
+struct Candidate {
+    logq: f32,
+    id: u32,
+}
+
+fn row_of(i: u32) -> Row {
+    let place = min(i, params.rows - 1u);
+    var target_id = 0u;
+    if (params.flags & 2u) != 0u {
+        target_id = target_ids[params.target_ids_offset + place * params.target_ids_stride];
+    }
+    let w = select(0.0, bitcast<f32>(info[place * 4u + 3u]), i < params.rows);
+    return Row(
+        bitcast<f32>(info[place * 4u]),
+        info[place * 4u + 1u],
+        bitcast<f32>(info[place * 4u + 2u]),
+        params.scale * w,
+        target_id,
+    );
+}
+
+fn candidate_of(j: u32) -> Candidate {
+    let place = min(j, params.candidates - 1u);
     var q = 0.0;
     if (params.flags & 1u) != 0u {
-        q = logq[params.logq_offset + j * params.logq_stride];
+        q = logq[params.logq_offset + place * params.logq_stride];
     }
-    var masked = q >= 1e29;
+    var id = 0u;
     if (params.flags & 2u) != 0u {
-        let id = candidate_ids[params.candidate_ids_offset + j * params.candidate_ids_stride];
-        masked = masked || id == target_ids[params.target_ids_offset + i * params.target_ids_stride];
+        id = candidate_ids[params.candidate_ids_offset + place * params.candidate_ids_stride];
     }
-    let z = params.scale * product - q;
-    return select(params.scale * w * exp(min(z - lse, 0.0)), 0.0, masked);
+    return Candidate(select(1e30, q, j < params.candidates), id);
+}
+
+fn gradient(row: Row, j: u32, candidate: Candidate, product: f32) -> f32 {
+    let positive = j == row.candidate;
+    let hit = (params.flags & 2u) != 0u && candidate.id == row.target_id;
+    let z = select(params.scale * product - candidate.logq, row.positive, positive);
+    let share = exp(min(z - row.lse, 0.0)) - select(0.0, 1.0, positive);
+    return select(row.factor * share, 0.0, (candidate.logq >= 1e29 || hit) && !positive);
+}
+
+// Factors of four rows of a with row `from_b` of b.
+fn factors(from_a: u32, from_b: u32, products: vec4<f32>) -> vec4<f32> {
+    var g = vec4(0.0);
+    if TRANSPOSED != 0u {
+        let row = row_of(from_b);
+        for (var e = 0u; e < 4u; e += 1u) {
+            g[e] = gradient(row, from_a + e, candidate_of(from_a + e), products[e]);
+        }
+    } else {
+        let candidate = candidate_of(from_b);
+        for (var e = 0u; e < 4u; e += 1u) {
+            g[e] = gradient(row_of(from_a + e), from_b, candidate, products[e]);
+        }
+    }
+    return g;
+}
+
+fn write(part: u32, row: u32, column: u32, count: u32, sums: vec4<f32>) {
+    if column >= params.dim {
+        return;
+    }
+    for (var e = 0u; e < 4u && row + e < count; e += 1u) {
+        out[params.out_offset + part * params.part_stride + (row + e) * params.out_stride + column] = sums[e];
+    }
 }
 
 @compute @workgroup_size(256)
@@ -83,89 +160,82 @@ fn main(
     let other = select(params.candidates, params.rows, TRANSPOSED != 0u);
     let number = group.y * groups.x + group.x;
     let chunks = (params.dim + TILE - 1u) / TILE;
-    let first_a = number / chunks * TILE;
+    let tiles = chunks * ((count + TILE - 1u) / TILE);
+    if number >= tiles * params.parts {
+        return;
+    }
+    let part = number / tiles;
+    let first_a = number % tiles / chunks * TILE;
     let first_column = number % chunks * TILE;
-    let y = lane / 16u;
+    let end = min((part + 1u) * params.span, other);
     let x = lane % 16u;
-    // acc[r] holds row y * 4 + r of out, columns x * 4 .. x * 4 + 3.
-    var acc: array<vec4<f32>, 4>;
-    for (var first_b = 0u; first_b < other; first_b += WALK) {
-        // products of rows y * 4 .. y * 4 + 3 of a with row x of b
-        var product = vec4<f32>(0.0);
+    let y = lane / 16u;
+    // d0 .. d3: columns 4 x .. 4 x + 3 of out, each for rows 4 y .. 4 y + 3
+    var d0 = vec4(0.0);
+    var d1 = vec4(0.0);
+    var d2 = vec4(0.0);
+    var d3 = vec4(0.0);
+    for (var first_b = part * params.span; first_b < end; first_b += TILE) {
+        // c0 .. c3: products of rows 4 y .. 4 y + 3 of a with rows 4 x .. 4 x + 3 of b
+        var c0 = vec4(0.0);
+        var c1 = vec4(0.0);
+        var c2 = vec4(0.0);
+        var c3 = vec4(0.0);
         for (var depth = 0u; depth < params.dim; depth += DEPTH) {
-            for (var part = 0u; part < 4u; part += 1u) {
-                let slot = part * 256u + lane;
-                let column = depth + slot % DEPTH;
-                let place = first_a + slot / DEPTH;
-                var value = 0.0;
-                if place < count && column < params.dim {
-                    value = a[params.a_offset + place * params.a_stride + column];
-                }
-                tile_a[slot % DEPTH * TILE + slot / DEPTH] = value;
-            }
-            let column = depth + lane % DEPTH;
-            let place = first_b + lane / DEPTH;
-            var value = 0.0;
-            if place < other && column < params.dim {
-                value = b[params.b_offset + place * params.b_stride + column];
-            }
-            tile_b[lane % DEPTH * WALK + lane / DEPTH] = value;
+            let r = first_a + 4u * y;
+            let c = first_b + 4u * y;
+            let k = depth + x; // neighbouring lanes read neighbouring columns
+            a_tile[x * 16u + y] =
+                vec4(read_a(r, k, count), read_a(r + 1u, k, count), read_a(r + 2u, k, count), read_a(r + 3u, k, count));
+            b_tile[x * 16u + y] =
+                vec4(read_b(c, k, end), read_b(c + 1u, k, end), read_b(c + 2u, k, end), read_b(c + 3u, k, end));
             workgroupBarrier();
-            for (var k = 0u; k < DEPTH; k += 1u) {
-                let four = vec4<f32>(
-                    tile_a[k * TILE + y * 4u],
-                    tile_a[k * TILE + y * 4u + 1u],
-                    tile_a[k * TILE + y * 4u + 2u],
-                    tile_a[k * TILE + y * 4u + 3u],
-                );
-                product += four * tile_b[k * WALK + x];
+            for (var i = 0u; i < DEPTH; i += 1u) {
+                let p = a_tile[i * 16u + y];
+                let q = b_tile[i * 16u + x];
+                c0 += p * q.x;
+                c1 += p * q.y;
+                c2 += p * q.z;
+                c3 += p * q.w;
             }
             workgroupBarrier();
         }
-        for (var r = 0u; r < 4u; r += 1u) {
-            let from_a = first_a + y * 4u + r;
-            let from_b = first_b + x;
-            var g = 0.0;
-            if from_a < count && from_b < other {
-                if TRANSPOSED != 0u {
-                    g = gradient(from_b, from_a, product[r]);
-                } else {
-                    g = gradient(from_a, from_b, product[r]);
-                }
+        let from_a = first_a + 4u * y;
+        let from_b = first_b + 4u * x;
+        c0 = factors(from_a, from_b, c0);
+        c1 = factors(from_a, from_b + 1u, c1);
+        c2 = factors(from_a, from_b + 2u, c2);
+        c3 = factors(from_a, from_b + 3u, c3);
+        // Sixteen rows of b at a time: the lanes that hold their factors lay them out.
+        for (var quarter = 0u; quarter < 4u; quarter += 1u) {
+            if x / 4u == quarter {
+                let place = x % 4u * 64u + y;
+                a_tile[place] = c0;
+                a_tile[place + 16u] = c1;
+                a_tile[place + 32u] = c2;
+                a_tile[place + 48u] = c3;
             }
-            factors[x * TILE + y * 4u + r] = g;
-        }
-        for (var part = 0u; part < 4u; part += 1u) {
-            let slot = part * 256u + lane;
-            let column = first_column + slot % TILE;
-            let place = first_b + slot / TILE;
-            var value = 0.0;
-            if place < other && column < params.dim {
-                value = b[params.b_offset + place * params.b_stride + column];
+            let r = first_b + quarter * 16u + y;
+            let c = first_column + 4u * x;
+            b_tile[y * 16u + x] =
+                vec4(read_b(r, c, end), read_b(r, c + 1u, end), read_b(r, c + 2u, end), read_b(r, c + 3u, end));
+            workgroupBarrier();
+            for (var i = 0u; i < DEPTH; i += 1u) {
+                let p = a_tile[i * 16u + y];
+                let q = b_tile[i * 16u + x];
+                d0 += p * q.x;
+                d1 += p * q.y;
+                d2 += p * q.z;
+                d3 += p * q.w;
             }
-            values[slot] = value;
-        }
-        workgroupBarrier();
-        for (var k = 0u; k < WALK; k += 1u) {
-            let four = vec4<f32>(
-                values[k * TILE + x * 4u],
-                values[k * TILE + x * 4u + 1u],
-                values[k * TILE + x * 4u + 2u],
-                values[k * TILE + x * 4u + 3u],
-            );
-            for (var r = 0u; r < 4u; r += 1u) {
-                acc[r] += factors[k * TILE + y * 4u + r] * four;
-            }
-        }
-        workgroupBarrier();
-    }
-    for (var r = 0u; r < 4u; r += 1u) {
-        let row = first_a + y * 4u + r;
-        for (var c = 0u; c < 4u; c += 1u) {
-            let column = first_column + x * 4u + c;
-            if row < count && column < params.dim {
-                out[params.out_offset + row * params.out_stride + column] = acc[r][c];
-            }
+            workgroupBarrier();
         }
     }
+
+    let r = first_a + 4u * y;
+    let c = first_column + 4u * x;
+    write(part, r, c, count, d0);
+    write(part, r, c + 1u, count, d1);
+    write(part, r, c + 2u, count, d2);
+    write(part, r, c + 3u, count, d3);
 }

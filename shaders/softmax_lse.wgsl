@@ -1,13 +1,14 @@
-// softmax_lse: log-sum-exp of each row over all candidates and its positive, in tiles; no logit is stored.
+// softmax_lse: running log-sum-exp over candidate tiles.
 //
-//   z_ij = scale * u_i . v_j - logq_j; lse_i = ln(exp(z_i,pos) + sum over j != pos, not masked, of exp(z_ij))
+//   (m_i, s_i) with lse_i = m_i + ln s_i over the candidates that are neither masked nor the positive
 //
-// shapes    u [rows, dim] f32 | v [candidates, dim] f32 | logq [candidates] f32 | candidate_ids [candidates], target_ids [rows]
-//           u32 | info [rows, 4] u32; offsets and strides in words
-// launch    a workgroup of 16 x 16 lanes for 64 rows; it walks over tiles of 64 candidates, a lane has 4 x 4 logits
-// writes    word 2 of each row's info once
-// sums      products over columns ascending in one f32; a lane keeps a running maximum and sum over its candidates, ascending;
-//           the 16 lanes of a row are merged in order, the positive last
+// shapes    u [rows, dim], v [candidates, dim] f32 | logq [candidates] f32 | candidate_ids [candidates], target_ids [rows] u32 |
+//           info [rows, 4] u32 | partial [parts, rows, 2] f32; offsets and strides in words
+// launch    a workgroup of 16 x 16 lanes for 64 rows and each of `parts` ranges of `span` candidates (a multiple of 64);
+//           it walks over tiles of 64 candidates, of which a lane has 4 x 4 logits
+// writes    every cell of partial once
+// sums      products over columns ascending in one f32; a lane keeps a running maximum and sum over its candidates,
+//           ascending; the 16 lanes of a row are merged in order
 // cost      2 * rows * candidates * dim operations; reads v once for 64 rows
 // twin      crates/rt-kernels/src/kernels/softmax_loss/cpu.rs
 
@@ -17,6 +18,8 @@ struct Params {
     dim: u32,
     scale: f32,
     flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    parts: u32,
+    span: u32,
     u_offset: u32,
     u_stride: u32,
     v_offset: u32,
@@ -36,16 +39,54 @@ struct Params {
 @group(0) @binding(4) var<storage, read> logq: array<f32>;
 @group(0) @binding(5) var<storage, read> candidate_ids: array<u32>;
 @group(0) @binding(6) var<storage, read> target_ids: array<u32>;
-@group(0) @binding(7) var<storage, read_write> info: array<u32>;
+@group(0) @binding(7) var<storage, read> info: array<u32>;
+@group(0) @binding(8) var<storage, read_write> partial_sums: array<f32>;
 
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
 const MASKED: f32 = -1e30;
 
-var<workgroup> us: array<f32, 1024>; // [DEPTH, TILE]
-var<workgroup> vs: array<f32, 1024>;
-var<workgroup> largest: array<f32, 1024>; // [TILE, 16 lanes]
-var<workgroup> sums: array<f32, 1024>;
+// Word k * 16 + q holds rows (candidates) 4 q .. 4 q + 3 of the tile at column k.
+var<workgroup> u_tile: array<vec4<f32>, 256>;
+var<workgroup> v_tile: array<vec4<f32>, 256>;
+
+fn read_u(row: u32, column: u32) -> f32 {
+    var x = 0.0;
+    if row < params.rows && column < params.dim {
+        x = u[params.u_offset + row * params.u_stride + column];
+    }
+    return x;
+}
+
+fn read_v(candidate: u32, column: u32) -> f32 {
+    var x = 0.0;
+    if candidate < params.candidates && column < params.dim {
+        x = v[params.v_offset + candidate * params.v_stride + column];
+    }
+    return x;
+}
+
+// Logits of four rows with one candidate, MASKED where it is left out, from their products.
+fn logits(candidate: u32, products: vec4<f32>, positives: vec4<u32>, targets: vec4<u32>) -> vec4<f32> {
+    if candidate >= params.candidates {
+        return vec4(MASKED);
+    }
+    var q = 0.0;
+    if (params.flags & 1u) != 0u {
+        q = logq[params.logq_offset + candidate * params.logq_stride];
+    }
+    var out = (positives == vec4(candidate)) | vec4(q >= 1e29);
+    if (params.flags & 2u) != 0u {
+        let id = candidate_ids[params.candidate_ids_offset + candidate * params.candidate_ids_stride];
+        out = out | (targets == vec4(id));
+    }
+    return select(params.scale * products - q, vec4(MASKED), out);
+}
+
+// exp(z - top), exactly 0 where masked.
+fn share(z: vec4<f32>, top: vec4<f32>) -> vec4<f32> {
+    return select(exp(max(z - top, vec4(-80.0))), vec4(0.0), z <= vec4(-1e29));
+}
 
 @compute @workgroup_size(256)
 fn main(
@@ -53,90 +94,80 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let first_row = (group.y * groups.x + group.x) * TILE;
-    let y = lane / 16u;
+    let number = group.y * groups.x + group.x;
+    let tiles = (params.rows + TILE - 1u) / TILE;
+    if number >= tiles * params.parts {
+        return;
+    }
+    let part = number / tiles;
+    let first_row = number % tiles * TILE;
+    let end = min((part + 1u) * params.span, params.candidates);
     let x = lane % 16u;
-    var running = vec4<f32>(MASKED);
-    var sum = vec4<f32>(0.0);
-    for (var first = 0u; first < params.candidates; first += TILE) {
-        // acc[r] holds the logits of row y * 4 + r with candidates x * 4 .. x * 4 + 3.
-        var acc: array<vec4<f32>, 4>;
-        for (var depth = 0u; depth < params.dim; depth += DEPTH) {
-            for (var part = 0u; part < 4u; part += 1u) {
-                let slot = part * 256u + lane;
-                let column = depth + slot % DEPTH;
-                let place = slot / DEPTH;
-                let row = first_row + place;
-                let candidate = first + place;
-                var from_u = 0.0;
-                if row < params.rows && column < params.dim {
-                    from_u = u[params.u_offset + row * params.u_stride + column];
-                }
-                var from_v = 0.0;
-                if candidate < params.candidates && column < params.dim {
-                    from_v = v[params.v_offset + candidate * params.v_stride + column];
-                }
-                us[slot % DEPTH * TILE + place] = from_u;
-                vs[slot % DEPTH * TILE + place] = from_v;
-            }
-            workgroupBarrier();
-            for (var k = 0u; k < DEPTH; k += 1u) {
-                let b = vec4<f32>(
-                    vs[k * TILE + x * 4u],
-                    vs[k * TILE + x * 4u + 1u],
-                    vs[k * TILE + x * 4u + 2u],
-                    vs[k * TILE + x * 4u + 3u],
-                );
-                for (var r = 0u; r < 4u; r += 1u) {
-                    acc[r] += us[k * TILE + y * 4u + r] * b;
-                }
-            }
-            workgroupBarrier();
-        }
-        for (var c = 0u; c < 4u; c += 1u) {
-            let candidate = first + x * 4u + c;
-            if candidate < params.candidates {
-                var q = 0.0;
-                if (params.flags & 1u) != 0u {
-                    q = logq[params.logq_offset + candidate * params.logq_stride];
-                }
-                var id = 0u;
-                if (params.flags & 2u) != 0u {
-                    id = candidate_ids[params.candidate_ids_offset + candidate * params.candidate_ids_stride];
-                }
-                for (var r = 0u; r < 4u; r += 1u) {
-                    let row = min(first_row + y * 4u + r, params.rows - 1u);
-                    var out = q >= 1e29 || candidate == info[row * 4u + 1u];
-                    if (params.flags & 2u) != 0u {
-                        out = out || id == target_ids[params.target_ids_offset + row * params.target_ids_stride];
-                    }
-                    if !out {
-                        let z = params.scale * acc[r][c] - q;
-                        let top = max(running[r], z);
-                        sum[r] = sum[r] * exp(running[r] - top) + exp(z - top);
-                        running[r] = top;
-                    }
-                }
-            }
-        }
-    }
+    let y = lane / 16u;
+    let row = first_row + 4u * y;
+    var positives = vec4<u32>();
+    var targets = vec4<u32>();
     for (var r = 0u; r < 4u; r += 1u) {
-        largest[(y * 4u + r) * 16u + x] = running[r];
-        sums[(y * 4u + r) * 16u + x] = sum[r];
+        let i = min(row + r, params.rows - 1u);
+        positives[r] = info[i * 4u + 1u];
+        if (params.flags & 2u) != 0u {
+            targets[r] = target_ids[params.target_ids_offset + i * params.target_ids_stride];
+        }
     }
+    var running = vec4(MASKED);
+    var sum = vec4(0.0);
+    for (var first = part * params.span; first < end; first += TILE) {
+        // c0 .. c3 hold the products of rows 4 y .. 4 y + 3 with candidates 4 x .. 4 x + 3.
+        var c0 = vec4(0.0);
+        var c1 = vec4(0.0);
+        var c2 = vec4(0.0);
+        var c3 = vec4(0.0);
+        for (var depth = 0u; depth < params.dim; depth += DEPTH) {
+            let r = first_row + 4u * y;
+            let c = first + 4u * y;
+            let k = depth + x; // neighbouring lanes read neighbouring columns
+            u_tile[x * 16u + y] = vec4(read_u(r, k), read_u(r + 1u, k), read_u(r + 2u, k), read_u(r + 3u, k));
+            v_tile[x * 16u + y] = vec4(read_v(c, k), read_v(c + 1u, k), read_v(c + 2u, k), read_v(c + 3u, k));
+            workgroupBarrier();
+            for (var i = 0u; i < DEPTH; i += 1u) {
+                let a = u_tile[i * 16u + y];
+                let b = v_tile[i * 16u + x];
+                c0 += a * b.x;
+                c1 += a * b.y;
+                c2 += a * b.z;
+                c3 += a * b.w;
+            }
+            workgroupBarrier();
+        }
+        let candidate = first + 4u * x;
+        let z0 = logits(candidate, c0, positives, targets);
+        let z1 = logits(candidate + 1u, c1, positives, targets);
+        let z2 = logits(candidate + 2u, c2, positives, targets);
+        let z3 = logits(candidate + 3u, c3, positives, targets);
+        let top = max(running, max(max(z0, z1), max(z2, z3)));
+        sum = sum * exp(max(running - top, vec4(-80.0))) + share(z0, top) + share(z1, top) + share(z2, top)
+            + share(z3, top);
+        running = top;
+    }
+
+    u_tile[x * 16u + y] = running;
+    v_tile[x * 16u + y] = sum;
     workgroupBarrier();
-    let row = first_row + lane;
-    if lane < TILE && row < params.rows {
-        let positive = bitcast<f32>(info[row * 4u]);
-        var top = positive;
+    if lane < 16u { // lane q merges rows 4 q .. 4 q + 3
+        running = vec4(MASKED);
+        sum = vec4(0.0);
         for (var l = 0u; l < 16u; l += 1u) {
-            top = max(top, largest[lane * 16u + l]);
+            running = max(running, u_tile[l * 16u + lane]);
         }
-        var total = 0.0;
         for (var l = 0u; l < 16u; l += 1u) {
-            total += sums[lane * 16u + l] * exp(largest[lane * 16u + l] - top);
+            sum += v_tile[l * 16u + lane] * exp(max(u_tile[l * 16u + lane] - running, vec4(-80.0)));
         }
-        total += exp(positive - top);
-        info[row * 4u + 2u] = bitcast<u32>(top + log(total));
+        for (var r = 0u; r < 4u; r += 1u) {
+            let i = first_row + 4u * lane + r;
+            if i < params.rows {
+                partial_sums[(part * params.rows + i) * 2u] = running[r];
+                partial_sums[(part * params.rows + i) * 2u + 1u] = sum[r];
+            }
+        }
     }
 }

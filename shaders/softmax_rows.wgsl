@@ -1,12 +1,12 @@
-// softmax_rows: losses from log-sum-exps, and the weights beside them.
+// softmax_rows: log-sum-exps from those of ranges of candidates, losses, and the weights beside them.
 //
-//   loss_i = weight_i * (lse_i - z_i,pos)
+//   lse_i = ln(exp(z_i,pos) + sum over p of s_pi exp(m_pi)); loss_i = weight_i * (lse_i - z_i,pos)
 //
-// shapes    weight, loss [rows] f32 | info [rows, 4] u32; offsets and strides in words
+// shapes    weight, loss [rows] f32 | partial_sums [parts, rows, 2] f32, (m, s) | info [rows, 4] u32; offsets and strides in words
 // launch    one invocation per row
-// writes    loss and word 3 of each row's info once
-// sums      none
-// cost      moves 5 * rows words
+// writes    loss and words 2 and 3 of each row's info once
+// sums      ascending part, the positive first
+// cost      moves (5 + 2 * parts) * rows words
 // twin      crates/rt-kernels/src/kernels/softmax_loss/cpu.rs
 
 override WG: u32 = 64u;
@@ -17,6 +17,7 @@ struct Params {
     dim: u32,
     scale: f32,
     flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    parts: u32,
     weight_offset: u32,
     weight_stride: u32,
     loss_offset: u32,
@@ -26,8 +27,9 @@ struct Params {
 // info: four words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32)
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> info: array<u32>;
-@group(0) @binding(4) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(3) var<storage, read> partial_sums: array<f32>;
+@group(0) @binding(4) var<storage, read_write> info: array<u32>;
+@group(0) @binding(5) var<storage, read_write> loss: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -41,7 +43,16 @@ fn main(
     }
     let w = weight[params.weight_offset + row * params.weight_stride];
     let positive = bitcast<f32>(info[row * 4u]);
-    let lse = bitcast<f32>(info[row * 4u + 2u]);
-    loss[params.loss_offset + row * params.loss_stride] = w * (lse - positive);
+    var top = positive;
+    for (var p = 0u; p < params.parts; p += 1u) {
+        top = max(top, partial_sums[(p * params.rows + row) * 2u]);
+    }
+    var sum = exp(max(positive - top, -80.0));
+    for (var p = 0u; p < params.parts; p += 1u) {
+        let place = (p * params.rows + row) * 2u;
+        sum += partial_sums[place + 1u] * exp(max(partial_sums[place] - top, -80.0));
+    }
+    loss[params.loss_offset + row * params.loss_stride] = w * (top - positive + log(sum));
+    info[row * 4u + 2u] = bitcast<u32>(top + log(sum));
     info[row * 4u + 3u] = bitcast<u32>(w);
 }

@@ -1,8 +1,8 @@
 //! Matrix products in every form that forward and backward need.
 
-use rt_kernels::Step;
 use rt_kernels::kernels::{Activation, Gemm};
-use rt_tests::{EPS, LAYS, Want, f, hold, out_f, uniform};
+use rt_kernels::{Step, Target};
+use rt_tests::{EPS, LAYS, Lay, Want, devices_with_checks, f, hold, out_f, run, uniform};
 
 #[rustfmt::skip] // a table
 const SIZES: &[(&str, usize, usize, usize)] = &[
@@ -62,6 +62,28 @@ fn every_form_with_bias_addend_and_activation() {
                 let kernel = Gemm { m, n, k, trans_a, trans_b, activation };
                 let what = format!("{what}, {trans_a} {trans_b} {activation:?}");
                 hold(&what, &kernel, &Step::default(), LAYS, &reads, &[out_f(m, n)], &[want]);
+            }
+        }
+    }
+}
+
+/// Every variant sums ascending k in one f32 for each cell and cuts k alike, so which of them a device runs cannot be seen.
+/// The devices are one adapter, opened so that it runs different variants.
+#[test]
+fn variants_give_the_same_bits() {
+    let gpus: Vec<_> = devices_with_checks().iter().filter(|d| d.target() == Target::Gpu).collect();
+    for &(what, m, n, k) in SIZES {
+        let (a, b, bias, add) = (uniform(m * k, 1), uniform(k * n, 2), uniform(n, 3), uniform(m * n, 4));
+        for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
+            let (ra, ca) = if trans_a { (k, m) } else { (m, k) };
+            let (rb, cb) = if trans_b { (n, k) } else { (k, n) };
+            let reads = [f(&a, ra, ca), f(&b, rb, cb), f(&bias, 1, n), f(&add, m, n)];
+            for activation in [Activation::None, Activation::Sigmoid] {
+                let kernel = Gemm { m, n, k, trans_a, trans_b, activation };
+                let bits = |device| run(device, kernel.clone(), &Step::default(), Lay::Strided, &reads, &[out_f(m, n)]);
+                for other in gpus.iter().skip(1).filter(|d| d.name() == gpus[0].name()) {
+                    assert!(bits(other) == bits(gpus[0]), "{what}, {kernel:?} on {other:?}");
+                }
             }
         }
     }

@@ -5,17 +5,18 @@ use crate::reflect::{Declared, Kind, declared, fixed, workgroup_bytes};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::ModuleInfo;
 use naga::{Module, ShaderStage};
-use rt_kernels::{Binding, Dispatch, Step};
+use rt_kernels::{Binding, Dispatch, Step, Variant};
 use rt_tests::representative_kernels;
 use std::collections::BTreeSet;
 use std::mem::offset_of;
 
-/// The dispatches of all representative kernels, with the kernel's name.
+/// The dispatches of all variants of all representative kernels, with the kernel's name.
 fn dispatches() -> Vec<(&'static str, Dispatch)> {
     representative_kernels()
         .iter()
         .flat_map(|case| {
-            let all = case.kernel.dispatches(&case.operands);
+            let variants = [Variant::Portable].into_iter().chain(case.kernel.variants());
+            let all: Vec<_> = variants.flat_map(|v| case.kernel.dispatches_as(&case.operands, v)).collect();
             let name = case.kernel.name();
             assert!(all.len() == all.iter().filter(|d| d.workgroups > 0).count(), "{name}: empty grid");
             all.into_iter().map(move |d| (name, d))

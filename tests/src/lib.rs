@@ -33,27 +33,33 @@ pub fn devices() -> &'static [Device] {
     })
 }
 
-/// [`devices`], and the first adapter once more with wgpu's own checks compiled into the shaders.
+/// [`devices`], and the first adapter twice more: with wgpu's own checks compiled into the shaders, and with default
+/// limits and no optional feature, where every kernel runs its portable variant.
 ///
 /// # Panics
 ///
 /// As [`devices`].
 pub fn devices_with_checks() -> &'static [Device] {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
-    DEVICES.get_or_init(|| devices().iter().cloned().chain(checked()).collect())
+    DEVICES.get_or_init(|| devices().iter().cloned().chain(otherwise()).collect())
 }
 
-/// The first adapter with wgpu's checks, where there is one.
+/// The first adapter opened in other ways, where there is one.
 #[cfg(feature = "gpu")]
-fn checked() -> Option<Device> {
-    let options = rt_kernels::GpuOptions { checked_shaders: true, ..rt_kernels::GpuOptions::default() };
-    (devices().len() > 2).then(|| Device::open_gpu(0, options).expect("the adapter that was opened before"))
+fn otherwise() -> Vec<Device> {
+    let options = rt_kernels::GpuOptions::default();
+    let ways = [
+        rt_kernels::GpuOptions { checked_shaders: true, ..options },
+        rt_kernels::GpuOptions { default_limits: true, ..options },
+    ];
+    let open = |options| Device::open_gpu(0, options).expect("the adapter that was opened before");
+    if devices().len() > 2 { ways.map(open).into() } else { Vec::new() }
 }
 
 /// A CPU-only build has none.
 #[cfg(not(feature = "gpu"))]
-fn checked() -> Option<Device> {
-    None
+fn otherwise() -> Vec<Device> {
+    Vec::new()
 }
 
 /// An operand's words.

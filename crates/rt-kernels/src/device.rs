@@ -1,7 +1,7 @@
 //! Devices: one enum is the seam between the CPU path and the GPU.
 
 use crate::memory::CpuMemory;
-use crate::{Dtype, Error, Result, Target};
+use crate::{Dtype, Error, Result, Target, Variant};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
@@ -58,6 +58,9 @@ pub struct Adapter {
     pub limits: Vec<(String, u64)>,
     /// Optional features that kernels can use.
     pub features: Vec<String>,
+    /// Which variant of their kernels it runs, of those that have several: by its kind, never by timing, so that one
+    /// machine always gives the same bits.
+    pub variant: Variant,
 }
 
 /// A device. Cheap to clone; clones are the same device.

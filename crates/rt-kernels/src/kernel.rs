@@ -180,6 +180,16 @@ pub struct Dispatch {
     pub workgroups: usize,
 }
 
+/// A way of computing a kernel on a GPU, where it has several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Variant {
+    /// Default limits and no optional feature: every GPU runs it.
+    #[default]
+    Portable,
+    /// For software drivers with subgroups of eight lanes: whole rows in registers, words handed round by shuffles.
+    Subgroup,
+}
+
 /// Where a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -204,8 +214,17 @@ pub trait Kernel: std::fmt::Debug {
     }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.
     fn run(&self, io: &mut CpuIo<'_>);
-    /// The GPU's dispatches, in order.
+    /// The GPU's dispatches, in order: those of [`Variant::Portable`].
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch>;
+    /// The variants that it has on a GPU besides [`Variant::Portable`], for its shape.
+    fn variants(&self) -> Vec<Variant> {
+        Vec::new()
+    }
+    /// The dispatches of one of its variants.
+    fn dispatches_as(&self, operands: &Operands, variant: Variant) -> Vec<Dispatch> {
+        let _ = variant;
+        self.dispatches(operands)
+    }
 }
 
 /// Checks operands against a kernel's signature.

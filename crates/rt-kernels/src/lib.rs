@@ -23,6 +23,6 @@ pub use device::{Adapter, Buffer, CpuDevice, Device, DeviceChoice};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::{Counters, GpuDevice, GpuOptions};
-pub use kernel::{Binding, Cost, Dispatch, Dtype, Kernel, Operand, Operands, Signature, Slot, Target, check};
+pub use kernel::{Binding, Cost, Dispatch, Dtype, Kernel, Operand, Operands, Signature, Slot, Target, Variant, check};
 pub use program::{Call, Program};
 pub use step::Step;

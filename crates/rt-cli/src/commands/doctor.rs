@@ -23,6 +23,7 @@ pub(crate) fn run(global: &Global) -> Done {
         for (name, value) in &a.limits {
             say!("         {name:<44} {value}");
         }
+        say!("         kernels: {} variants", variant(a.variant));
         if !a.features.is_empty() {
             say!("         features: {}", a.features.join(", "));
         }
@@ -33,9 +34,16 @@ pub(crate) fn run(global: &Global) -> Done {
         serde_json::json!({
             "index": a.index, "name": a.name, "backend": a.backend, "driver": a.driver, "hardware": a.hardware,
             "unusable": a.unusable, "limits": a.limits.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-            "features": a.features,
+            "features": a.features, "variant": variant(a.variant),
         })
     };
     let rows = adapters.iter().map(list).collect();
     output::write_json(global, "doctor", output::device_name(&auto), None, rows, serde_json::Map::new())
+}
+
+fn variant(variant: rt_kernels::Variant) -> &'static str {
+    match variant {
+        rt_kernels::Variant::Portable => "portable",
+        rt_kernels::Variant::Subgroup => "subgroup",
+    }
 }

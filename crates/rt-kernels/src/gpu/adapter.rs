@@ -1,6 +1,6 @@
 //! The adapters of a machine: which there are, which can be used, which one a choice means.
 
-use crate::{Adapter, Error, Result};
+use crate::{Adapter, Error, Result, Variant};
 use std::sync::OnceLock;
 
 /// An adapter with its description.
@@ -110,15 +110,19 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
         (wgpu::Features::SUBGROUP, "subgroups"),
         (wgpu::Features::SHADER_F16, "f16"),
     ];
+    let hardware = matches!(
+        info.device_type,
+        wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu
+    );
+    let eight = info.subgroup_min_size == 8 && info.subgroup_max_size == 8;
+    let subgroup = !hardware && eight && features.contains(wgpu::Features::SUBGROUP);
     Adapter {
         index: 0,
         name: info.name.clone(),
         backend: format!("{:?}", info.backend),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        hardware: matches!(
-            info.device_type,
-            wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu
-        ),
+        hardware,
+        variant: if subgroup { Variant::Subgroup } else { Variant::Portable },
         unusable: unusable(adapter, &limits),
         limits: used_limits(&limits).iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         features: named

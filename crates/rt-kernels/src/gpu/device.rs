@@ -3,7 +3,7 @@
 use super::adapter::{self, Found};
 use super::faults::{Faults, Refusal, scoped};
 use super::pipeline::Pipelines;
-use crate::{Adapter, Error, Result};
+use crate::{Adapter, Error, Result, Variant};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -108,7 +108,11 @@ impl GpuDevice {
         let features = if options.default_limits {
             wgpu::Features::empty()
         } else {
-            found.adapter.features() & wgpu::Features::TIMESTAMP_QUERY
+            let subgroup = match found.about.variant {
+                Variant::Subgroup => wgpu::Features::SUBGROUP,
+                Variant::Portable => wgpu::Features::empty(),
+            };
+            found.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | subgroup)
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("recall-tape"),
@@ -193,6 +197,11 @@ impl GpuDevice {
 
     pub(crate) fn limits(&self) -> &wgpu::Limits {
         &self.0.limits
+    }
+
+    /// The variant that it runs of kernels that have it.
+    pub(crate) fn variant(&self) -> Variant {
+        if self.0.options.default_limits { Variant::Portable } else { self.0.about.variant }
     }
 
     pub(crate) fn options(&self) -> GpuOptions {

@@ -5,7 +5,7 @@ use super::faults::scoped;
 use super::pipeline::{Key, Pipeline};
 use super::timing::Timing;
 use crate::device::Inner;
-use crate::{Binding, Buffer, Call, Cost, Dispatch, Error, Result, Step};
+use crate::{Binding, Buffer, Call, Cost, Dispatch, Error, Kernel, Result, Step, Variant};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ impl GpuProgram {
         for call in calls {
             let first = dispatches.len();
             let name = call.kernel.name();
-            for dispatch in call.kernel.dispatches(&call.operands) {
+            let variant = variant(device, &*call.kernel);
+            for dispatch in call.kernel.dispatches_as(&call.operands, variant) {
                 // A grid of nothing is no dispatch.
                 if dispatch.workgroups > 0 {
                     check(device, name, &dispatch)?;
@@ -110,6 +111,12 @@ impl GpuProgram {
         self.device.queue().write_buffer(&self.step, 0, bytemuck::bytes_of(step));
         Ok(())
     }
+}
+
+/// Which variant of a kernel this device runs.
+fn variant(device: &GpuDevice, kernel: &dyn Kernel) -> Variant {
+    let variant = device.variant();
+    if kernel.variants().contains(&variant) { variant } else { Variant::Portable }
 }
 
 /// Refuses a dispatch that the device's limits or WebGPU's rules do not allow.

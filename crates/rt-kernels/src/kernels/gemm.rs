@@ -3,14 +3,14 @@
 use super::Activation;
 use crate::matmul::{Tile, View, multiply};
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target, Variant};
 
 /// `out = act(op(a) op(b) + bias + add)`, where `op` transposes if `trans_a` / `trans_b` says so.
 ///
 /// Reads `a` `[m, k]` (`[k, m]` if `trans_a`), `b` `[k, n]` (`[n, k]` if `trans_b`), `bias` `[1, n]` or none, `add`
 /// `[m, n]` or none; writes `out` `[m, n]`. `2 m n k` operations. A product that is deep and narrow (the gradient
 /// of a layer's weights) is cut along k into at most [`Gemm::PARTS`] parts, added in order; the others sum over k in
-/// the order of the micro-kernel (CPU: the `gemm` crate's; GPU: ascending).
+/// the order of the micro-kernel (CPU: the `gemm` crate's; GPU: ascending, in every variant, which have equal bits).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gemm {
     /// Rows of the output.
@@ -195,6 +195,14 @@ impl Kernel for Gemm {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        self.dispatches_as(operands, Variant::Portable)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        vec![Variant::Subgroup]
+    }
+
+    fn dispatches_as(&self, operands: &Operands, variant: Variant) -> Vec<Dispatch> {
         let (a, b, out) = (operands.read(0), operands.read(1), operands.write(0));
         let (bias, add) = (operands.reads[2], operands.reads[3]);
         let (parts, depth) = self.gpu_parts();
@@ -205,9 +213,23 @@ impl Kernel for Gemm {
         ];
         let places = [bias.map_or(0, |o| o.offset), add.map_or(0, |o| o.offset), add.map_or(0, |o| o.stride)];
         let words = |list: &[usize]| list.iter().map(|x| *x as u32).collect::<Vec<u32>>();
-        let transposed = vec![("TRANS_A", f64::from(self.trans_a)), ("TRANS_B", f64::from(self.trans_b))];
         let (m, n) = (self.m, self.n);
-        let tiles = m.div_ceil(Self::TILE) * n.div_ceil(Self::TILE);
+        let mut transposed = vec![("TRANS_A", f64::from(self.trans_a)), ("TRANS_B", f64::from(self.trans_b))];
+        let (shader, rows, columns) = match variant {
+            Variant::Portable => ("gemm", Self::TILE, Self::TILE),
+            Variant::Subgroup => {
+                let columns = if n <= 16 {
+                    16
+                } else if n <= 32 {
+                    32
+                } else {
+                    64
+                };
+                transposed.push(("COLUMNS", columns as f64));
+                ("gemm_subgroup", 32, columns)
+            }
+        };
+        let tiles = m.div_ceil(rows) * n.div_ceil(columns);
         let product = |constants, (buffer, offset, stride): (usize, usize, usize), bindings| {
             let mut params = words(&[m, n, self.k, parts, depth, m * n]);
             params.extend(words(&[a.offset, a.stride, b.offset, b.stride]));
@@ -215,7 +237,7 @@ impl Kernel for Gemm {
             params.extend(words(&[offset, stride, 0]));
             let [bias, add]: [Binding; 2] = bindings;
             Dispatch {
-                shader: "gemm",
+                shader,
                 constants,
                 params,
                 step: false,

@@ -4,7 +4,7 @@ use super::best::{Best, excluded_of};
 use super::{Activation, Gemm, TopK};
 use crate::matmul::{Tile, View, multiply};
 use crate::simd::{dot, vectorize};
-use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operand, Operands, Signature, Slot, Target};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operand, Operands, Signature, Slot, Target, Variant};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -155,6 +155,14 @@ impl Kernel for Search {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        self.dispatches_as(operands, Variant::Portable)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        self.product().variants()
+    }
+
+    fn dispatches_as(&self, operands: &Operands, variant: Variant) -> Vec<Dispatch> {
         let scores = Operand::dense(operands.scratch[0].buffer, self.queries, self.items);
         let (selection, product) = operands.scratch[1..].split_at(self.top_k().scratch(Target::Gpu).len());
         let product = Operands {
@@ -167,7 +175,7 @@ impl Kernel for Search {
             writes: operands.writes.clone(),
             scratch: selection.to_vec(),
         };
-        let mut list = self.product().dispatches(&product);
+        let mut list = self.product().dispatches_as(&product, variant);
         list.extend(self.top_k().dispatches(&selection));
         list
     }

@@ -3,7 +3,7 @@
 mod cpu;
 mod gpu;
 
-use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target, Variant};
 
 /// Which candidate is a row's positive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Kernel for SoftmaxLoss {
     fn scratch(&self, target: Target) -> Vec<usize> {
         match target {
             Target::Cpu => self.cpu_scratch(),
-            Target::Gpu => vec![self.rows * 4],
+            Target::Gpu => self.gpu_scratch(),
         }
     }
 
@@ -99,6 +99,14 @@ impl Kernel for SoftmaxLoss {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        self.gpu_dispatches(operands)
+        self.gpu_dispatches(operands, Variant::Portable)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        self.gpu_variants()
+    }
+
+    fn dispatches_as(&self, operands: &Operands, variant: Variant) -> Vec<Dispatch> {
+        self.gpu_dispatches(operands, variant)
     }
 }
