@@ -7,7 +7,7 @@ pub use representative::{Case, representative_kernels};
 mod hold;
 
 pub use hold::{EPS, LAYS, Want, hold, hold_on};
-use rt_kernels::{Call, Device, DeviceChoice, Dtype, Kernel, Operand, Operands, Program, Step};
+use rt_kernels::{Call, CpuDevice, Device, DeviceChoice, Dtype, Kernel, Operand, Operands, Program, Step};
 use std::sync::{Arc, OnceLock};
 
 /// The CPU with one and with two threads, and every usable adapter of this machine. Where `RECALL_REQUIRE_GPU=1`
@@ -33,15 +33,30 @@ pub fn devices() -> &'static [Device] {
     })
 }
 
-/// [`devices`], and the first adapter twice more: with wgpu's own checks compiled into the shaders, and with default
-/// limits and no optional feature, where every kernel runs its portable variant.
+/// [`devices`], the naive CPU, and the first adapter twice more: with wgpu's own checks compiled into the shaders, and
+/// with default limits and no optional feature, where every kernel runs its portable variant.
 ///
 /// # Panics
 ///
 /// As [`devices`].
 pub fn devices_with_checks() -> &'static [Device] {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
-    DEVICES.get_or_init(|| devices().iter().cloned().chain(otherwise()).collect())
+    let naive = || Device::Cpu(CpuDevice::naive().expect("one thread"));
+    DEVICES.get_or_init(|| {
+        devices()[..2]
+            .iter()
+            .cloned()
+            .chain([naive()])
+            .chain(devices()[2..].iter().cloned())
+            .chain(otherwise())
+            .collect()
+    })
+}
+
+/// Is it a CPU device whose bits do not depend on the number of threads? The naive loops sum in other orders.
+#[must_use]
+pub fn is_fast_cpu(device: &Device) -> bool {
+    matches!(device, Device::Cpu(cpu) if !cpu.is_naive())
 }
 
 /// The first adapter opened in other ways, where there is one.

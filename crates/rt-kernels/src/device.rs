@@ -77,6 +77,7 @@ pub enum Device {
 #[derive(Clone)]
 pub struct CpuDevice {
     pool: Arc<rayon::ThreadPool>,
+    naive: bool,
 }
 
 impl CpuDevice {
@@ -91,7 +92,23 @@ impl CpuDevice {
             .thread_name(|i| format!("recall-tape-{i}"))
             .build()
             .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        Ok(Self { pool: Arc::new(pool) })
+        Ok(Self { pool: Arc::new(pool), naive: false })
+    }
+
+    /// One thread, and kernels as plain loops ([`crate::Kernel::run_naive`]): what the fast ones are held against in
+    /// tests and benches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the thread cannot be started.
+    pub fn naive() -> Result<Self> {
+        Ok(Self { naive: true, ..Self::new(1)? })
+    }
+
+    /// Is it [`CpuDevice::naive`]?
+    #[must_use]
+    pub fn is_naive(&self) -> bool {
+        self.naive
     }
 
     /// Number of threads.
@@ -226,6 +243,7 @@ impl Device {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
+            Self::Cpu(cpu) if cpu.is_naive() => "CPU, plain loops, 1 thread".to_owned(),
             Self::Cpu(cpu) => format!("CPU, {}, {} threads", crate::simd::instruction_set(), cpu.threads()),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => gpu.name(),

@@ -214,6 +214,12 @@ pub trait Kernel: std::fmt::Debug {
     }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.
     fn run(&self, io: &mut CpuIo<'_>);
+    /// The same as plain loops on one thread: the one to read. False, and nothing done, where [`Kernel::run`] is that
+    /// already.
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        let _ = io;
+        false
+    }
     /// The GPU's dispatches, in order: those of [`Variant::Portable`].
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch>;
     /// The variants that it has on a GPU besides [`Variant::Portable`], for its shape.

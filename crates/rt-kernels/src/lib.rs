@@ -13,6 +13,7 @@ mod kernel;
 pub mod kernels;
 mod matmul;
 mod memory;
+mod naive;
 pub mod philox;
 mod program;
 pub mod simd;

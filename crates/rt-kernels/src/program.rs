@@ -2,7 +2,7 @@
 
 use crate::cpu::{CpuIo, Mat, MatMut};
 use crate::device::Inner;
-use crate::{Buffer, Device, Dtype, Error, Kernel, Operand, Operands, Result, Step, Target};
+use crate::{Buffer, CpuDevice, Device, Dtype, Error, Kernel, Operand, Operands, Result, Step, Target};
 use std::sync::Arc;
 
 /// One kernel call of a program.
@@ -111,7 +111,7 @@ impl Program {
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
-                cpu.install_awake(|| calls.iter().try_for_each(|call| run_on_cpu(call, buffers, step)))
+                cpu.install_awake(|| calls.iter().try_for_each(|call| run_on_cpu(cpu, call, buffers, step)))
             }
             #[cfg(feature = "gpu")]
             Device::Gpu(_) => match &mut self.gpu {
@@ -135,7 +135,7 @@ impl Program {
                     let mut seconds = Vec::with_capacity(calls.len());
                     for call in calls {
                         let start = std::time::Instant::now();
-                        run_on_cpu(call, buffers, step)?;
+                        run_on_cpu(cpu, call, buffers, step)?;
                         seconds.push(start.elapsed().as_secs_f64());
                     }
                     Ok(seconds)
@@ -169,7 +169,7 @@ impl Program {
     }
 }
 
-fn run_on_cpu(call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
+fn run_on_cpu(cpu: &CpuDevice, call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
     let memory = |o: &Operand| match &buffers[o.buffer].inner {
         Inner::Cpu(memory) => Ok(memory),
         #[cfg(feature = "gpu")]
@@ -204,6 +204,8 @@ fn run_on_cpu(call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
         writes: writes.iter_mut().map(|w| w.as_mut().map(|(guard, o)| MatMut::of(guard.words_mut(), o))).collect(),
         scratch: scratch.iter_mut().map(|(guard, o)| Some(MatMut::of(guard.words_mut(), o))).collect(),
     };
-    call.kernel.run(&mut io);
+    if !(cpu.is_naive() && call.kernel.run_naive(&mut io)) {
+        call.kernel.run(&mut io);
+    }
     Ok(())
 }

@@ -149,6 +149,11 @@ impl Kernel for Bag {
         });
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::bag(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let (table, out) = (operands.read(0), operands.write(0));
         let (mut params, slices) = slice_params(self.rows, self.dim, &self.windows, self.mean, &operands.reads[1..]);

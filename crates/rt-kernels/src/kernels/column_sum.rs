@@ -77,6 +77,11 @@ impl Kernel for ColumnSum {
         add_parts(parts, &mut out);
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::column_sum(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.cols as u32];
         let mut d = dispatch("column_sum", &attributes, &operands.reads, &operands.writes, 0);

@@ -64,6 +64,11 @@ impl Kernel for Dropout {
         });
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::dropout(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.cols as u32, self.keep_threshold, self.scale.to_bits(), self.stream];
         // An invocation draws four words: those of one counter.

@@ -51,6 +51,11 @@ impl Kernel for Gather {
         });
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::gather(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let (table, ids, out) = (operands.read(0), operands.read(1), operands.write(0));
         let mut params = vec![self.rows as u32, self.dim as u32];

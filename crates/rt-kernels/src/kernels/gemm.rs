@@ -194,6 +194,11 @@ impl Kernel for Gemm {
         }
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::gemm(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         self.dispatches_as(operands, Variant::Portable)
     }

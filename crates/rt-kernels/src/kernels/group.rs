@@ -136,6 +136,11 @@ impl Kernel for Group {
         cpu::run(self, io);
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::group(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         gpu::dispatches(self, operands)
     }

@@ -69,6 +69,11 @@ impl Kernel for GroupDot {
         });
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::group_dot(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.group as u32, self.dim as u32, self.scale.to_bits()];
         vec![dispatch("group_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.group * 64)]
@@ -133,6 +138,11 @@ impl Kernel for GroupDotBackward {
                 );
             });
         }
+    }
+
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::group_dot_backward(self, io);
+        true
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {

@@ -72,6 +72,11 @@ impl Kernel for L2Normalize {
         }
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::l2_normalize(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.dim as u32, u32::from(operands.writes[1].is_some())];
         vec![dispatch("l2_normalize", &attributes, &operands.reads, &operands.writes, self.rows * 64)]
@@ -116,6 +121,11 @@ impl Kernel for L2NormalizeBackward {
                 },
             );
         });
+    }
+
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::l2_normalize_backward(self, io);
+        true
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {

@@ -154,6 +154,11 @@ impl Kernel for Search {
         }
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::search(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         self.dispatches_as(operands, Variant::Portable)
     }

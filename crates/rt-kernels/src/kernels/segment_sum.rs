@@ -151,6 +151,11 @@ impl Kernel for SegmentSum {
         });
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::segment_sum(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let [source, _, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
         let out = operands.write(0);

@@ -98,6 +98,11 @@ impl Kernel for SoftmaxLoss {
         self.run_cpu(io);
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::softmax_loss(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         self.gpu_dispatches(operands, Variant::Portable)
     }

@@ -69,6 +69,11 @@ impl Kernel for TopK {
         }
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::top_k(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let scores = operands.read(0);
         let (value, id) = (operands.write(0), operands.write(1));

@@ -113,6 +113,11 @@ impl Kernel for UpdateRows {
         }
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::update_rows(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let [source, keys, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
         let table = operands.write(0);

@@ -1,0 +1,380 @@
+//! The kernels as plain loops on one thread: the ones to read first. Tests hold them against the same oracles as the
+//! fast twins, and benches time both. They take exactly the operands of the fast twin.
+//!
+//! A kernel that is not here is a plain loop over its cells already.
+
+use crate::kernels::{
+    Activation, Bag, BagBackward, ColumnSum, Dropout, Gather, Gemm, Group, GroupDot, GroupDotBackward, L2Normalize,
+    L2NormalizeBackward, Positive, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdateRows, UseKind,
+};
+use crate::{CpuIo, Mat, philox};
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// `y += a x`.
+fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * x;
+    }
+}
+
+pub(crate) fn gather(k: &Gather, io: &mut CpuIo<'_>) {
+    let (table, ids, mut out) = (io.read(0), io.read(1), io.write(0));
+    for r in 0..k.rows {
+        out.row(r).copy_from_slice(table.row(ids.id(r) as usize));
+    }
+}
+
+/// Who stands in a row's slice, from the newest on: `None` where a position does not count.
+struct Slices<'a> {
+    items: Mat<'a>,
+    slice: Mat<'a>,
+    mask: Option<Mat<'a>>,
+    hole: Option<Mat<'a>>,
+}
+
+impl<'a> Slices<'a> {
+    fn of(io: &CpuIo<'a>, at: usize) -> Self {
+        Self { items: io.read(at), slice: io.read(at + 1), mask: io.read_opt(at + 2), hole: io.read_opt(at + 3) }
+    }
+
+    /// The item at position k of the first `most` positions of row i.
+    fn items(&self, i: usize, most: usize) -> impl Iterator<Item = Option<u32>> {
+        let [start, len] = [self.slice.row_u32(i)[0] as usize, self.slice.row_u32(i)[1] as usize];
+        (0..len.min(most)).map(move |k| {
+            let place = start + len - 1 - k;
+            let masked = self.mask.is_some_and(|m| m.row_u32(i).get(k / 32).is_some_and(|w| w >> (k % 32) & 1 == 0));
+            let hole = self.hole.is_some_and(|h| h.id(i) as usize == place);
+            Some(self.items.id(place)).filter(|id| !masked && !hole && *id != 0)
+        })
+    }
+}
+
+/// A window's length; 0 is everything.
+fn end(window: usize) -> usize {
+    if window == 0 { usize::MAX } else { window }
+}
+
+pub(crate) fn bag(k: &Bag, io: &mut CpuIo<'_>) {
+    let (table, slices, mut out) = (io.read(0), Slices::of(io, 1), io.write(0));
+    for i in 0..k.rows {
+        for (window, out) in k.windows.iter().zip(out.row(i).chunks_mut(k.dim)) {
+            out.fill(0.0);
+            let mut count = 0;
+            for id in slices.items(i, end(*window)).flatten() {
+                axpy(1.0, table.row(id as usize), out);
+                count += 1;
+            }
+            if k.mean && count > 0 {
+                out.iter_mut().for_each(|x| *x /= count as f32);
+            }
+        }
+    }
+}
+
+pub(crate) fn bag_backward(k: &BagBackward, io: &mut CpuIo<'_>) {
+    let (dout, slices, mut zones) = (io.read(0), Slices::of(io, 1), io.write(0));
+    for i in 0..k.rows {
+        for z in 0..k.windows.len() {
+            let zone = zones.row(i * k.windows.len() + z);
+            zone.fill(0.0);
+            // An item of zone z stands in this window and in all longer ones.
+            for y in (z..k.windows.len()).rev() {
+                let count = slices.items(i, end(k.windows[y])).flatten().count();
+                let scale = match (k.mean, count) {
+                    (false, _) => 1.0,
+                    (true, 0) => 0.0,
+                    (true, count) => 1.0 / count as f32,
+                };
+                axpy(scale, &dout.row(i)[y * k.dim..][..k.dim], zone);
+            }
+        }
+    }
+}
+
+pub(crate) fn group(k: &Group, io: &mut CpuIo<'_>) {
+    let mut entries: Vec<(u32, u32)> = Vec::new();
+    let mut operand = 0;
+    for used in &k.uses {
+        let base = k.tables[used.table].base;
+        match &used.kind {
+            UseKind::Ids { n } => {
+                let ids = io.read(operand);
+                entries.extend((0..*n).filter(|i| ids.id(*i) != 0).map(|i| (base + ids.id(i), used.source + i as u32)));
+                operand += 1;
+            }
+            UseKind::Bag { rows, max_len, windows } => {
+                let slices = Slices::of(io, operand);
+                for i in 0..*rows {
+                    for (position, id) in slices.items(i, *max_len).enumerate() {
+                        let zone = windows.iter().position(|w| position < end(*w));
+                        if let (Some(id), Some(zone)) = (id, zone) {
+                            entries.push((base + id, used.source + (i * windows.len() + zone) as u32));
+                        }
+                    }
+                }
+                operand += 4;
+            }
+        }
+    }
+    entries.sort_by_key(|(key, _)| *key); // stable: sources stay in order
+    let [mut keys, mut sources, mut starts, mut first] = [0, 1, 2, 3].map(|i| io.write(i));
+    let mut distinct = 0;
+    for (e, (key, source)) in entries.iter().enumerate() {
+        sources.row_u32(e)[0] = *source;
+        if e == 0 || entries[e - 1].0 != *key {
+            (keys.row_u32(distinct)[0], starts.row_u32(distinct)[0]) = (*key, e as u32);
+            distinct += 1;
+        }
+    }
+    starts.row_u32(distinct)[0] = entries.len() as u32;
+    for (t, table) in k.tables.iter().enumerate() {
+        let before = (0..distinct).filter(|d| keys.row_u32(*d)[0] < table.base).count();
+        first.row_u32(t)[0] = before as u32;
+    }
+    first.row_u32(k.tables.len())[0] = distinct as u32;
+}
+
+/// The runs of a table in the output of [`Group`]: (key, source rows).
+fn runs<'a>(io: &CpuIo<'a>, table: usize, most: usize) -> impl Iterator<Item = (u32, Vec<u32>)> + use<'a> {
+    let [keys, sources, starts, first] = [1, 2, 3, 4].map(|i| io.read(i));
+    (first.id(table) as usize..first.id(table + 1) as usize).take(most).map(move |d| {
+        let run = starts.id(d) as usize..starts.id(d + 1) as usize;
+        (keys.id(d), run.map(|e| sources.id(e)).collect())
+    })
+}
+
+pub(crate) fn segment_sum(k: &SegmentSum, io: &mut CpuIo<'_>) {
+    let (source, runs, mut out) = (io.read(0), runs(io, k.table, k.rows), io.write(0));
+    for (r, (_, rows)) in runs.enumerate() {
+        out.row(r).fill(0.0);
+        rows.iter().for_each(|s| axpy(1.0, source.row(*s as usize), out.row(r)));
+    }
+}
+
+pub(crate) fn update_rows(k: &UpdateRows, io: &mut CpuIo<'_>) {
+    let (source, runs, step) = (io.read(0), runs(io, k.table, k.capacity), *io.step);
+    let (mut table, mut one, mut two) = (io.write(0), io.write_opt(1), io.write_opt(2));
+    let mut g = vec![0.0; k.dim];
+    for (key, rows) in runs {
+        let r = (key - k.base) as usize;
+        g.fill(0.0);
+        rows.iter().for_each(|s| axpy(1.0, source.row(*s as usize), &mut g));
+        let w = table.row(r);
+        match (k.rule, &mut one, &mut two) {
+            (RowRule::Adagrad { eps }, Some(a), _) => {
+                let a = &mut a.row(r)[0];
+                *a += dot(&g, &g) / k.dim as f32;
+                axpy(-step.lr_rows / (a.sqrt() + eps), &g, w);
+            }
+            (RowRule::Adam { beta1, beta2, eps }, Some(m), Some(v)) => {
+                for ((w, g), (m, v)) in w.iter_mut().zip(&g).zip(m.row(r).iter_mut().zip(v.row(r))) {
+                    *m = beta1 * *m + (1.0 - beta1) * g;
+                    *v = beta2 * *v + (1.0 - beta2) * g * g;
+                    *w -= step.lr_rows * (*m * step.bias1) / ((*v * step.bias2).sqrt() + eps);
+                }
+            }
+            _ => axpy(-step.lr_rows, &g, w),
+        }
+    }
+}
+
+pub(crate) fn gemm(k: &Gemm, io: &mut CpuIo<'_>) {
+    let (a, b, bias, add, mut out) = (io.read(0), io.read(1), io.read_opt(2), io.read_opt(3), io.write(0));
+    let cell = |m: &Mat<'_>, transposed: bool, r: usize, c: usize| if transposed { m.row(c)[r] } else { m.row(r)[c] };
+    for i in 0..k.m {
+        for j in 0..k.n {
+            let mut sum = 0.0;
+            for l in 0..k.k {
+                sum += cell(&a, k.trans_a, i, l) * cell(&b, k.trans_b, l, j);
+            }
+            let bias = bias.map_or(0.0, |m| m.row(0)[j]);
+            let add = add.map_or(0.0, |m| m.row(i)[j]);
+            let x = sum + bias + add;
+            out.row(i)[j] = match k.activation {
+                Activation::None => x,
+                Activation::Relu => x.max(0.0),
+                Activation::Tanh => x.tanh(),
+                Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            };
+        }
+    }
+}
+
+pub(crate) fn column_sum(k: &ColumnSum, io: &mut CpuIo<'_>) {
+    let (x, mut out) = (io.read(0), io.write(0));
+    out.row(0).fill(0.0);
+    (0..k.rows).for_each(|r| axpy(1.0, x.row(r), out.row(0)));
+}
+
+pub(crate) fn dropout(k: &Dropout, io: &mut CpuIo<'_>) {
+    let (x, mut y, step) = (io.read(0), io.write(0), *io.step);
+    for r in 0..k.rows {
+        for (c, (y, x)) in y.row(r).iter_mut().zip(x.row(r)).enumerate() {
+            let index = (r * k.cols + c) as u32;
+            let draw = philox::draw([step.seed_lo, step.seed_hi], step.step, k.stream, index);
+            *y = if draw < k.keep_threshold { x * k.scale } else { 0.0 };
+        }
+    }
+}
+
+pub(crate) fn l2_normalize(k: &L2Normalize, io: &mut CpuIo<'_>) {
+    let (x, mut y, mut norm) = (io.read(0), io.write(0), io.write_opt(1));
+    for r in 0..k.rows {
+        let length = dot(x.row(r), x.row(r)).sqrt().max(1e-12);
+        y.row(r).iter_mut().zip(x.row(r)).for_each(|(y, x)| *y = x / length);
+        if let Some(norm) = &mut norm {
+            norm.row(r)[0] = length;
+        }
+    }
+}
+
+pub(crate) fn l2_normalize_backward(k: &L2NormalizeBackward, io: &mut CpuIo<'_>) {
+    let (y, norm, dy, mut dx) = (io.read(0), io.read(1), io.read(2), io.write(0));
+    for r in 0..k.rows {
+        let along = dot(y.row(r), dy.row(r));
+        for ((dx, y), dy) in dx.row(r).iter_mut().zip(y.row(r)).zip(dy.row(r)) {
+            *dx = (dy - y * along) / norm.row(r)[0];
+        }
+    }
+}
+
+pub(crate) fn group_dot(k: &GroupDot, io: &mut CpuIo<'_>) {
+    let (u, v, mut z) = (io.read(0), io.read(1), io.write(0));
+    for i in 0..k.rows {
+        for (j, z) in z.row(i).iter_mut().enumerate() {
+            *z = k.scale * dot(u.row(i), v.row(i * k.group + j));
+        }
+    }
+}
+
+pub(crate) fn group_dot_backward(k: &GroupDotBackward, io: &mut CpuIo<'_>) {
+    let (u, v, dz) = (io.read(0), io.read(1), io.read(2));
+    let (mut du, mut dv) = (io.write_opt(0), io.write_opt(1));
+    for i in 0..k.rows {
+        if let Some(du) = &mut du {
+            du.row(i).fill(0.0);
+        }
+        for (j, dz) in dz.row(i).iter().enumerate() {
+            let pair = i * k.group + j;
+            if let Some(du) = &mut du {
+                axpy(k.scale * dz, v.row(pair), du.row(i));
+            }
+            if let Some(dv) = &mut dv {
+                dv.row(pair).fill(0.0);
+                axpy(k.scale * dz, u.row(i), dv.row(pair));
+            }
+        }
+    }
+}
+
+/// One row of logits at a time: log-sum-exp, then the gradients, as the formulas stand.
+pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
+    let (u, v, weight, logq) = (io.read(0), io.read(1), io.read(2), io.read_opt(3));
+    let (candidate_ids, target_ids, label) = (io.read_opt(4), io.read_opt(5), io.read_opt(6));
+    let (own, own_logq) = (io.read_opt(7), io.read_opt(8));
+    let (mut loss, mut du, mut dv, mut down) = (io.write(0), io.write_opt(1), io.write_opt(2), io.write_opt(3));
+    if let Some(dv) = &mut dv {
+        (0..k.candidates).for_each(|j| dv.row(j).fill(0.0));
+    }
+    for i in 0..k.rows {
+        let positive = match k.positive {
+            Positive::Diagonal => Some(i),
+            Positive::Label => label.map(|m| m.id(i) as usize),
+            Positive::Own => None,
+        };
+        let correction = |j: usize| logq.map_or(0.0, |m| m.row(j)[0]);
+        let left_out = |j: usize| correction(j) >= 1e29;
+        let hit = |j: usize| match (k.mask_hits, candidate_ids, target_ids) {
+            (true, Some(ids), Some(targets)) => ids.id(j) == targets.id(i),
+            _ => false,
+        };
+        let z_positive = match (positive, own) {
+            (Some(j), _) => {
+                let q = if k.correct_positive && !left_out(j) { correction(j) } else { 0.0 };
+                k.scale * dot(u.row(i), v.row(j)) - q
+            }
+            (None, Some(own)) => {
+                let q = if k.correct_positive { own_logq.map_or(0.0, |m| m.row(i)[0]) } else { 0.0 };
+                k.scale * dot(u.row(i), own.row(i)) - q
+            }
+            (None, None) => 0.0,
+        };
+        // Logits of the candidates that count.
+        let z: Vec<Option<f32>> = (0..k.candidates)
+            .map(|j| match positive == Some(j) {
+                true => Some(z_positive),
+                false if left_out(j) || hit(j) => None,
+                false => Some(k.scale * dot(u.row(i), v.row(j)) - correction(j)),
+            })
+            .collect();
+        let largest = z.iter().flatten().copied().fold(z_positive, f32::max);
+        let outside = if positive.is_none() { (z_positive - largest).exp() } else { 0.0 };
+        let sum = outside + z.iter().flatten().map(|z| (z - largest).exp()).sum::<f32>();
+        let lse = largest + sum.ln();
+        loss.row(i)[0] = weight.row(i)[0] * (lse - z_positive);
+        let factor = k.scale * weight.row(i)[0];
+        if let Some(du) = &mut du {
+            du.row(i).fill(0.0);
+        }
+        for (j, z) in z.iter().enumerate() {
+            let Some(z) = z else { continue };
+            let p = (z - lse).exp() - f32::from(u8::from(positive == Some(j)));
+            if let Some(du) = &mut du {
+                axpy(factor * p, v.row(j), du.row(i));
+            }
+            if let Some(dv) = &mut dv {
+                axpy(factor * p, u.row(i), dv.row(j));
+            }
+        }
+        if let Some(own) = own {
+            let p = (z_positive - lse).exp() - 1.0;
+            if let Some(du) = &mut du {
+                axpy(factor * p, own.row(i), du.row(i));
+            }
+            if let Some(down) = &mut down {
+                down.row(i).fill(0.0);
+                axpy(factor * p, u.row(i), down.row(i));
+            }
+        }
+    }
+}
+
+/// Sorts everything.
+fn best(scores: impl Iterator<Item = (f32, u32)>, excluded: &[u32], values: &mut [f32], ids: &mut [u32]) {
+    let mut all: Vec<(f32, u32)> = scores.filter(|(_, id)| !excluded.contains(id)).collect();
+    all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    for (j, (value, id)) in values.iter_mut().zip(ids).enumerate() {
+        (*value, *id) = all.get(j).copied().unwrap_or((-1e30, u32::MAX));
+    }
+}
+
+fn excluded<'a>(slice: Option<Mat<'a>>, list: Option<Mat<'a>>, query: usize) -> Vec<u32> {
+    match (slice, list) {
+        (Some(slice), Some(list)) => {
+            let [start, len] = [slice.row_u32(query)[0], slice.row_u32(query)[1]];
+            (start..start + len).map(|i| list.id(i as usize)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(crate) fn top_k(k: &TopK, io: &mut CpuIo<'_>) {
+    let (scores, slice, list) = (io.read(0), io.read_opt(1), io.read_opt(2));
+    let (mut value, mut id) = (io.write(0), io.write(1));
+    for q in 0..k.queries {
+        let all = scores.row(q).iter().zip(k.first..).map(|(s, id)| (s + 0.0, id));
+        best(all, &excluded(slice, list, q), value.row(q), id.row_u32(q));
+    }
+}
+
+pub(crate) fn search(k: &Search, io: &mut CpuIo<'_>) {
+    let (queries, items, slice, list) = (io.read(0), io.read(1), io.read_opt(2), io.read_opt(3));
+    let (mut value, mut id) = (io.write(0), io.write(1));
+    for q in 0..k.queries {
+        let all = (0..k.items).map(|i| (dot(queries.row(q), items.row(i)) + 0.0, k.first + i as u32));
+        best(all, &excluded(slice, list, q), value.row(q), id.row_u32(q));
+    }
+}
