@@ -16,6 +16,9 @@
 
 override LANES: u32 = 64u;
 override CELLS: u32 = 64u;
+// 0: all; 1: the state alone, the table is not bound; 2: the table alone, by a state that is up to date. A table cut
+// into slabs of columns takes part 1 once over the whole rows, then part 2 on each slab.
+override PART: u32 = 0u;
 
 struct Params {
     capacity: u32,
@@ -101,24 +104,29 @@ fn main(
             squares += g * g;
         }
     }
-    partial[lane] = squares;
-    workgroupBarrier();
-    for (var width = LANES / 2u; width > 0u; width /= 2u) {
-        if rank < width {
-            partial[lane] += partial[lane + width];
+    let place = params.state_offset + id * params.state_stride;
+    if PART != 2u {
+        partial[lane] = squares;
+        workgroupBarrier();
+        for (var width = LANES / 2u; width > 0u; width /= 2u) {
+            if rank < width {
+                partial[lane] += partial[lane + width];
+            }
+            workgroupBarrier();
+        }
+        if has_id {
+            // Every lane of the id computes the new accumulator from the old one; lane 0 alone stores it, after the
+            // barrier.
+            squares = state[place] + partial[slot * LANES] * params.inv_dim;
         }
         workgroupBarrier();
-    }
-    if has_id {
-        let place = params.state_offset + id * params.state_stride;
-        // Every lane of the id computes the new accumulator from the old one; lane 0 alone stores it, after the barrier.
-        squares = state[place] + partial[slot * LANES] * params.inv_dim;
-    }
-    workgroupBarrier();
-    if has_id {
-        if rank == 0u {
-            state[params.state_offset + id * params.state_stride] = squares;
+        if has_id && rank == 0u {
+            state[place] = squares;
         }
+    } else if has_id {
+        squares = state[place];
+    }
+    if has_id && PART != 1u {
         let rate = step.lr_rows / (sqrt(squares) + params.eps);
         for (var column = rank; column < params.dim; column += LANES) {
             weights[params.weights_offset + id * params.weights_stride + column] -=

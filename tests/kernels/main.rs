@@ -18,6 +18,7 @@ mod list_softmax;
 mod logq;
 mod negatives;
 mod prelu;
+mod slabs;
 mod softmax_loss;
 mod sum;
 mod take;

@@ -1,7 +1,7 @@
 //! Row updates of every rule against f64.
 
 use crate::group::grouped;
-use rt_kernels::kernels::{RowRule, UpdateRows};
+use rt_kernels::kernels::{RowRule, UpdatePart, UpdateRows};
 use rt_kernels::{Step, Target};
 use rt_tests::{Lay, close, devices_with_checks, f, floats, ids, run, uniform};
 
@@ -134,7 +134,7 @@ fn rows_move_as_the_rules_say() {
             }
             let state = |x: &[f32], cols: usize| if cols == 0 { None } else { f(x, v, cols) };
             let writes = [f(&weights, v, dim), state(&one, cols[0]), state(&two, cols[1])];
-            let kernel = UpdateRows { rule, table: 1, base, capacity: n, dim, tables: 3 };
+            let kernel = UpdateRows { rule, part: UpdatePart::Whole, table: 1, base, capacity: n, dim, tables: 3 };
             let mut cpu = None;
             for device in devices_with_checks() {
                 for lay in [Lay::Dense, Lay::Strided] {

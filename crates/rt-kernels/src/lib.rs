@@ -16,6 +16,7 @@ mod memory;
 pub mod philox;
 mod program;
 pub mod simd;
+pub mod slabs;
 mod step;
 
 pub use cpu::{CpuIo, Mat, MatMut};
@@ -25,4 +26,5 @@ pub use error::{Error, Result};
 pub use gpu::{Counters, GpuDevice, GpuOptions};
 pub use kernel::{Binding, Cost, Dispatch, Dtype, Kernel, Operand, Operands, Signature, Slot, Target, check};
 pub use program::{Call, Program};
+pub use slabs::SlabCall;
 pub use step::Step;

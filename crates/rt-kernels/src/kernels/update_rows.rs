@@ -2,9 +2,13 @@
 
 mod cpu;
 
+use super::cells::places;
 use super::segment_sum::{Segments, segment_slots};
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operand, Operands, Signature, Slot, Target};
+use crate::slabs::each_slab;
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operand, Operands, Signature, SlabCall, Slot, Target};
 use cpu::{Rows, Update};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// How a touched row moves; g is its gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +35,18 @@ pub enum RowRule {
     },
 }
 
+/// What of an update is done. Row-wise Adagrad needs the whole gradient row before it moves a cell, so on a table that is
+/// cut into slabs of columns it takes two parts; the other rules are whole on each slab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdatePart {
+    /// All of it.
+    Whole,
+    /// The accumulators alone; the table is left out.
+    Accumulators,
+    /// The table alone, by accumulators that are up to date.
+    Table,
+}
+
 /// Updates the rows of one table that a step touched, fused with the sum of each row's gradient.
 ///
 /// Row gradient `g = sum of source[sources[e], :]` over the run of the id, ascending, one f32 a column; then the rule, with
@@ -43,6 +59,8 @@ pub enum RowRule {
 pub struct UpdateRows {
     /// The rule.
     pub rule: RowRule,
+    /// What of it: [`UpdatePart::Whole`] but for row-wise Adagrad on slabs.
+    pub part: UpdatePart,
     /// The table's number in the grouping.
     pub table: usize,
     /// Its first global key.
@@ -76,7 +94,8 @@ impl Kernel for UpdateRows {
             RowRule::Adagrad { .. } => (state("state1", 1, true), state("state2", 0, false)),
             RowRule::Adam { .. } => (state("state1", self.dim, true), state("state2", self.dim, true)),
         };
-        let table = Slot::f32("table", 0, self.dim).in_place();
+        let mut table = Slot::f32("table", 0, self.dim).in_place();
+        table.optional = self.part == UpdatePart::Accumulators;
         Signature { reads, writes: vec![table, one, two] }
     }
 
@@ -92,9 +111,23 @@ impl Kernel for UpdateRows {
         }
     }
 
+    fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {
+        let mut calls = Vec::new();
+        let mut part = self.part;
+        if matches!(self.rule, RowRule::Adagrad { .. }) {
+            // The mean over a row is made once, by the same code as for a whole table: the same bits.
+            let kernel = Self { part: UpdatePart::Accumulators, ..self.clone() };
+            calls.push(SlabCall { kernel: Arc::new(kernel), slab: None });
+            part = UpdatePart::Table;
+        }
+        calls.extend(each_slab(slabs, |dim| Self { part, dim, ..self.clone() }));
+        Some(calls)
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
         let update = Update {
             rule: self.rule,
+            part: self.part,
             base: self.base,
             source: io.read(0),
             segments: Segments::of(io, 1, self.table, self.capacity),
@@ -102,7 +135,7 @@ impl Kernel for UpdateRows {
             bias1: io.step.bias1,
             bias2: io.step.bias2,
         };
-        let rows = Rows::new(io.write(0), io.write_opt(1), io.write_opt(2));
+        let rows = Rows::new(io.write_opt(0), io.write_opt(1), io.write_opt(2));
         update.cut(0, update.segments.count, 0, rows);
     }
 
@@ -115,7 +148,7 @@ impl Kernel for UpdateRows {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let [source, keys, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
-        let table = operands.write(0);
+        let table = operands.writes[0];
         let reads = |list: &[Operand]| list.iter().map(|o| Binding::Read(o.buffer)).collect::<Vec<_>>();
         let place = |params: &mut Vec<u32>, list: &[Operand]| {
             for o in list {
@@ -126,9 +159,10 @@ impl Kernel for UpdateRows {
         let mut params = vec![capacity, dim, self.table as u32, self.base];
         match self.rule {
             RowRule::Sgd => {
-                place(&mut params, &[source, keys, sources, starts, first, table]);
+                place(&mut params, &[source, keys, sources, starts, first]);
+                params.extend(places(&[table]));
                 let mut bindings = reads(&[source, keys, sources, starts, first]);
-                bindings.push(Binding::Write(table.buffer));
+                bindings.push(Binding::write(table));
                 vec![Dispatch {
                     shader: "update_rows_sgd",
                     constants: vec![],
@@ -143,12 +177,18 @@ impl Kernel for UpdateRows {
                 // Lanes of an id: as many as it has columns, a power of two, so that a workgroup holds whole ids.
                 let lanes = self.dim.next_power_of_two().min(64);
                 params.extend([eps.to_bits(), (1.0 / self.dim as f32).to_bits()]);
-                place(&mut params, &[source, keys, sources, starts, first, table, state]);
+                place(&mut params, &[source, keys, sources, starts, first]);
+                params.extend(places(&[table, Some(state)]));
                 let mut bindings = reads(&[source, keys, sources, starts, first]);
-                bindings.extend([Binding::Write(table.buffer), Binding::Write(state.buffer)]);
+                bindings.extend([Binding::write(table), Binding::Write(state.buffer)]);
+                let part = match self.part {
+                    UpdatePart::Whole => 0.0,
+                    UpdatePart::Accumulators => 1.0,
+                    UpdatePart::Table => 2.0,
+                };
                 vec![Dispatch {
                     shader: "update_rows_adagrad",
-                    constants: vec![("LANES", lanes as f64), ("CELLS", (64 / lanes * self.dim) as f64)],
+                    constants: vec![("LANES", lanes as f64), ("CELLS", (64 / lanes * self.dim) as f64), ("PART", part)],
                     params,
                     step: true,
                     bindings,
@@ -171,9 +211,10 @@ impl Kernel for UpdateRows {
                 };
                 let mut params = vec![capacity, dim];
                 params.extend([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps].map(f32::to_bits));
-                place(&mut params, &[source, sources, table, m, v]);
+                place(&mut params, &[source, sources]);
+                params.extend(places(&[table, Some(m), Some(v)]));
                 let mut bindings = reads(&[source, sources, segments]);
-                bindings.extend([table, m, v].map(|o| Binding::Write(o.buffer)));
+                bindings.extend([table, Some(m), Some(v)].map(Binding::write));
                 let update = Dispatch {
                     shader: "update_rows_adam",
                     constants: vec![],
