@@ -122,7 +122,7 @@ fn lookups_in_slabs_have_the_bits_of_the_whole_table() {
 #[test]
 fn updates_in_slabs_have_the_bits_of_the_whole_table() {
     for &(what, dim, widths) in CASES {
-        let n = 1_000;
+        let n = 2_000;
         let (vocab, base) = (ROWS as u32, 40);
         // Id 1 is hot.
         let looked_up = ids(n, vocab, 4).into_iter().enumerate().map(|(i, id)| if i % 3 == 0 { 1 } else { id });
@@ -148,7 +148,16 @@ fn updates_in_slabs_have_the_bits_of_the_whole_table() {
             (RowRule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }, state(dim, 7, true), state(dim, 8, true)),
         ] {
             let writes = [floats(&uniform(ROWS * dim, 6), dim, true), one, two];
-            let kernel = UpdateRows { rule, part: UpdatePart::Whole, table: 1, base, capacity: ROWS, dim, tables: 2 };
+            let kernel = UpdateRows {
+                rule,
+                part: UpdatePart::Whole,
+                table: 1,
+                base,
+                capacity: ROWS,
+                entries: n,
+                dim,
+                tables: 2,
+            };
             same_bits(what, kernel, widths, &reads, &writes);
         }
     }

@@ -87,6 +87,7 @@ impl Tape {
                     table: number,
                     base: t.base,
                     capacity: t.capacity,
+                    entries: t.entries,
                     dim,
                     tables: rows.tables.len(),
                 };

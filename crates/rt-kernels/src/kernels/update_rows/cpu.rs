@@ -71,6 +71,7 @@ pub(super) struct Update<'a> {
     pub(super) base: u32,
     pub(super) source: Mat<'a>,
     pub(super) segments: Segments<'a>,
+    pub(super) chunks: Mat<'a>,
     pub(super) lr: f32,
     pub(super) bias1: f32,
     pub(super) bias2: f32,
@@ -124,7 +125,7 @@ impl Update<'_> {
                 }
                 self.segments.prefetch(&self.source, k + AHEAD);
             }
-            self.segments.sum(&self.source, k, g);
+            self.segments.sum(&self.source, &self.chunks, k, g);
             let r = self.row(k) - base;
             let w = rows.table.as_mut().map_or(&mut [][..], |table| &mut table.row(r)[..dim]);
             match (self.rule, &mut rows.one, &mut rows.two) {
