@@ -1,15 +1,16 @@
 // bag: pooled rows of history slices, several windows in one pass.
 //
-//   out[i, y * dim + c] = sum over kept positions k < min(ends[y], len_i) of table[items[start_i + len_i - 1 - k], c]
+//   out[i, y * apart + c] = sum over kept positions k < min(ends[y], len_i) of table[items[start_i + len_i - 1 - k], c]
 //                         (* 1 / number of kept positions with mean; 0 if there is none)
 //
 // A position is kept if its mask bit is set (positions past the mask are), it is not the row's hole and its id is not 0.
 //
 // shapes    table [any, dim] f32 | items [any] u32 | slice [rows, 2] u32 (start, length) | mask [rows, mask_words] u32 |
-//           hole [rows] u32 (a place in items) | out [rows, windows * dim] f32
+//           hole [rows] u32 (a place in items) | out [rows, (windows - 1) * apart + dim] f32: apart is dim, and more
+//           where the table is one slab of columns
 // expects   ends ascend, at most 16; slices lie in items; every id is a row of the table
 // launch    one invocation per (row, column); neighbouring lanes take neighbouring columns
-// writes    every cell of out once
+// writes    the dim cells of each window once
 // sums      newest to oldest in one running f32 a column, written out at each window's end
 // cost      reads rows * positions * (dim + 1) words, writes rows * windows * dim. Weak spot: rows of very different
 //           lengths in one workgroup wait for the longest; the lanes of a row all read the same ids (a broadcast).
@@ -36,8 +37,8 @@ struct Params {
     table_stride: u32,
     out_offset: u32,
     out_stride: u32,
+    apart: u32, // columns from one window's first to the next one's
     reserved_0: u32,
-    reserved_1: u32,
     ends: array<vec4<u32>, 4>,
 }
 
@@ -96,6 +97,6 @@ fn main(
         if params.mean != 0u && count > 0u {
             scale = 1.0 / f32(count);
         }
-        out[params.out_offset + row * params.out_stride + y * params.dim + column] = sum * scale;
+        out[params.out_offset + row * params.out_stride + y * params.apart + column] = sum * scale;
     }
 }

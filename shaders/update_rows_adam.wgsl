@@ -3,15 +3,17 @@
 //   g = sum of source[sources[e], :] over the run of a distinct id
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  table -= lr_rows * (m bias1) / (sqrt(v bias2) + eps)
 //
-// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (of update_rows_pack) | table, m, v [any, dim] f32
+// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (of segment_pack) | chunks f32 (of
+//           segment_chunks) | table, m, v [any, dim] f32
 // launch    one invocation per (distinct id, column) for the worst case; those past the count return
 // writes    the touched rows of table, m and v, each cell once (ids are distinct); no row without an entry
-// sums      ascending e in one f32; moments below 1e-36 become 0
-// cost      reads every source row once; per distinct id 6 * dim words. Weak spot: one hot id is one serial loop over all
-//           its source rows.
+// sums      ascending e in one f32; of a run of 2 CHUNK entries or more the sums of its chunks first (of segment_chunks);
+//           moments below 1e-36 become 0
+// cost      reads every source row once; per distinct id 6 * dim words
 // twin      crates/rt-kernels/src/kernels/update_rows.rs
 
 override WG: u32 = 64u;
+override CHUNK: u32 = 256u;
 
 const TINY: f32 = 1e-36;
 
@@ -62,9 +64,10 @@ struct Step {
 @group(0) @binding(2) var<storage, read> source: array<f32>;
 @group(0) @binding(3) var<storage, read> sources: array<u32>;
 @group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(6) var<storage, read_write> moment: array<f32>;
-@group(0) @binding(7) var<storage, read_write> square: array<f32>;
+@group(0) @binding(5) var<storage, read> chunks: array<f32>;
+@group(0) @binding(6) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(7) var<storage, read_write> moment: array<f32>;
+@group(0) @binding(8) var<storage, read_write> square: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -80,8 +83,17 @@ fn main(
     }
     let id = segments[2u * k + 2u];
     let end = segments[2u * k + 3u];
+    var e = segments[2u * k + 1u];
     var g = 0.0;
-    for (var e = segments[2u * k + 1u]; e < end; e += 1u) {
+    if end - e >= 2u * CHUNK {
+        let filled = (end - e) / CHUNK;
+        let first = (e - segments[1]) / CHUNK;
+        for (var j = first; j < first + filled; j += 1u) {
+            g += chunks[j * params.dim + column];
+        }
+        e += filled * CHUNK;
+    }
+    for (; e < end; e += 1u) {
         let row = sources[params.sources_offset + e * params.sources_stride];
         g += source[params.source_offset + row * params.source_stride + column];
     }

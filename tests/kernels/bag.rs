@@ -146,14 +146,14 @@ fn bag_matches_the_oracle() {
             }
             check(
                 what,
-                || Bag { rows, dim, windows: windows.to_vec(), mean },
+                || Bag { rows, dim, apart: dim, windows: windows.to_vec(), mean },
                 &reads,
                 (rows, windows.len() * dim),
                 &want,
                 &bounds,
             );
             if !mean {
-                let kernel = Bag { rows, dim, windows: windows.to_vec(), mean };
+                let kernel = Bag { rows, dim, apart: dim, windows: windows.to_vec(), mean };
                 let out = [out_f(rows, windows.len() * dim)];
                 let got = run(&devices_with_checks()[0], kernel, &Step::default(), Lay::Dense, &reads, &out);
                 assert_eq!(floats(&got[0]), in_order, "{what}: order of the sums");

@@ -210,7 +210,49 @@ const SUMS: &[(&str, usize, usize, u32)] = &[
     ("the common width",           1_000,  64, 700),
     ("width 100",                    130, 100,  20),
     ("width 128",                    130, 128, 500),
+    ("long runs beside each other",  4_000,   5,   5),
+    ("a hot id, chunks of two tasks", 12_000,  16,   2),
 ];
+
+/// A run's sum in the order that is promised: of 512 entries or more the sums of its chunks of 256, then the rest.
+fn in_chunks(run: &[u32], cell: impl Fn(u32) -> f32) -> f32 {
+    let add = |s: f32, row: &u32| s + cell(*row);
+    let (filled, rest) = run.split_at(if run.len() < 512 { 0 } else { run.len() / 256 * 256 });
+    let chunks = filled.chunks(256).map(|chunk| chunk.iter().fold(0.0, add));
+    rest.iter().fold(chunks.fold(0.0, |s, chunk| s + chunk), add)
+}
+
+#[test]
+fn runs_about_as_long_as_chunks_are_summed_in_the_promised_order() {
+    let lengths = [511, 1, 512, 255, 513, 256, 767, 768, 1, 1_024, 1_023, 1, 1, 1_300];
+    let n: usize = lengths.iter().sum();
+    let dim = 3;
+    // Before the table lies another, whose entries shift the chunks' places.
+    for before in [0, 1, 255, 256, 700] {
+        let mut entries = vec![(1, 0); before];
+        for (id, length) in (2..).zip(lengths) {
+            entries.extend((0..length).map(|i| (id, ((i * 13 + id as usize * 101) % n) as u32)));
+        }
+        let groups = grouped(entries, &[0, 2]);
+        let source = uniform(n * dim, 5);
+        let mut reads = vec![f(&source, n, dim)];
+        reads.extend(groups.operands());
+        let runs = groups.runs(1);
+        let want: Vec<f32> = runs
+            .iter()
+            .flat_map(|(_, run)| (0..dim).map(|c| in_chunks(run, |row| source[row as usize * dim + c])))
+            .collect();
+        for device in
+            devices_with_checks().iter().filter(|d| d.target() == rt_kernels::Target::Gpu || rt_tests::is_fast_cpu(d))
+        {
+            let sum = SegmentSum { table: 1, rows: lengths.len(), entries: n, dim, tables: 2 };
+            let out = [out_f(lengths.len(), dim)];
+            let got = run(device, sum, &Step::default(), Lay::Strided, &reads, &out);
+            // Additions alone, in one order: no device rounds them differently.
+            assert_eq!(floats(&got[0]), want, "{before} entries before, {device:?}");
+        }
+    }
+}
 
 #[test]
 fn segment_sum_and_scatter_match_the_oracle() {
@@ -226,7 +268,7 @@ fn segment_sum_and_scatter_match_the_oracle() {
         entries.push((41 + vocab, 1));
         let groups = grouped(entries, &bases);
         let source = uniform(n * dim, 5);
-        let capacity = n + 1;
+        let (capacity, table_entries) = (n + 1, n + 1);
         let mut reads = vec![f(&source, n, dim)];
         reads.extend(groups.operands());
 
@@ -236,7 +278,7 @@ fn segment_sum_and_scatter_match_the_oracle() {
             for c in 0..dim {
                 let terms = run.iter().map(|s| f64::from(source[*s as usize * dim + c]));
                 let (sum, size) = terms.fold((0.0, 0.0), |(s, a), x| (s + x, a + x.abs()));
-                in_order.push(run.iter().fold(0.0f32, |s, row| s + source[*row as usize * dim + c]));
+                in_order.push(in_chunks(run, |row| source[row as usize * dim + c]));
                 want.push(sum);
                 bounds.push(run.len() as f64 * f64::from(f32::EPSILON) / 2.0 * size);
                 dense[(key - 40) as usize * dim + c] = sum;
@@ -246,7 +288,7 @@ fn segment_sum_and_scatter_match_the_oracle() {
         for device in devices_with_checks() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let what = format!("{what}, {device:?}, {lay:?}");
-                let sum = SegmentSum { table: 1, rows: capacity, dim, tables: 3 };
+                let sum = SegmentSum { table: 1, rows: capacity, entries: table_entries, dim, tables: 3 };
                 let got = run(device, sum, &Step::default(), lay, &reads, &[out_f(capacity, dim)]);
                 let rows = floats(&got[0]);
                 close(&what, &rows[..cells], &want, |i| bounds[i]);

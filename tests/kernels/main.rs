@@ -19,6 +19,7 @@ mod logq;
 mod negatives;
 mod prelu;
 mod search;
+mod slabs;
 mod softmax_loss;
 mod sum;
 mod take;

@@ -2,7 +2,7 @@
 
 use crate::group::grouped;
 use rt_kernels::Step;
-use rt_kernels::kernels::{RowRule, UpdateRows};
+use rt_kernels::kernels::{RowRule, UpdatePart, UpdateRows};
 use rt_tests::{Lay, close, devices_with_checks, f, floats, ids, run, uniform};
 
 const U: f64 = f32::EPSILON as f64 / 2.0;
@@ -21,6 +21,7 @@ const CASES: &[(&str, usize, usize, u32)] = &[
     ("the common width, several tasks",      3_000,  64, 20_000),
     ("width 100",                              130, 100,     20),
     ("width 128",                              130, 128,    500),
+    ("long runs beside each other",          4_000,   5,      5),
     ("width 200: past the registers",           65, 200,     50),
 ];
 
@@ -134,7 +135,8 @@ fn rows_move_as_the_rules_say() {
             }
             let state = |x: &[f32], cols: usize| if cols == 0 { None } else { f(x, v, cols) };
             let writes = [f(&weights, v, dim), state(&one, cols[0]), state(&two, cols[1])];
-            let kernel = UpdateRows { rule, table: 1, base, capacity: n, dim, tables: 3 };
+            let kernel =
+                UpdateRows { rule, part: UpdatePart::Whole, table: 1, base, capacity: n, entries: n, dim, tables: 3 };
             let mut cpu = None;
             for device in devices_with_checks() {
                 for lay in [Lay::Dense, Lay::Strided] {

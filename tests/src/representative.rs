@@ -91,11 +91,11 @@ fn sparse(cases: &mut Vec<Case>) {
         both(cases, Gather { rows: 100, dim });
         for mean in [false, true] {
             let (rows, windows) = (100, windows.clone());
-            both(cases, Bag { rows, dim, windows: windows.clone(), mean });
+            both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), mean });
             both(cases, BagBackward { rows, dim, windows, mean });
         }
-        let (capacity, tables, base, table) = (400, 2, 1000, 1);
-        both(cases, SegmentSum { table, rows: capacity, dim, tables });
+        let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
+        both(cases, SegmentSum { table, rows: capacity, entries, dim, tables });
         both(cases, ScatterRows { table, base, capacity, dim, rows: 50 });
         let eps = 1e-8;
         for (rule, left_out) in [
@@ -103,8 +103,13 @@ fn sparse(cases: &mut Vec<Case>) {
             (RowRule::Adagrad { eps }, &["state2"]),
             (RowRule::Adam { beta1: 0.9, beta2: 0.999, eps }, &[]),
         ] {
-            let kernel = UpdateRows { rule, table, base, capacity, dim, tables };
-            cases.push(Case::new(kernel, left_out));
+            let kernel = UpdateRows { rule, part: UpdatePart::Whole, table, base, capacity, entries, dim, tables };
+            cases.push(Case::new(kernel.clone(), left_out));
+            if matches!(rule, RowRule::Adagrad { .. }) {
+                let part = |part| UpdateRows { part, ..kernel.clone() };
+                cases.push(Case::new(part(UpdatePart::Accumulators), &["table", "state2"]));
+                cases.push(Case::new(part(UpdatePart::Table), left_out));
+            }
         }
     }
     let ids = |source, entry| GroupUse { table: 0, source, entry, kind: UseKind::Ids { n: 100 } };

@@ -5,6 +5,8 @@ mod padding;
 mod quality;
 mod saved;
 mod serving;
+#[cfg(feature = "gpu")]
+mod slabs;
 
 use rt_data::{Dataset, Split, SplitKind, SplitOptions, Synthetic, split};
 use rt_models::{Config, Device, Model, ModelKind, TrainReport, train};

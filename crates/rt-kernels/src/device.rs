@@ -250,6 +250,16 @@ impl Device {
         }
     }
 
+    /// Bytes of the largest buffer that kernels can use: one binding of a GPU. On the CPU memory alone ends it.
+    #[must_use]
+    pub fn max_buffer_bytes(&self) -> u64 {
+        match self {
+            Self::Cpu(_) => u64::MAX,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.max_buffer_bytes(),
+        }
+    }
+
     /// A buffer of `words` zero words. `what` names it in errors.
     ///
     /// # Errors

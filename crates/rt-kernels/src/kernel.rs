@@ -1,6 +1,7 @@
 //! What a kernel is: a signature, a cost, a CPU twin and GPU dispatches, all derived from plain data.
 
-use crate::{CpuIo, Error, Result};
+use crate::{CpuIo, Error, Result, SlabCall};
+use std::ops::Range;
 
 /// Type of the words of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -211,6 +212,12 @@ pub trait Kernel: std::fmt::Debug {
     fn scratch(&self, target: Target) -> Vec<usize> {
         let _ = target;
         Vec::new()
+    }
+    /// The calls that do the same where its table lies in slabs of these columns; `None` for kernels that have no
+    /// table.
+    fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {
+        let _ = slabs;
+        None
     }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.
     fn run(&self, io: &mut CpuIo<'_>);

@@ -17,6 +17,7 @@ mod naive;
 pub mod philox;
 mod program;
 pub mod simd;
+pub mod slabs;
 mod step;
 
 pub use cpu::{CpuIo, Mat, MatMut};
@@ -26,4 +27,5 @@ pub use error::{Error, Result};
 pub use gpu::{Counters, GpuDevice, GpuOptions};
 pub use kernel::{Binding, Cost, Dispatch, Dtype, Kernel, Operand, Operands, Signature, Slot, Target, Variant, check};
 pub use program::{Call, Program};
+pub use slabs::SlabCall;
 pub use step::Step;

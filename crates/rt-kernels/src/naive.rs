@@ -5,7 +5,7 @@
 
 use crate::kernels::{
     Activation, Bag, BagBackward, ColumnSum, Dropout, Gather, Gemm, Group, GroupDot, GroupDotBackward, L2Normalize,
-    L2NormalizeBackward, Positive, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdateRows, UseKind,
+    L2NormalizeBackward, Positive, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdatePart, UpdateRows, UseKind,
 };
 use crate::{CpuIo, Mat, philox};
 
@@ -60,7 +60,8 @@ fn end(window: usize) -> usize {
 pub(crate) fn bag(k: &Bag, io: &mut CpuIo<'_>) {
     let (table, slices, mut out) = (io.read(0), Slices::of(io, 1), io.write(0));
     for i in 0..k.rows {
-        for (window, out) in k.windows.iter().zip(out.row(i).chunks_mut(k.dim)) {
+        for (y, window) in k.windows.iter().enumerate() {
+            let out = &mut out.row(i)[y * k.apart..][..k.dim];
             out.fill(0.0);
             let mut count = 0;
             for id in slices.items(i, end(*window)).flatten() {
@@ -156,17 +157,19 @@ pub(crate) fn segment_sum(k: &SegmentSum, io: &mut CpuIo<'_>) {
 
 pub(crate) fn update_rows(k: &UpdateRows, io: &mut CpuIo<'_>) {
     let (source, runs, step) = (io.read(0), runs(io, k.table, k.capacity), *io.step);
-    let (mut table, mut one, mut two) = (io.write(0), io.write_opt(1), io.write_opt(2));
+    let (mut table, mut one, mut two) = (io.write_opt(0), io.write_opt(1), io.write_opt(2));
     let mut g = vec![0.0; k.dim];
     for (key, rows) in runs {
         let r = (key - k.base) as usize;
         g.fill(0.0);
         rows.iter().for_each(|s| axpy(1.0, source.row(*s as usize), &mut g));
-        let w = table.row(r);
+        let w = table.as_mut().map_or(&mut [][..], |table| table.row(r));
         match (k.rule, &mut one, &mut two) {
             (RowRule::Adagrad { eps }, Some(a), _) => {
                 let a = &mut a.row(r)[0];
-                *a += dot(&g, &g) / k.dim as f32;
+                if k.part != UpdatePart::Table {
+                    *a += dot(&g, &g) / k.dim as f32;
+                }
                 axpy(-step.lr_rows / (a.sqrt() + eps), &g, w);
             }
             (RowRule::Adam { beta1, beta2, eps }, Some(m), Some(v)) => {

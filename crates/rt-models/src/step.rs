@@ -21,6 +21,7 @@ pub struct StepSizes {
 /// A step ready to be run and timed.
 pub struct StepBench {
     tape: Tape,
+    store: Store,
     program: Program,
     config: Config,
     seed: u64,
@@ -112,7 +113,7 @@ impl StepBench {
             }
         }
         let program = tape.compile(&store)?;
-        Ok(Self { tape, program, config, seed, step: 0, examples })
+        Ok(Self { tape, store, program, config, seed, step: 0, examples })
     }
 
     fn next(&mut self) -> Step {
@@ -166,6 +167,12 @@ impl StepBench {
     #[must_use]
     pub fn tape(&self) -> &Tape {
         &self.tape
+    }
+
+    /// Its parameters, data and optimiser state.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The compiled step.

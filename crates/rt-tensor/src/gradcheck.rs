@@ -65,7 +65,8 @@ pub fn check_gradients(
         for (number, t) in rows.tables.iter().enumerate() {
             let dim = tape.shape(t.table)[1];
             let out = tape.temp(t.capacity, dim);
-            let kernel = SegmentSum { table: number, rows: t.capacity, dim, tables: rows.tables.len() };
+            let kernel =
+                SegmentSum { table: number, rows: t.capacity, entries: t.entries, dim, tables: rows.tables.len() };
             let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
             tape.push(kernel, reads, vec![Some(out)], None)?;
             row_vars.push(out);

@@ -53,6 +53,8 @@ pub(crate) struct TableGrad {
     pub base: u32,
     /// The most distinct rows that a step can touch.
     pub capacity: usize,
+    /// The most entries that it can have.
+    pub entries: usize,
 }
 
 /// Gradients while backward runs.
@@ -253,7 +255,13 @@ impl Tape {
                 uses.push(GroupUse { table: number, source: first as u32, entry: entries, kind });
                 entries += n;
             }
-            list.push(TableGrad { table: *table, source, base, capacity: (entries - before).min(rows) });
+            list.push(TableGrad {
+                table: *table,
+                source,
+                base,
+                capacity: (entries - before).min(rows),
+                entries: entries - before,
+            });
             tables.push(GroupTable { base, rows: rows as u32 });
             base = u32::try_from(rows).ok().and_then(|r| base.checked_add(r)).ok_or_else(|| {
                 crate::error::shape("group", "the tables have more than 2^32 rows together".to_owned())

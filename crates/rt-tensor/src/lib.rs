@@ -62,6 +62,7 @@ mod params;
 mod plan;
 mod program;
 mod reference;
+mod slabs;
 mod store;
 mod tape;
 

@@ -3,7 +3,7 @@
 use crate::tape::{Kind, Phase, Tape};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{DenseRule, RowRule, UpdateDense, UpdateRows};
+use rt_kernels::kernels::{DenseRule, RowRule, UpdateDense, UpdatePart, UpdateRows};
 
 /// How parameters follow their gradients. Learning rates are no part of it: they come with each step
 /// ([`rt_kernels::Step`]).
@@ -83,9 +83,11 @@ impl Tape {
                 let (first, second) = (state(first), state(second));
                 let kernel = UpdateRows {
                     rule: optimizer.rows,
+                    part: UpdatePart::Whole,
                     table: number,
                     base: t.base,
                     capacity: t.capacity,
+                    entries: t.entries,
                     dim,
                     tables: rows.tables.len(),
                 };

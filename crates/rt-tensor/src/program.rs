@@ -1,10 +1,11 @@
 //! A compiled tape: buffers planned, calls prepared, ready to be replayed.
 
 use crate::plan::{Plan, plan};
+use crate::slabs::Slabs;
 use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
-use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Step};
+use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Step, slabs};
 use std::collections::BTreeMap;
 
 /// A tape prepared for the device of a store.
@@ -15,7 +16,7 @@ pub struct Program {
     outputs: BTreeMap<String, (Buffer, Place)>,
     /// Inputs that are ids, and what they have to lie below.
     bounds: BTreeMap<String, u32>,
-    /// Node of the tape that each call came from.
+    /// Node of the tape that each call came from, ascending.
     nodes: Vec<usize>,
     planned: [usize; 2],
 }
@@ -51,6 +52,7 @@ impl Tape {
             plan: &plan,
             buffers: Vec::new(),
             index: BTreeMap::new(),
+            slabs: BTreeMap::new(),
             inputs: BTreeMap::new(),
         };
         for words in &plan.words {
@@ -70,18 +72,25 @@ impl Tape {
             for v in &node.writes {
                 operands.writes.push(v.map(|v| bound.operand(v)).transpose()?.flatten());
             }
-            calls.push(Call { kernel, operands });
-            nodes.push(i);
+            // A call on a table that is cut becomes several.
+            let cut = slabs::cut(Call { kernel, operands }, &bound.slabs)?;
+            nodes.resize(nodes.len() + cut.len(), i);
+            calls.extend(cut);
         }
         let mut outputs = BTreeMap::new();
         let named = self.outputs.iter().map(|(name, v)| (name.clone(), *v));
         for (name, v) in named.chain(extra.iter().map(|v| (format!("%{}", v.0), *v))) {
             if let Some(o) = bound.operand(v)? {
+                if bound.slabs.contains_key(&o.buffer) {
+                    let what = "a table past one binding is read from the store, it is no output".to_owned();
+                    return Err(Error::Data { name, what });
+                }
                 let place = Place { offset: o.offset, shape: [o.rows, o.cols], stride: o.stride };
                 outputs.insert(name, (bound.buffers[o.buffer].clone(), place));
             }
         }
-        let (inputs, buffers) = (bound.inputs, bound.buffers);
+        let input = |(name, place): (String, Slabs)| Some((name, place.whole()?.clone()));
+        let (inputs, buffers) = (bound.inputs.into_iter().filter_map(input).collect(), bound.buffers);
         let planned = [plan.words.iter().sum(), plan.unshared];
         let inner = rt_kernels::Program::new(device, buffers, calls)?;
         let bounds = self.bounds.clone();
@@ -96,7 +105,9 @@ struct Bound<'a> {
     plan: &'a Plan,
     buffers: Vec<Buffer>,
     index: BTreeMap<Var, usize>,
-    inputs: BTreeMap<String, Buffer>,
+    /// The slabs of values that are cut, under the number of the first one's buffer.
+    slabs: BTreeMap<usize, Vec<Operand>>,
+    inputs: BTreeMap<String, Slabs>,
 }
 
 impl Bound<'_> {
@@ -115,18 +126,23 @@ impl Bound<'_> {
             _ => match self.index.get(&root) {
                 Some(buffer) => *buffer,
                 None => {
-                    let buffer = self.persistent(root)?;
+                    let place = self.persistent(root)?;
+                    let first = self.buffers.len();
+                    self.index.insert(root, first);
+                    if place.whole().is_none() {
+                        let slab = |(i, cols)| Operand::dense(first + i, rows, cols);
+                        self.slabs.insert(first, place.widths().enumerate().map(slab).collect());
+                    }
                     // One input may stand on the tape under several shapes; it is one buffer.
-                    self.buffers.push(buffer);
-                    self.index.insert(root, self.buffers.len() - 1);
-                    self.buffers.len() - 1
+                    self.buffers.extend(place.buffers);
+                    first
                 }
             },
         };
         Ok(Some(Operand { buffer, offset, rows, cols, stride }))
     }
 
-    fn persistent(&mut self, root: Var) -> Result<Buffer> {
+    fn persistent(&mut self, root: Var) -> Result<Slabs> {
         let value = &self.tape.values[root.0 as usize];
         let words = value.shape[0] * value.shape[1];
         let device = self.store.device();
@@ -134,36 +150,36 @@ impl Bound<'_> {
             Kind::Table { param } => {
                 let declared = &self.tape.params.list()[*param];
                 let missing = || Error::NoSuch { what: "parameter", name: declared.name.clone() };
-                let buffer = self.store.find(&declared.name).ok_or_else(missing)?;
-                self.fits(&declared.name, &buffer, words)?;
-                Ok(buffer)
+                let place = self.store.find(&declared.name).ok_or_else(missing)?;
+                self.fits(&declared.name, &place, words)?;
+                Ok(place)
             }
             Kind::Arena => {
                 if self.store.params() != &self.tape.params {
                     let what = "the tape and the store do not declare the same parameters".to_owned();
                     return Err(Error::Data { name: "dense parameters".into(), what });
                 }
-                self.store.arena()
+                self.store.dense()
             }
-            Kind::State { name } => self.store.state(name, words),
+            Kind::State { name } => self.store.state(name, value.shape),
             Kind::Input { name } => {
-                if let Some(buffer) = self.inputs.get(name) {
-                    return Ok(buffer.clone());
+                if let Some(place) = self.inputs.get(name) {
+                    return Ok(place.clone());
                 }
-                let buffer = match self.store.find(name) {
-                    Some(buffer) => {
-                        self.fits(name, &buffer, words)?;
-                        buffer
+                let place = match self.store.find(name) {
+                    Some(place) => {
+                        self.fits(name, &place, words)?;
+                        place
                     }
-                    None => device.zeros(value.dtype, words, name)?,
+                    None => Slabs::zeros(device, value.dtype, [words, 1], name)?,
                 };
-                self.inputs.insert(name.clone(), buffer.clone());
-                Ok(buffer)
+                self.inputs.insert(name.clone(), place.clone());
+                Ok(place)
             }
             Kind::Const { words } => {
-                let buffer = device.zeros(value.dtype, words.len(), "a constant")?;
-                device.write(&buffer, 0, words)?;
-                Ok(buffer)
+                let place = Slabs::zeros(device, value.dtype, [words.len(), 1], "a constant")?;
+                place.write(device, words)?;
+                Ok(place)
             }
             Kind::Temp | Kind::View { .. } | Kind::Slice { .. } => {
                 Err(Error::Data { name: format!("%{}", root.0), what: "is no root that stays".into() })
@@ -171,9 +187,9 @@ impl Bound<'_> {
         }
     }
 
-    fn fits(&self, name: &str, buffer: &Buffer, words: usize) -> Result<()> {
-        if buffer.words() < words {
-            let what = format!("has {} words, the tape needs {words}", buffer.words());
+    fn fits(&self, name: &str, place: &Slabs, words: usize) -> Result<()> {
+        if place.words() < words {
+            let what = format!("has {} words, the tape needs {words}", place.words());
             return Err(Error::Data { name: name.into(), what });
         }
         Ok(())
@@ -196,8 +212,15 @@ impl Program {
     ///
     /// As [`Program::run`].
     pub fn run_timed(&mut self, step: &Step) -> Result<Vec<(usize, f64)>> {
-        let seconds = self.inner.run_timed(step)?;
-        Ok(self.nodes.iter().copied().zip(seconds).collect())
+        let mut of_nodes: Vec<(usize, f64)> = Vec::with_capacity(self.nodes.len());
+        for (node, seconds) in self.nodes.iter().copied().zip(self.inner.run_timed(step)?) {
+            match of_nodes.last_mut() {
+                // A node on a table in slabs is several calls.
+                Some((last, sum)) if *last == node => *sum += seconds,
+                _ => of_nodes.push((node, seconds)),
+            }
+        }
+        Ok(of_nodes)
     }
 
     /// Waits until the device has done all that was submitted.

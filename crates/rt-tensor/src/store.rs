@@ -1,18 +1,20 @@
 //! What stays on a device between steps and programs: parameters, optimiser state, data.
 
 use crate::params::{Param, ParamKind, Params};
+use crate::slabs::Slabs;
 use crate::{Error, Result};
 use rt_kernels::{Buffer, Device, Dtype};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// Named buffers on a device. Programs of one store share its parameters and data. Cheap to clone; clones are the same
-/// store.
+/// Named values on a device. Programs of one store share its parameters and data. Cheap to clone; clones are the same
+/// store. A table that one binding of a GPU does not hold lies in slabs of columns; nothing that the store or its programs
+/// give depends on that.
 #[derive(Debug, Clone)]
 pub struct Store {
     device: Device,
     params: Params,
-    buffers: Arc<Mutex<BTreeMap<String, Buffer>>>,
+    values: Arc<Mutex<BTreeMap<String, Slabs>>>,
 }
 
 /// The arena of dense parameters.
@@ -25,12 +27,12 @@ impl Store {
     ///
     /// [`Error::Kernels`] where they do not fit into memory.
     pub fn new(device: &Device, params: &Params, seed: u64) -> Result<Self> {
-        let store = Self { device: device.clone(), params: params.clone(), buffers: Arc::default() };
-        store.insert(ARENA, device.zeros(Dtype::F32, params.dense_words(), "dense parameters")?);
+        let store = Self { device: device.clone(), params: params.clone(), values: Arc::default() };
+        store.insert(ARENA, Slabs::zeros(device, Dtype::F32, [params.dense_words(), 1], "dense parameters")?);
         for (number, p) in params.list().iter().enumerate() {
             if p.kind == ParamKind::Table {
-                let what = format!("table `{}` of {} x {}", p.name, p.shape[0], p.shape[1]);
-                store.insert(&p.name, device.zeros(Dtype::F32, p.shape[0] * p.shape[1], &what)?);
+                let name = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
+                store.insert(&p.name, Slabs::zeros(device, Dtype::F32, p.shape, &name)?);
             }
             store.write(p, &p.initial(seed, number))?;
         }
@@ -70,11 +72,11 @@ impl Store {
     }
 
     fn put(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<()> {
-        let buffer = match self.find(name) {
-            Some(buffer) if buffer.words() == words.len() => buffer,
-            _ => self.insert(name, self.device.zeros(dtype, words.len(), name)?),
+        let place = match self.find(name) {
+            Some(place) if place.words() == words.len() => place,
+            _ => self.insert(name, Slabs::zeros(&self.device, dtype, [words.len(), 1], name)?),
         };
-        Ok(self.device.write(&buffer, 0, words)?)
+        place.write(&self.device, words)
     }
 
     /// Values of a parameter, row-major.
@@ -84,8 +86,10 @@ impl Store {
     /// [`Error::NoSuch`] for an unknown name; device errors.
     pub fn get(&self, name: &str) -> Result<Vec<f32>> {
         let p = self.param(name)?;
-        let (buffer, offset) = self.place(p)?;
-        let words = self.device.read(&buffer, offset, p.shape[0] * p.shape[1])?;
+        let words = match p.kind {
+            ParamKind::Table => self.place(&p.name)?.read(&self.device)?,
+            ParamKind::Dense => self.device.read(&self.arena()?, p.offset, p.shape[0] * p.shape[1])?,
+        };
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
@@ -109,8 +113,8 @@ impl Store {
     ///
     /// [`Error::NoSuch`] for an unknown name; device errors.
     pub fn read(&self, name: &str) -> Result<Vec<u32>> {
-        let buffer = self.find(name).ok_or_else(|| Error::NoSuch { what: "data", name: name.into() })?;
-        Ok(self.device.read_u32(&buffer)?)
+        let place = self.find(name).ok_or_else(|| Error::NoSuch { what: "data", name: name.into() })?;
+        place.read(&self.device)
     }
 
     fn param(&self, name: &str) -> Result<&Param> {
@@ -118,41 +122,44 @@ impl Store {
         known.ok_or_else(|| Error::NoSuch { what: "parameter", name: name.into() })
     }
 
-    fn place(&self, p: &Param) -> Result<(Buffer, usize)> {
-        let (name, offset) = match p.kind {
-            ParamKind::Table => (p.name.as_str(), 0),
-            ParamKind::Dense => (ARENA, p.offset),
-        };
-        let buffer = self.find(name).ok_or_else(|| Error::NoSuch { what: "parameter", name: name.into() })?;
-        Ok((buffer, offset))
+    fn place(&self, name: &str) -> Result<Slabs> {
+        self.find(name).ok_or_else(|| Error::NoSuch { what: "parameter", name: name.into() })
     }
 
     fn write(&self, p: &Param, values: &[f32]) -> Result<()> {
-        let (buffer, offset) = self.place(p)?;
         let words: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
-        Ok(self.device.write(&buffer, offset, &words)?)
-    }
-
-    pub(crate) fn arena(&self) -> Result<Buffer> {
-        self.find(ARENA).ok_or_else(|| Error::NoSuch { what: "parameter", name: ARENA.into() })
-    }
-
-    pub(crate) fn find(&self, name: &str) -> Option<Buffer> {
-        let buffers = self.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        buffers.get(name).cloned()
-    }
-
-    /// The buffer of this name, made of zeros where there is none.
-    pub(crate) fn state(&self, name: &str, words: usize) -> Result<Buffer> {
-        match self.find(name) {
-            Some(buffer) if buffer.words() == words => Ok(buffer),
-            _ => Ok(self.insert(name, self.device.zeros(Dtype::F32, words, name)?)),
+        match p.kind {
+            ParamKind::Table => self.place(&p.name)?.write(&self.device, &words),
+            ParamKind::Dense => Ok(self.device.write(&self.arena()?, p.offset, &words)?),
         }
     }
 
-    fn insert(&self, name: &str, buffer: Buffer) -> Buffer {
-        let mut buffers = self.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        buffers.insert(name.into(), buffer.clone());
-        buffer
+    /// The buffer of all dense parameters, which is never cut: a column.
+    fn arena(&self) -> Result<Buffer> {
+        let missing = || Error::NoSuch { what: "parameter", name: ARENA.into() };
+        self.place(ARENA)?.whole().cloned().ok_or_else(missing)
+    }
+
+    pub(crate) fn dense(&self) -> Result<Slabs> {
+        self.place(ARENA)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Slabs> {
+        let values = self.values.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        values.get(name).cloned()
+    }
+
+    /// The value of this name, made of zeros where there is none.
+    pub(crate) fn state(&self, name: &str, shape: [usize; 2]) -> Result<Slabs> {
+        match self.find(name) {
+            Some(place) if place.words() == shape[0] * shape[1] => Ok(place),
+            _ => Ok(self.insert(name, Slabs::zeros(&self.device, Dtype::F32, shape, name)?)),
+        }
+    }
+
+    fn insert(&self, name: &str, value: Slabs) -> Slabs {
+        let mut values = self.values.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        values.insert(name.into(), value.clone());
+        value
     }
 }

@@ -8,7 +8,9 @@ pub(crate) use slices::Slices;
 
 use super::prefetch::prefetch;
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, Slot};
+use crate::slabs::each_slab;
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, SlabCall, Slot};
+use std::ops::Range;
 
 /// Most windows that a bag may have.
 pub const MAX_WINDOWS: usize = 16;
@@ -54,7 +56,8 @@ fn positions(windows: &[usize]) -> usize {
 /// Windows ascend; the last may be 0 or `usize::MAX`: everything. At most [`MAX_WINDOWS`].
 ///
 /// Reads `table` `[any, dim]` (row 0 is never read), `items` `[any, 1]` u32, `slice` `[rows, 2]` u32 (start, length),
-/// optional `mask` `[rows, any]` u32, optional `hole` `[rows, 1]` u32; writes `out` `[rows, windows * dim]`.
+/// optional `mask` `[rows, any]` u32, optional `hole` `[rows, 1]` u32; writes `out` `[rows, windows * dim]` (on a slab of
+/// the table: those columns of each window alone, the windows `apart` columns from each other).
 /// Cost per row: `positions * (dim + 1)` words read, `windows * dim` written, `positions * dim` additions.
 /// Source: the pooled watch history of Covington et al., RecSys 2016, section 3.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +66,8 @@ pub struct Bag {
     pub rows: usize,
     /// Columns of the table.
     pub dim: usize,
+    /// Columns of `out` from one window's first to the next one's: `dim` for a whole table.
+    pub apart: usize,
     /// Window lengths, ascending.
     pub windows: Vec<usize>,
     /// Mean instead of sum.
@@ -110,7 +115,8 @@ impl Kernel for Bag {
     fn signature(&self) -> Signature {
         let mut reads = vec![Slot::f32("table", 0, self.dim)];
         reads.extend(slice_slots(self.rows));
-        Signature { reads, writes: vec![Slot::f32("out", self.rows, self.windows.len() * self.dim)] }
+        let cols = self.windows.len().saturating_sub(1) * self.apart + self.dim;
+        Signature { reads, writes: vec![Slot::f32("out", self.rows, cols)] }
     }
 
     fn cost(&self) -> Cost {
@@ -121,11 +127,15 @@ impl Kernel for Bag {
         }
     }
 
+    fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {
+        Some(each_slab(slabs, |dim| Self { dim, ..self.clone() }))
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
         let ends = window_ends(&self.windows);
         let ends = &ends[..self.windows.len()];
         let (table, slices, out) = (io.read(0), Slices::of(io, 1), io.write(0));
-        let (dim, mean) = (self.dim, self.mean);
+        let (dim, apart, mean) = (self.dim, self.apart, self.mean);
         out.par_blocks(BLOCK, |first, mut out| {
             vectorize(
                 #[inline(always)]
@@ -133,7 +143,7 @@ impl Kernel for Bag {
                     // The widest register tile that fits, again and again: widths 16, 32, 64 and 128 are one tile.
                     let mut c = 0;
                     while c < dim {
-                        let tile = Tile { column: c, dim, ends, mean };
+                        let tile = Tile { column: c, apart, ends, mean };
                         c += match dim - c {
                             128.. => tile.pool::<128>(&table, &slices, first, &mut out),
                             64.. => tile.pool::<64>(&table, &slices, first, &mut out),
@@ -160,7 +170,7 @@ impl Kernel for Bag {
         for o in [table, out] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
-        params.extend([0, 0]); // windows start on 16 bytes
+        params.extend([self.apart as u32, 0]); // windows start on 16 bytes
         params.extend(window_ends(&self.windows));
         let mut bindings = vec![Binding::Read(table.buffer)];
         bindings.extend(slices);
@@ -179,7 +189,7 @@ impl Kernel for Bag {
 /// Some columns of all windows of a block of rows.
 struct Tile<'a> {
     column: usize,
-    dim: usize,
+    apart: usize,
     ends: &'a [u32],
     mean: bool,
 }
@@ -222,7 +232,7 @@ impl Tile<'_> {
                 }
                 k = row.len.min(*end);
                 let scale = if self.mean && count > 0 { 1.0 / count as f32 } else { 1.0 };
-                let cells = &mut out[y * self.dim + self.column..][..T];
+                let cells = &mut out[y * self.apart + self.column..][..T];
                 for l in 0..T {
                     cells[l] = sum[l] * scale;
                 }

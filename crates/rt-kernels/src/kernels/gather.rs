@@ -2,7 +2,9 @@
 
 use super::prefetch::prefetch_row;
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+use crate::slabs::each_slab;
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
+use std::ops::Range;
 
 /// Row lookup: `out[i, :] = table[ids[i], :]`.
 ///
@@ -30,6 +32,10 @@ impl Kernel for Gather {
 
     fn cost(&self) -> Cost {
         Cost { bytes: 4.0 * (2 * self.rows * self.dim + self.rows) as f64, flops: 0.0 }
+    }
+
+    fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {
+        Some(each_slab(slabs, |dim| Self { dim, ..*self }))
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {

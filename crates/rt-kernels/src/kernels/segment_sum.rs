@@ -1,8 +1,27 @@
 //! Sums over the source rows of each distinct id.
+//!
+//! A run of [`LONG`] entries or more is cut into chunks of [`CHUNK`] from its start; the chunks are summed first, each
+//! alone, and then added in order. So no hot id is one long serial loop, and the order of a sum depends on the run's length
+//! alone: not on threads, nor on where the run lies.
 
+mod gpu;
+
+pub(crate) use gpu::{CHUNK_CONSTANT, bindings, prepare, scratch};
+
+use super::cells::places;
 use super::prefetch::prefetch;
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operands, Signature, Slot, Target};
+
+/// Entries of a chunk.
+const CHUNK: usize = 256;
+/// Entries of the shortest run that is cut into chunks.
+const LONG: usize = 2 * CHUNK;
+
+/// Rows that hold the sums of the chunks of a table of at most `entries` entries; none where no run can be long.
+fn blocks(entries: usize) -> usize {
+    if entries < LONG { 0 } else { entries.div_ceil(CHUNK) }
+}
 
 /// The runs of one table in the output of [`Group`](super::Group).
 #[derive(Debug, Clone, Copy)]
@@ -35,21 +54,67 @@ impl<'a> Segments<'a> {
         self.keys.id(self.first + k)
     }
 
-    /// `g = sum of source[s, :]` over the source rows of distinct id `k`, ascending.
+    /// Writes the sums of the filled chunks of long runs. A chunk that starts within [`CHUNK`] entries and is filled ends
+    /// past them, so these entries' row of `chunks` is its alone.
+    pub(crate) fn sum_chunks(&self, source: &Mat<'_>, chunks: MatMut<'_>) {
+        const TASK: usize = 16;
+        if self.count == 0 {
+            return;
+        }
+        let begin = self.run(0).0;
+        chunks.par_blocks(TASK, |block, mut chunks| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for r in 0..chunks.rows {
+                        let first = begin + (block + r) * CHUNK;
+                        // The last run that starts before the end of these entries.
+                        let (mut k, mut past) = (0, self.count);
+                        while k + 1 < past {
+                            let middle = k.midpoint(past);
+                            if self.run(middle).0 < first + CHUNK {
+                                k = middle;
+                            } else {
+                                past = middle;
+                            }
+                        }
+                        let (start, end) = self.run(k);
+                        let from = start + first.saturating_sub(start).next_multiple_of(CHUNK);
+                        if end - start >= LONG && from + CHUNK <= end {
+                            self.add(source, from, from + CHUNK, None, chunks.row(r));
+                        }
+                    }
+                },
+            );
+        });
+    }
+
+    /// `g = sum of source[s, :]` over the source rows of distinct id `k`, ascending; of a long run the sums of its chunks
+    /// first.
     #[inline(always)]
-    pub(crate) fn sum(&self, source: &Mat<'_>, k: usize, g: &mut [f32]) {
-        let dim = g.len();
+    pub(crate) fn sum(&self, source: &Mat<'_>, chunks: &Mat<'_>, k: usize, g: &mut [f32]) {
         let (from, to) = self.run(k);
+        if to - from < LONG {
+            return self.add(source, from, to, None, g);
+        }
+        let (first, filled) = ((from - self.run(0).0) / CHUNK, (to - from) / CHUNK);
+        self.add(source, from + filled * CHUNK, to, Some((chunks, first, filled)), g);
+    }
+
+    /// `g` = sum of some chunks' rows (first, number), then of the source rows of entries `from..to`.
+    #[inline(always)]
+    fn add(&self, source: &Mat<'_>, from: usize, to: usize, chunks: Option<(&Mat<'_>, usize, usize)>, g: &mut [f32]) {
+        let dim = g.len();
         let mut c = 0;
         while c < dim {
             c += match dim - c {
-                128.. => self.tile::<128>(source, from, to, c, g),
-                64.. => self.tile::<64>(source, from, to, c, g),
-                32.. => self.tile::<32>(source, from, to, c, g),
-                16.. => self.tile::<16>(source, from, to, c, g),
-                8.. => self.tile::<8>(source, from, to, c, g),
-                4.. => self.tile::<4>(source, from, to, c, g),
-                _ => self.tile::<1>(source, from, to, c, g),
+                128.. => self.tile::<128>(source, from, to, chunks, c, g),
+                64.. => self.tile::<64>(source, from, to, chunks, c, g),
+                32.. => self.tile::<32>(source, from, to, chunks, c, g),
+                16.. => self.tile::<16>(source, from, to, chunks, c, g),
+                8.. => self.tile::<8>(source, from, to, chunks, c, g),
+                4.. => self.tile::<4>(source, from, to, chunks, c, g),
+                _ => self.tile::<1>(source, from, to, chunks, c, g),
             };
         }
     }
@@ -69,10 +134,26 @@ impl<'a> Segments<'a> {
     }
 
     #[inline(always)]
-    fn tile<const T: usize>(&self, source: &Mat<'_>, from: usize, to: usize, c: usize, g: &mut [f32]) -> usize {
+    fn tile<const T: usize>(
+        &self,
+        source: &Mat<'_>,
+        from: usize,
+        to: usize,
+        chunks: Option<(&Mat<'_>, usize, usize)>,
+        c: usize,
+        g: &mut [f32],
+    ) -> usize {
         const AHEAD: usize = 8;
         let words = source.f32();
         let mut sum = [0.0f32; T];
+        if let Some((chunks, first, filled)) = chunks {
+            for j in first..first + filled {
+                let cells: &[f32; T] = chunks.row(j)[c..][..T].try_into().expect("T cells");
+                for l in 0..T {
+                    sum[l] += cells[l];
+                }
+            }
+        }
         for e in from..to {
             if e + AHEAD < to {
                 let at = self.sources.id(e + AHEAD) as usize * source.stride + c;
@@ -89,6 +170,28 @@ impl<'a> Segments<'a> {
     }
 }
 
+/// The sums of chunks of a call on the CPU, in its scratch: written, then read.
+pub(crate) struct Chunks<'a> {
+    words: &'a mut [u32],
+    dim: usize,
+}
+
+impl<'a> Chunks<'a> {
+    pub(crate) fn of(io: &mut CpuIo<'a>, entries: usize, dim: usize) -> Self {
+        let words = io.scratch(0).into_u32();
+        Self { words: &mut words[..blocks(entries) * dim], dim }
+    }
+
+    pub(crate) fn write(&mut self) -> MatMut<'_> {
+        let rows = self.words.len() / self.dim.max(1);
+        MatMut::new(self.words, rows, self.dim, self.dim)
+    }
+
+    pub(crate) fn read(&self) -> Mat<'_> {
+        Mat::new(self.words, self.words.len() / self.dim.max(1), self.dim, self.dim)
+    }
+}
+
 /// The slots of the output of [`Group`](super::Group) as a reader of one table's runs sees them.
 pub(crate) fn segment_slots(tables: usize) -> [Slot; 4] {
     [Slot::u32("keys", 0, 1), Slot::u32("sources", 0, 1), Slot::u32("starts", 0, 1), Slot::u32("first", tables + 1, 1)]
@@ -97,7 +200,7 @@ pub(crate) fn segment_slots(tables: usize) -> [Slot; 4] {
 /// Segmented sum: row k of `out` is the sum of the source rows of the k-th distinct id of one table.
 ///
 /// `out[k, :] = sum of source[sources[e], :]` for e in `starts[first[table] + k] .. starts[first[table] + k + 1]`,
-/// ascending e in one f32 a column. Rows past the number of distinct ids are left as they are.
+/// ascending e in one f32 a column; of 512 entries or more, sums of 256 entries each first. Rows past the number of distinct ids are left as they are.
 ///
 /// Reads `source` `[any, dim]` and the output of [`Group`](super::Group): `keys`, `sources`, `starts` `[any, 1]`, `first`
 /// `[tables + 1, 1]`, all u32; writes `out` `[rows, dim]`. Moves at most `2 * rows * dim` words and their indices.
@@ -107,6 +210,8 @@ pub struct SegmentSum {
     pub table: usize,
     /// Most distinct ids that the table can have in a step.
     pub rows: usize,
+    /// Most entries that it can have.
+    pub entries: usize,
     /// Columns.
     pub dim: usize,
     /// Tables of the grouping.
@@ -132,8 +237,15 @@ impl Kernel for SegmentSum {
         Cost { bytes: 4.0 * (self.rows * (2 * self.dim + 2)) as f64, flops: (self.rows * self.dim) as f64 }
     }
 
+    fn scratch(&self, target: Target) -> Vec<usize> {
+        scratch(target, self.rows, self.entries, self.dim)
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
         let (source, segments) = (io.read(0), Segments::of(io, 1, self.table, self.rows));
+        let mut chunks = Chunks::of(io, self.entries, self.dim);
+        segments.sum_chunks(&source, chunks.write());
+        let chunks = chunks.read();
         let block = (16_384 / self.dim.max(1)).max(16);
         io.write(0).par_blocks(block, |first, mut out| {
             let rows = segments.count.saturating_sub(first).min(out.rows);
@@ -144,7 +256,7 @@ impl Kernel for SegmentSum {
                         if r + 4 < rows {
                             segments.prefetch(&source, first + r + 4);
                         }
-                        segments.sum(&source, first + r, out.row(r));
+                        segments.sum(&source, &chunks, first + r, out.row(r));
                     }
                 },
             );
@@ -157,26 +269,21 @@ impl Kernel for SegmentSum {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let [source, _, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
-        let out = operands.write(0);
-        let mut params = vec![self.rows as u32, self.dim as u32, self.table as u32];
-        for o in [source, sources, starts, first, out] {
-            params.extend([o.offset as u32, o.stride as u32]);
-        }
-        vec![Dispatch {
+        let mut dispatches = prepare(self.table, 0, self.rows, self.entries, self.dim, operands);
+        let ([source, sources], out) = ([0, 2].map(|i| operands.read(i)), operands.write(0));
+        let mut params = vec![self.rows as u32, self.dim as u32];
+        params.extend(places(&[Some(source), Some(sources), Some(out)]));
+        let mut bindings = bindings(operands);
+        bindings.push(Binding::Write(out.buffer));
+        dispatches.push(Dispatch {
             shader: "segment_sum",
-            constants: vec![],
+            constants: vec![CHUNK_CONSTANT],
             params,
             step: false,
-            bindings: vec![
-                Binding::Read(source.buffer),
-                Binding::Read(sources.buffer),
-                Binding::Read(starts.buffer),
-                Binding::Read(first.buffer),
-                Binding::Write(out.buffer),
-            ],
+            bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
-        }]
+        });
+        dispatches
     }
 }
 

@@ -2,9 +2,13 @@
 
 mod cpu;
 
-use super::segment_sum::{Segments, segment_slots};
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operand, Operands, Signature, Slot, Target};
+use super::cells::places;
+use super::segment_sum::{CHUNK_CONSTANT, Chunks, Segments, bindings, prepare, scratch, segment_slots};
+use crate::slabs::each_slab;
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot, Target};
 use cpu::{Rows, Update};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// How a touched row moves; g is its gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,10 +35,22 @@ pub enum RowRule {
     },
 }
 
+/// What of an update is done. Row-wise Adagrad needs the whole gradient row before it moves a cell, so on a table that is
+/// cut into slabs of columns it takes two parts; the other rules are whole on each slab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdatePart {
+    /// All of it.
+    Whole,
+    /// The accumulators alone; the table is left out.
+    Accumulators,
+    /// The table alone, by accumulators that are up to date.
+    Table,
+}
+
 /// Updates the rows of one table that a step touched, fused with the sum of each row's gradient.
 ///
-/// Row gradient `g = sum of source[sources[e], :]` over the run of the id, ascending, one f32 a column; then the rule, with
-/// `lr = step.lr_rows`. Rows without an entry, and row 0, are not touched.
+/// Row gradient `g = sum of source[sources[e], :]` over the run of the id, in the order of
+/// [`SegmentSum`](super::SegmentSum); then the rule, with `lr = step.lr_rows`. Rows without an entry, and row 0, are not touched.
 ///
 /// Reads `source` `[any, dim]` and the output of [`Group`](super::Group): `keys`, `sources`, `starts` `[any, 1]`, `first`
 /// `[tables + 1, 1]`, all u32; updates in place `table` `[any, dim]`, `state1` (Adam's m `[any, dim]`, Adagrad's accumulator
@@ -43,12 +59,16 @@ pub enum RowRule {
 pub struct UpdateRows {
     /// The rule.
     pub rule: RowRule,
+    /// What of it: [`UpdatePart::Whole`] but for row-wise Adagrad on slabs.
+    pub part: UpdatePart,
     /// The table's number in the grouping.
     pub table: usize,
     /// Its first global key.
     pub base: u32,
     /// Most distinct ids that the table can have in a step.
     pub capacity: usize,
+    /// Most entries that it can have.
+    pub entries: usize,
     /// Columns.
     pub dim: usize,
     /// Tables of the grouping.
@@ -76,7 +96,8 @@ impl Kernel for UpdateRows {
             RowRule::Adagrad { .. } => (state("state1", 1, true), state("state2", 0, false)),
             RowRule::Adam { .. } => (state("state1", self.dim, true), state("state2", self.dim, true)),
         };
-        let table = Slot::f32("table", 0, self.dim).in_place();
+        let mut table = Slot::f32("table", 0, self.dim).in_place();
+        table.optional = self.part == UpdatePart::Accumulators;
         Signature { reads, writes: vec![table, one, two] }
     }
 
@@ -92,25 +113,40 @@ impl Kernel for UpdateRows {
         }
     }
 
+    fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {
+        let mut calls = Vec::new();
+        let mut part = self.part;
+        if matches!(self.rule, RowRule::Adagrad { .. }) {
+            // The mean over a row is made once, by the same code as for a whole table: the same bits.
+            let kernel = Self { part: UpdatePart::Accumulators, ..self.clone() };
+            calls.push(SlabCall { kernel: Arc::new(kernel), slab: None });
+            part = UpdatePart::Table;
+        }
+        calls.extend(each_slab(slabs, |dim| Self { part, dim, ..self.clone() }));
+        Some(calls)
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
+        let (source, segments) = (io.read(0), Segments::of(io, 1, self.table, self.capacity));
+        let mut chunks = Chunks::of(io, self.entries, self.dim);
+        segments.sum_chunks(&source, chunks.write());
         let update = Update {
             rule: self.rule,
+            part: self.part,
             base: self.base,
-            source: io.read(0),
-            segments: Segments::of(io, 1, self.table, self.capacity),
+            source,
+            segments,
+            chunks: chunks.read(),
             lr: io.step.lr_rows,
             bias1: io.step.bias1,
             bias2: io.step.bias2,
         };
-        let rows = Rows::new(io.write(0), io.write_opt(1), io.write_opt(2));
+        let rows = Rows::new(io.write_opt(0), io.write_opt(1), io.write_opt(2));
         update.cut(0, update.segments.count, 0, rows);
     }
 
     fn scratch(&self, target: Target) -> Vec<usize> {
-        match (target, self.rule) {
-            (Target::Gpu, RowRule::Adam { .. }) => vec![2 * self.capacity + 2],
-            _ => vec![],
-        }
+        scratch(target, self.capacity, self.entries, self.dim)
     }
 
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
@@ -119,76 +155,36 @@ impl Kernel for UpdateRows {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let [source, keys, sources, starts, first] = [0, 1, 2, 3, 4].map(|i| operands.read(i));
-        let table = operands.write(0);
-        let reads = |list: &[Operand]| list.iter().map(|o| Binding::Read(o.buffer)).collect::<Vec<_>>();
-        let place = |params: &mut Vec<u32>, list: &[Operand]| {
-            for o in list {
-                params.extend([o.offset as u32, o.stride as u32]);
-            }
-        };
-        let (capacity, dim) = (self.capacity as u32, self.dim as u32);
-        let mut params = vec![capacity, dim, self.table as u32, self.base];
-        match self.rule {
-            RowRule::Sgd => {
-                place(&mut params, &[source, keys, sources, starts, first, table]);
-                let mut bindings = reads(&[source, keys, sources, starts, first]);
-                bindings.push(Binding::Write(table.buffer));
-                vec![Dispatch {
-                    shader: "update_rows_sgd",
-                    constants: vec![],
-                    params,
-                    step: true,
-                    bindings,
-                    workgroups: (self.capacity * self.dim).div_ceil(64),
-                }]
-            }
+        let mut dispatches = prepare(self.table, self.base, self.capacity, self.entries, self.dim, operands);
+        let (source, sources) = (operands.reads[0], operands.reads[2]);
+        let [table, one, two] = [0, 1, 2].map(|i| operands.writes[i]);
+        let cells = (self.capacity * self.dim).div_ceil(64);
+        let mut constants = vec![CHUNK_CONSTANT];
+        let mut params = vec![self.capacity as u32, self.dim as u32];
+        let (shader, written, workgroups) = match self.rule {
+            RowRule::Sgd => ("update_rows_sgd", vec![table], cells),
             RowRule::Adagrad { eps } => {
-                let state = operands.write(1);
                 // Lanes of an id: as many as it has columns, a power of two, so that a workgroup holds whole ids.
                 let lanes = self.dim.next_power_of_two().min(64);
+                let part = match self.part {
+                    UpdatePart::Whole => 0.0,
+                    UpdatePart::Accumulators => 1.0,
+                    UpdatePart::Table => 2.0,
+                };
+                constants.extend([("LANES", lanes as f64), ("CELLS", (64 / lanes * self.dim) as f64), ("PART", part)]);
                 params.extend([eps.to_bits(), (1.0 / self.dim as f32).to_bits()]);
-                place(&mut params, &[source, keys, sources, starts, first, table, state]);
-                let mut bindings = reads(&[source, keys, sources, starts, first]);
-                bindings.extend([Binding::Write(table.buffer), Binding::Write(state.buffer)]);
-                vec![Dispatch {
-                    shader: "update_rows_adagrad",
-                    constants: vec![("LANES", lanes as f64), ("CELLS", (64 / lanes * self.dim) as f64)],
-                    params,
-                    step: true,
-                    bindings,
-                    workgroups: self.capacity.div_ceil(64 / lanes),
-                }]
+                ("update_rows_adagrad", vec![table, one], self.capacity.div_ceil(64 / lanes))
             }
             RowRule::Adam { beta1, beta2, eps } => {
-                let (m, v, segments) = (operands.write(1), operands.write(2), operands.scratch[0]);
-                place(&mut params, &[keys, starts, first]);
-                let mut bindings = reads(&[keys, starts, first]);
-                bindings.push(Binding::Write(segments.buffer));
-                // Eight bindings are too many for the portable limit: keys and starts are packed into one first.
-                let pack = Dispatch {
-                    shader: "update_rows_pack",
-                    constants: vec![],
-                    params,
-                    step: false,
-                    bindings,
-                    workgroups: (self.capacity + 1).div_ceil(64),
-                };
-                let mut params = vec![capacity, dim];
                 params.extend([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps].map(f32::to_bits));
-                place(&mut params, &[source, sources, table, m, v]);
-                let mut bindings = reads(&[source, sources, segments]);
-                bindings.extend([table, m, v].map(|o| Binding::Write(o.buffer)));
-                let update = Dispatch {
-                    shader: "update_rows_adam",
-                    constants: vec![],
-                    params,
-                    step: true,
-                    bindings,
-                    workgroups: (self.capacity * self.dim).div_ceil(64),
-                };
-                vec![pack, update]
+                ("update_rows_adam", vec![table, one, two], cells)
             }
-        }
+        };
+        params.extend(places(&[source, sources]));
+        params.extend(places(&written));
+        let mut bindings = bindings(operands);
+        bindings.extend(written.into_iter().map(Binding::write));
+        dispatches.push(Dispatch { shader, constants, params, step: true, bindings, workgroups });
+        dispatches
     }
 }

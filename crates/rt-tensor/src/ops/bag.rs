@@ -58,7 +58,7 @@ impl Tape {
         let out = self.temp(rows, windows.len() * dim);
         let op = Op::Bag(BagOp { table, items, slice, out, options: options.clone() });
         let reads = vec![Some(table), Some(items), Some(slice), options.mask, options.hole];
-        self.push(Bag { rows, dim, windows, mean: options.mean }, reads, vec![Some(out)], Some(op))?;
+        self.push(Bag { rows, dim, apart: dim, windows, mean: options.mean }, reads, vec![Some(out)], Some(op))?;
         Ok(out)
     }
 }

@@ -1,6 +1,6 @@
 //! The CPU twin of the row updates: distinct ids ascend, so cutting them in two cuts the table in two.
 
-use super::RowRule;
+use super::{RowRule, UpdatePart};
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::segment_sum::Segments;
 use crate::simd::{dot, vectorize};
@@ -44,18 +44,18 @@ impl<'a> Part<'a> {
 
 /// The rows that an update writes: the table's and its states', the same range of each.
 pub(super) struct Rows<'a> {
-    table: Part<'a>,
+    table: Option<Part<'a>>,
     one: Option<Part<'a>>,
     two: Option<Part<'a>>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(table: MatMut<'a>, one: Option<MatMut<'a>>, two: Option<MatMut<'a>>) -> Self {
-        Self { table: Part::new(table), one: one.map(Part::new), two: two.map(Part::new) }
+    pub(super) fn new(table: Option<MatMut<'a>>, one: Option<MatMut<'a>>, two: Option<MatMut<'a>>) -> Self {
+        Self { table: table.map(Part::new), one: one.map(Part::new), two: two.map(Part::new) }
     }
 
     fn split(self, rows: usize) -> (Self, Self) {
-        let (table, high) = self.table.split(rows);
+        let (table, high) = self.table.map(|p| p.split(rows)).unzip();
         let (one, high_one) = self.one.map(|p| p.split(rows)).unzip();
         let (two, high_two) = self.two.map(|p| p.split(rows)).unzip();
         let low = Self { table, one, two };
@@ -67,9 +67,11 @@ impl<'a> Rows<'a> {
 /// What one update reads.
 pub(super) struct Update<'a> {
     pub(super) rule: RowRule,
+    pub(super) part: UpdatePart,
     pub(super) base: u32,
     pub(super) source: Mat<'a>,
     pub(super) segments: Segments<'a>,
+    pub(super) chunks: Mat<'a>,
     pub(super) lr: f32,
     pub(super) bias1: f32,
     pub(super) bias2: f32,
@@ -115,26 +117,29 @@ impl Update<'_> {
             many.resize(dim, 0.0);
             &mut many[..]
         };
-        let ahead = AHEAD / (1 + [&rows.one, &rows.two].into_iter().flatten().count());
+        let ahead = AHEAD / [&rows.table, &rows.one, &rows.two].into_iter().flatten().count().max(1);
         for k in from..to {
             if k + ahead < to {
                 self.segments.prefetch(&self.source, k + ahead);
                 let ahead = self.row(k + ahead) - base;
-                rows.table.prefetch(ahead);
-                for state in [&rows.one, &rows.two].into_iter().flatten() {
-                    state.prefetch(ahead);
+                for part in [&rows.table, &rows.one, &rows.two].into_iter().flatten() {
+                    part.prefetch(ahead);
                 }
             }
-            self.segments.sum(&self.source, k, g);
+            self.segments.sum(&self.source, &self.chunks, k, g);
             let r = self.row(k) - base;
-            let w = &mut rows.table.row(r)[..dim];
+            let w = rows.table.as_mut().map_or(&mut [][..], |table| &mut table.row(r)[..dim]);
             match (self.rule, &mut rows.one, &mut rows.two) {
                 (RowRule::Adagrad { eps }, Some(state), _) => {
                     let a = &mut state.row(r)[0];
-                    *a += dot(g, g) / dim as f32;
-                    let scale = self.lr / (a.sqrt() + eps);
-                    for l in 0..dim {
-                        w[l] -= scale * g[l];
+                    if self.part != UpdatePart::Table {
+                        *a += dot(g, g) / dim as f32;
+                    }
+                    if self.part != UpdatePart::Accumulators {
+                        let scale = self.lr / (a.sqrt() + eps);
+                        for l in 0..dim {
+                            w[l] -= scale * g[l];
+                        }
                     }
                 }
                 (RowRule::Adam { beta1, beta2, eps }, Some(m), Some(v)) => {

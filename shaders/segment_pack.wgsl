@@ -1,6 +1,8 @@
-// update_rows_pack: the runs of one table packed into one buffer, so that update_rows_adam stays within seven bindings.
+// segment_pack: the runs of one table packed into one buffer, so that what sums them stays within seven bindings.
 //
 //   segments = [count, start 0, row 0, start 1, row 1, ..., start count-1, row count-1, end of the last run]
+//
+// A row is its key less base.
 //
 // shapes    keys, starts, first u32 (the output of group) | segments [2 * capacity + 2] u32
 // launch    one invocation per (distinct id + 1) for the worst case
@@ -13,17 +15,17 @@ override WG: u32 = 64u;
 
 struct Params {
     capacity: u32,
-    dim: u32,
     table: u32,
     base: u32,
+    reserved_0: u32,
     keys_offset: u32,
     keys_stride: u32,
     starts_offset: u32,
     starts_stride: u32,
     first_offset: u32,
     first_stride: u32,
-    reserved_0: u32,
     reserved_1: u32,
+    reserved_2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,0 +1,83 @@
+//! A matrix on a device in slabs of columns: one, but for tables past one binding of a GPU.
+
+use crate::{Error, Result};
+use rt_kernels::slabs::slab_columns;
+use rt_kernels::{Buffer, Device, Dtype};
+use std::ops::Range;
+
+/// A matrix. Cell (r, c) of the slab that starts at column f is word `r * width + c - f` of its buffer.
+#[derive(Debug, Clone)]
+pub(crate) struct Slabs {
+    rows: usize,
+    /// Columns of each slab, ascending.
+    columns: Vec<Range<usize>>,
+    /// One for each slab.
+    pub buffers: Vec<Buffer>,
+}
+
+impl Slabs {
+    /// A matrix of zeros, cut where one binding does not hold it. `name` is for errors.
+    pub(crate) fn zeros(device: &Device, dtype: Dtype, [rows, cols]: [usize; 2], name: &str) -> Result<Self> {
+        let have = device.max_buffer_bytes();
+        // A column is not cut: the device says how much it needs.
+        let columns = if cols == 1 { Some(std::iter::once(0..1).collect()) } else { slab_columns(rows, cols, have) };
+        let columns: Vec<Range<usize>> = columns.ok_or_else(|| {
+            let narrow = cols.min(4);
+            let need = rows * narrow * 4;
+            let what = format!(
+                "its narrowest slab, {rows} rows x {narrow} columns, has {need} bytes, one binding of the device {have}: \
+                 use fewer rows"
+            );
+            Error::Data { name: name.into(), what }
+        })?;
+        let buffers = columns.iter().map(|c| device.zeros(dtype, rows * c.len(), name));
+        Ok(Self { rows, buffers: buffers.collect::<rt_kernels::Result<_>>()?, columns })
+    }
+
+    /// Columns of each slab.
+    pub(crate) fn widths(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().map(ExactSizeIterator::len)
+    }
+
+    /// Cells.
+    pub(crate) fn words(&self) -> usize {
+        self.buffers.iter().map(Buffer::words).sum()
+    }
+
+    /// The only buffer; `None` where the matrix is cut.
+    pub(crate) fn whole(&self) -> Option<&Buffer> {
+        match self.buffers.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Writes all cells, row-major.
+    pub(crate) fn write(&self, device: &Device, words: &[u32]) -> Result<()> {
+        if let Some(buffer) = self.whole() {
+            return Ok(device.write(buffer, 0, words)?);
+        }
+        let cols: usize = self.widths().sum();
+        for (columns, buffer) in self.columns.iter().zip(&self.buffers) {
+            let slab: Vec<u32> = words.chunks_exact(cols).flat_map(|row| &row[columns.clone()]).copied().collect();
+            device.write(buffer, 0, &slab)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all cells, row-major; waits for the device.
+    pub(crate) fn read(&self, device: &Device) -> Result<Vec<u32>> {
+        if let Some(buffer) = self.whole() {
+            return Ok(device.read_u32(buffer)?);
+        }
+        let cols: usize = self.widths().sum();
+        let mut words = vec![0; self.rows * cols];
+        for (columns, buffer) in self.columns.iter().zip(&self.buffers) {
+            let slab = device.read_u32(buffer)?;
+            for (row, cells) in words.chunks_exact_mut(cols).zip(slab.chunks_exact(columns.len())) {
+                row[columns.clone()].copy_from_slice(cells);
+            }
+        }
+        Ok(words)
+    }
+}
