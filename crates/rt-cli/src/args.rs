@@ -203,8 +203,10 @@ pub(crate) struct Bench {
 pub(crate) enum BenchWhat {
     /// Every kernel at the shapes of training, beside the machine's ceilings
     Kernels(BenchKernels),
-    /// One whole training step, node by node
+    /// One whole training step, node by node, over batches, vocabularies, widths and history lengths
     Step(BenchStep),
+    /// Exact top-k over many items
+    Retrieve(BenchRetrieve),
 }
 
 #[derive(Debug, Args)]
@@ -215,19 +217,53 @@ pub(crate) struct BenchKernels {
     /// Runs of each
     #[arg(long, default_value_t = 15)]
     pub runs: usize,
+    /// Also shapes whose runs take seconds (softmax of 16,384 and 65,536)
+    #[arg(long)]
+    pub large: bool,
+    /// Leave out the naive variants, which take most of the time
+    #[arg(long)]
+    pub no_naive: bool,
+    /// Write a roofline plot, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchRetrieve {
+    /// Items; several between commas
+    #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
+    pub items: Vec<usize>,
+    /// Queries; several between commas
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 1000])]
+    pub queries: Vec<usize>,
+    /// Width of the vectors
+    #[arg(long, default_value_t = 64)]
+    pub dim: usize,
+    /// Items wanted for each query
+    #[arg(short, default_value_t = 100)]
+    pub k: usize,
+    /// Runs of each
+    #[arg(long, default_value_t = 5)]
+    pub runs: usize,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchStep {
-    /// dssm or youtube-dnn
-    #[arg(long, default_value = "dssm")]
-    pub model: String,
+    /// dssm or youtube-dnn; several between commas
+    #[arg(long, value_delimiter = ',', default_values_t = ["dssm".to_owned()])]
+    pub model: Vec<String>,
     /// Rows of the user and of the item table; several between commas
     #[arg(long, value_delimiter = ',', default_values_t = [1_000_000])]
     pub vocab: Vec<usize>,
     /// Examples a step; several between commas
     #[arg(long, value_delimiter = ',', default_values_t = [4096])]
     pub batch: Vec<usize>,
+    /// Width of the vectors; several between commas
+    #[arg(long, value_delimiter = ',', default_values_t = [64])]
+    pub dim: Vec<usize>,
+    /// Items of a history; several between commas
+    #[arg(long, value_delimiter = ',', default_values_t = [50])]
+    pub history: Vec<usize>,
     /// Runs
     #[arg(long, default_value_t = 15)]
     pub runs: usize,

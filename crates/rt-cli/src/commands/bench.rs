@@ -2,6 +2,8 @@
 
 mod ceilings;
 mod kernels;
+mod plot;
+mod retrieve;
 mod step;
 
 use crate::args::{Bench, BenchWhat, Global};
@@ -11,6 +13,7 @@ pub(crate) fn run(global: &Global, args: &Bench) -> Done {
     match &args.what {
         BenchWhat::Kernels(args) => kernels::run(global, args),
         BenchWhat::Step(args) => step::run(global, args),
+        BenchWhat::Retrieve(args) => retrieve::run(global, args),
     }
 }
 
@@ -18,6 +21,9 @@ pub(crate) fn run(global: &Global, args: &Bench) -> Done {
 #[derive(Debug, Clone, serde::Serialize)]
 struct Row {
     id: String,
+    /// Bytes and operations of a run.
+    #[serde(skip)]
+    work: (f64, f64),
     ms: f64,
     ms_min: f64,
     runs: usize,
@@ -40,6 +46,7 @@ impl Row {
         let best = best.max(flops / (ceilings.fma_gflop_s * 1e9));
         Self {
             id,
+            work: (bytes, flops),
             ms: median * 1e3,
             ms_min: seconds.first().copied().unwrap_or(f64::NAN) * 1e3,
             runs: seconds.len(),
@@ -50,6 +57,21 @@ impl Row {
             more: serde_json::Map::new(),
         }
     }
+}
+
+/// Prints the rows and writes `--json`.
+fn report(
+    global: &Global,
+    command: &str,
+    device: &rt_models::Device,
+    rows: Vec<Row>,
+    ceilings: &ceilings::Ceilings,
+) -> Done {
+    print(&rows, ceilings);
+    let mut more = serde_json::Map::new();
+    let ceilings = serde_json::to_value(ceilings).map_err(|e| crate::fail::Fail::machine(e.to_string()))?;
+    more.insert("ceilings".into(), ceilings);
+    crate::output::write_json(global, command, crate::output::device_name(device), None, rows, more)
 }
 
 /// `cpu` or `gpu`, for ids.

@@ -199,8 +199,15 @@ impl GpuDevice {
         &self.0.limits
     }
 
+    /// Its number in the list of adapters.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.adapter().index
+    }
+
     /// The variant that it runs of kernels that have it.
-    pub(crate) fn variant(&self) -> Variant {
+    #[must_use]
+    pub fn variant(&self) -> Variant {
         if self.0.options.default_limits { Variant::Portable } else { self.0.about.variant }
     }
 

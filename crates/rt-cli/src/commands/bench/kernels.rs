@@ -3,51 +3,118 @@
 //! Kernels are recorded on small tapes, so that what is timed is what training runs; new ids each run.
 
 use super::ceilings::Ceilings;
-use super::{Row, kind, print};
+use super::{Row, kind, plot, report};
 use crate::args::{BenchKernels, Global};
 use crate::fail::{Done, Fail};
-use crate::output;
 use rt_kernels::philox;
 use rt_models::Device;
-use rt_tensor::{Activation, BagOptions, Init, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape, Var};
+use rt_tensor::{
+    Activation, BagOptions, Init, Negatives, NodeInfo, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape, Var,
+};
 
 /// A tape to time: name, tape, and inputs of ids (name, number, below which).
 struct Case {
     shape: String,
     tape: Tape,
     ids: Vec<(&'static str, usize, u32)>,
+    /// A run takes seconds.
+    large: bool,
 }
 
 pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
     if args.runs == 0 {
         return Err(Fail::user("--runs 0: at least one run is needed"));
     }
+    if let Some(path) = &args.plot {
+        plot::check(path)?;
+    }
     let device = crate::commands::open(global)?;
     let ceilings = Ceilings::measure(&device)?;
+    let other = if args.no_naive { None } else { other(&device)? };
     let mut rows = Vec::new();
-    for case in cases()? {
-        rows.extend(time(&device, &case, args, global.seed, &ceilings)?);
+    for case in cases(args.large)? {
+        let runs = if case.large { args.runs.min(3) } else { args.runs };
+        let main = time(&device, main_variant(&device), &case, args, runs, global.seed, &ceilings)?;
+        // A naive variant takes seconds where the main one takes milliseconds: a few runs tell enough.
+        let mut second = match &other {
+            Some((other, name)) if !main.is_empty() && !case.large => {
+                time(other, name, &case, args, args.runs.min(3), global.seed, &ceilings)?
+            }
+            _ => Vec::new(),
+        };
+        for mut row in main {
+            let twin = second.iter().position(|o| o.node == row.node).map(|i| second.swap_remove(i).row);
+            if let Some(twin) = &twin {
+                row.row.more.insert("times_naive".into(), (twin.ms / row.row.ms).into());
+            }
+            rows.push(row.row);
+            rows.extend(twin);
+        }
     }
     if rows.is_empty() {
         return Err(Fail::user(format!("--filter {}: no kernel's id contains it", args.filter)));
     }
     say!("{}", device.name());
-    print(&rows, &ceilings);
-    let mut more = serde_json::Map::new();
-    more.insert("ceilings".into(), serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?);
-    output::write_json(global, "bench kernels", output::device_name(&device), None, rows, more)
+    if let Some(path) = &args.plot {
+        plot::write(path, &device.name(), &rows, &ceilings)?;
+        say!("roofline plot: {}", path.display());
+    }
+    report(global, "bench kernels", &device, rows, &ceilings)
 }
 
-fn time(device: &Device, case: &Case, args: &BenchKernels, seed: u64, ceilings: &Ceilings) -> Done<Vec<Row>> {
+/// The name of the variant that training runs on a device.
+fn main_variant(device: &Device) -> &'static str {
+    match device {
+        Device::Cpu(_) => "main",
+        #[cfg(feature = "gpu")]
+        Device::Gpu(gpu) if gpu.variant() == rt_kernels::Variant::Subgroup => "subgroup",
+        #[cfg(feature = "gpu")]
+        Device::Gpu(_) => "portable",
+    }
+}
+
+/// What the main variant stands beside: plain loops on the CPU; on a GPU the portable variants, where it runs others.
+fn other(device: &Device) -> Done<Option<(Device, &'static str)>> {
+    match device {
+        Device::Cpu(_) => Ok(Some((Device::Cpu(rt_kernels::CpuDevice::naive()?), "naive"))),
+        #[cfg(feature = "gpu")]
+        Device::Gpu(gpu) if gpu.variant() == rt_kernels::Variant::Subgroup => {
+            let options = rt_kernels::GpuOptions { default_limits: true, ..Default::default() };
+            Ok(Some((Device::open_gpu(gpu.index(), options)?, "portable")))
+        }
+        #[cfg(feature = "gpu")]
+        Device::Gpu(_) => Ok(None),
+    }
+}
+
+/// A timed node of a case.
+struct Timed {
+    node: usize,
+    row: Row,
+}
+
+fn time(
+    device: &Device,
+    variant: &str,
+    case: &Case,
+    args: &BenchKernels,
+    runs: usize,
+    seed: u64,
+    ceilings: &Ceilings,
+) -> Done<Vec<Timed>> {
     let nodes = case.tape.nodes();
-    let id = |op: &str| format!("{op}/main/{}/{}", kind(device), case.shape);
-    if !nodes.iter().any(|n| id(&n.op).contains(&args.filter)) {
+    let id = |n: &NodeInfo, variant: &str| format!("{}/{variant}/{}/{}", n.op, kind(device), shape(case, n));
+    let wanted = |n: &NodeInfo| {
+        // A filter that names the main variant brings the one beside it along.
+        id(n, variant).contains(&args.filter) || id(n, "main").contains(&args.filter)
+    };
+    if !nodes.iter().any(wanted) {
         return Ok(Vec::new());
     }
     let store = Store::new(device, case.tape.params(), seed)?;
     let mut program = case.tape.compile(&store)?;
     let mut seconds = vec![Vec::new(); nodes.len()];
-    for run in 0..=args.runs {
+    for run in 0..=runs {
         for (name, n, below) in &case.ids {
             let key = philox::key(seed ^ run as u64);
             let draw = |i: usize| philox::draw(key, run as u32, 7, i as u32);
@@ -62,11 +129,29 @@ fn time(device: &Device, case: &Case, args: &BenchKernels, seed: u64, ceilings: 
             }
         }
     }
-    let timed = nodes.iter().zip(seconds).filter(|(n, s)| !s.is_empty() && id(&n.op).contains(&args.filter));
-    Ok(timed.map(|(n, s)| Row::new(id(&n.op), s, n.bytes, n.flops, ceilings)).collect())
+    let mut timed: Vec<Timed> = Vec::new();
+    for (n, s) in nodes.iter().zip(seconds).filter(|(n, s)| !s.is_empty() && wanted(n)) {
+        let row = Row::new(id(n, variant), s, n.bytes, n.flops, ceilings);
+        // What a backward pass runs once more (dropout) is one line.
+        if timed.iter().all(|t| t.row.id != row.id) {
+            timed.push(Timed { node: n.node, row });
+        }
+    }
+    Ok(timed)
 }
 
-fn cases() -> Done<Vec<Case>> {
+/// The shape in a node's id: the case's, but for a product its own, m x k x n.
+fn shape(case: &Case, n: &NodeInfo) -> String {
+    match n.outputs.first() {
+        Some((_, [rows, cols])) if n.op == "gemm" => {
+            format!("{rows}x{:.0}x{cols}", n.flops / (2 * rows * cols).max(1) as f64)
+        }
+        _ => case.shape.clone(),
+    }
+}
+
+/// The cases; `large` adds those whose runs take seconds.
+fn cases(large: bool) -> Done<Vec<Case>> {
     let normal = Init::Normal(0.05);
     let mut out = Vec::new();
     // Embeddings: bag, gather, grouping, updates.
@@ -85,7 +170,7 @@ fn cases() -> Done<Vec<Case>> {
         finish(&mut t, y)?;
         t.optimize(&rule)?;
         let shape = format!("{rows}x50of{vocab}x{dim},{name}");
-        out.push(Case { shape, tape: t, ids: vec![("items", rows * 50, vocab as u32)] });
+        out.push(Case { shape, tape: t, ids: vec![("items", rows * 50, vocab as u32)], large: false });
     }
     for (rows, vocab, dim) in [(65_536, 1_000_000, 64), (1_001, 5_003, 48)] {
         let mut t = Tape::new();
@@ -94,20 +179,28 @@ fn cases() -> Done<Vec<Case>> {
         let y = t.gather(table, ids)?;
         let z = t.l2_normalize(y)?;
         finish(&mut t, z)?;
-        out.push(Case { shape: format!("{rows}of{vocab}x{dim}"), tape: t, ids: vec![("ids", rows, vocab as u32)] });
+        t.optimize(&Optimizer::sgd())?;
+        out.push(Case {
+            shape: format!("{rows}of{vocab}x{dim}"),
+            tape: t,
+            ids: vec![("ids", rows, vocab as u32)],
+            large: false,
+        });
     }
     // Layers: GEMM in three forms, bias, activation, dropout.
-    for (m, k, n) in [(4096, 256, 128), (4096, 128, 64), (1024, 496, 128), (1023, 77, 65)] {
+    for (m, k, n) in [(4096, 256, 128), (4096, 128, 64), (1024, 496, 128), (1024, 1024, 1024), (1023, 77, 65)] {
         let mut t = Tape::new();
         let x = t.param("x", [m, k], normal)?;
         let (w, b) = (t.param("w", [k, n], normal)?, t.param("b", [1, n], Init::Zeros)?);
         let h = t.linear(x, w, Some(b), None, Activation::Relu)?;
         let h = t.dropout(h, 0.1, 0)?;
         finish(&mut t, h)?;
-        out.push(Case { shape: format!("{m}x{k}x{n}"), tape: t, ids: Vec::new() });
+        out.push(Case { shape: format!("{m}x{k}x{n}"), tape: t, ids: Vec::new(), large: false });
     }
     // Softmax over candidates.
-    for (rows, candidates, dim) in [(1024, 1024, 64), (4096, 4096, 64), (1024, 3616, 64), (777, 1001, 48)] {
+    let many = [(16_384, 16_384, 64), (65_536, 65_536, 64)];
+    let usual = [(1024, 1024, 64), (4096, 4096, 64), (1024, 3616, 64), (777, 1001, 48)];
+    for (rows, candidates, dim) in usual.into_iter().chain(many.into_iter().filter(|_| large)) {
         let mut t = Tape::new();
         let users = t.param("users", [rows, dim], Init::Normal(0.125))?;
         let vectors = t.param("items", [candidates, dim], Init::Normal(0.125))?;
@@ -138,7 +231,7 @@ fn cases() -> Done<Vec<Case>> {
         t.backward(loss)?;
         t.optimize(&Optimizer::sgd())?;
         let inputs = vec![("ids", candidates, 100_000), ("targets", rows, 100_000)];
-        out.push(Case { shape: format!("{rows}x{candidates}x{dim}"), tape: t, ids: inputs });
+        out.push(Case { shape: format!("{rows}x{candidates}x{dim}"), tape: t, ids: inputs, large: rows > 4096 });
     }
     // Lists of negatives.
     for (rows, k, dim) in [(2048, 4, 64), (333, 7, 20)] {
@@ -153,7 +246,7 @@ fn cases() -> Done<Vec<Case>> {
         t.output("loss", loss);
         t.backward(loss)?;
         t.optimize(&Optimizer::adam())?;
-        out.push(Case { shape: format!("{rows}x{k}x{dim}"), tape: t, ids: Vec::new() });
+        out.push(Case { shape: format!("{rows}x{k}x{dim}"), tape: t, ids: Vec::new(), large: false });
     }
     // Draws.
     let mut t = Tape::new();
@@ -161,7 +254,7 @@ fn cases() -> Done<Vec<Case>> {
     let mask = t.history_mask(65_536, 2, 0.1, 1)?;
     t.output("uniform", uniform);
     t.output("mask", mask);
-    out.push(Case { shape: "65536".into(), tape: t, ids: Vec::new() });
+    out.push(Case { shape: "65536".into(), tape: t, ids: Vec::new(), large: false });
     Ok(out)
 }
 

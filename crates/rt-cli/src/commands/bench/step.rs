@@ -1,45 +1,62 @@
 //! `recall bench step`: one whole training step, node by node.
 
 use super::ceilings::Ceilings;
-use super::{Row, kind, print};
+use super::{Row, kind, report};
 use crate::args::{BenchStep, Global};
 use crate::fail::{Done, Fail};
 use crate::output;
 use rt_models::eval::peak_memory_bytes;
-use rt_models::{Config, Device, ModelKind, StepBench, StepSizes};
+use rt_models::{Config, Device, Loss, ModelKind, StepBench, StepSizes};
 use std::time::Instant;
 
 pub(crate) fn run(global: &Global, args: &BenchStep) -> Done {
     if args.runs == 0 {
         return Err(Fail::user("--runs 0: at least one run is needed"));
     }
-    let kind: ModelKind = args.model.parse()?;
     let device = crate::commands::open(global)?;
     let ceilings = Ceilings::measure(&device)?;
-    let mut rows = Vec::new();
-    for &vocab in &args.vocab {
-        for &batch in &args.batch {
-            let mut config = Config::new(kind);
-            config.set("dropout", "0")?;
-            config.set("history_dropout", "0")?;
-            config.set("skip", "false")?;
-            config.set("windows", "50")?;
-            config.set("batch", &batch.to_string())?;
-            for pair in &args.set {
-                config.set_pair(pair)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for model in &args.model {
+        let kind: ModelKind = model.parse()?;
+        for (&history, &dim, &vocab) in triples(&args.history, &args.dim, &args.vocab) {
+            for &batch in &args.batch {
+                let mut config = Config::new(kind);
+                for pair in ["dropout=0", "history_dropout=0", "skip=false"] {
+                    config.set_pair(pair)?;
+                }
+                config.set("history", &history.to_string())?;
+                config.set("windows", &history.to_string())?;
+                config.set("dim", &dim.to_string())?;
+                config.set("batch", &batch.to_string())?;
+                if kind == ModelKind::YoutubeDnn && config.loss == Loss::Full && vocab > FULL {
+                    // A step's work with the full softmax grows with batch times vocabulary.
+                    config.set("loss", "sampled")?;
+                }
+                for pair in &args.set {
+                    config.set_pair(pair)?;
+                }
+                let sizes = StepSizes { users: vocab, items: vocab, user_columns: args.user_columns };
+                rows.push(one(&device, &config, sizes, args.runs, global.seed, &ceilings)?);
             }
-            let sizes = StepSizes { users: vocab, items: vocab, user_columns: args.user_columns };
-            rows.push(one(&device, &config, sizes, args.runs, global.seed, &ceilings)?);
         }
     }
     say!("{}", device.name());
-    print(&rows, &ceilings);
     for pair in rows.windows(2) {
         say!("{} costs {:.2} x {}", pair[1].id, pair[1].ms / pair[0].ms, pair[0].id);
     }
-    let mut more = serde_json::Map::new();
-    more.insert("ceilings".into(), serde_json::to_value(ceilings).map_err(|e| Fail::machine(e.to_string()))?);
-    output::write_json(global, "bench step", output::device_name(&device), None, rows, more)
+    report(global, "bench step", &device, rows, &ceilings)
+}
+
+/// Rows of an item table up to which a YoutubeDNN is timed with the full softmax, where no loss is set.
+const FULL: usize = 20_000;
+
+/// All combinations, the last list fastest.
+fn triples<'a>(
+    a: &'a [usize],
+    b: &'a [usize],
+    c: &'a [usize],
+) -> impl Iterator<Item = (&'a usize, &'a usize, &'a usize)> {
+    a.iter().flat_map(move |a| b.iter().flat_map(move |b| c.iter().map(move |c| (a, b, c))))
 }
 
 fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u64, ceilings: &Ceilings) -> Done<Row> {
@@ -48,15 +65,20 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
         bench.run()?;
     }
     bench.synchronize()?;
-    let mut seconds = Vec::new();
+    let (mut seconds, mut host) = (Vec::new(), Vec::new());
     let cpu = process_seconds();
     let all = Instant::now();
     for _ in 0..runs {
         let start = Instant::now();
+        let thread = thread_seconds();
         bench.run()?;
+        // What the calling thread does before it waits: on a GPU all of the host's work.
+        host.push(thread_seconds() - thread);
         bench.synchronize()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
+    host.sort_by(f64::total_cmp);
+    let host_ms = 1e3 * host[host.len() / 2];
     let wall = all.elapsed().as_secs_f64();
     let cpu = process_seconds() - cpu;
     let nodes = bench.tape().nodes();
@@ -86,14 +108,16 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     }
     say!("{t}");
     let cost = bench.tape().cost();
-    let shape = format!("{}of{}x{}", config.batch, sizes.items, config.dim);
+    // The softmax over all pairs grows with the batch's square: its share stands apart.
+    let loss_ms: f64 = nodes.iter().zip(&by_node).filter(|(n, _)| n.op == "softmax_loss").map(|(_, s)| 1e3 * s).sum();
+    let shape = format!("{}x{}of{}x{}", config.batch, config.history, sizes.items, config.dim);
     let id = format!("step/{}/{}/{shape}", bench.model().name(), kind(device));
     let mut row = Row::new(id, seconds, cost.bytes, cost.flops, ceilings);
     row.peak_memory_bytes = peak_memory_bytes();
     let examples = config.batch as f64 / row.ms * 1e3;
     let [planned, unshared] = bench.program().temporary_bytes();
     say!(
-        "{:.2} ms a step (process CPU time {:.2} ms), {examples:.0} examples/s, {} dispatches, temporaries {:.1} MB ({:.1} MB unshared), peak memory {} MB",
+        "{:.2} ms a step (softmax {loss_ms:.2} ms; process CPU time {:.2} ms, calling thread {host_ms:.3} ms), {examples:.0} examples/s, {} dispatches, temporaries {:.1} MB ({:.1} MB unshared), peak memory {} MB",
         row.ms,
         cpu / wall * row.ms,
         bench.program().dispatches(),
@@ -107,10 +131,21 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     }
     row.more.insert("examples_per_second".into(), examples.into());
     row.more.insert("cpu_ms".into(), (cpu / wall * row.ms).into());
+    row.more.insert("host_ms".into(), host_ms.into());
+    row.more.insert("softmax_ms".into(), loss_ms.into());
+    row.more.insert("rest_ms".into(), (row.ms - loss_ms).into());
     row.more.insert("dispatches".into(), bench.program().dispatches().into());
     row.more.insert("temporary_bytes".into(), planned.into());
     row.more.insert("nodes".into(), list.into());
     Ok(row)
+}
+
+/// CPU seconds of this thread; 0 where the system does not say.
+fn thread_seconds() -> f64 {
+    let Ok(text) = std::fs::read_to_string("/proc/thread-self/schedstat") else {
+        return 0.0;
+    };
+    text.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }
 
 /// CPU seconds of this process, all threads; 0 where the system does not say.
