@@ -44,6 +44,7 @@ impl Bench<'_> {
             row.seconds = Some(report.seconds);
             row.examples_per_second = Some(report.examples_per_second);
             row.prepare_seconds = Some(prepare_seconds);
+            row.validation_seconds = Some(report.valid_seconds / report.epochs.max(1) as f64);
             row.best_epoch = Some(report.best_epoch);
             row.peak_memory_bytes = peak_memory_bytes();
             row.loss = Some(report.loss.clone());

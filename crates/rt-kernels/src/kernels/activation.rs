@@ -39,20 +39,15 @@ impl Activation {
         }
     }
 
-    /// `dx = dy f'(x)` from `y = f(x)`.
+    /// `dx = dy f'(x)` from `y = f(x)`, over rows. For use inside [`crate::simd::vectorize`].
     #[inline(always)]
-    fn derivative(self, y: f32, dy: f32) -> f32 {
+    fn backward(self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let cells = dx.iter_mut().zip(y.iter().zip(dy));
         match self {
-            Self::None => dy,
-            Self::Relu => {
-                if y > 0.0 {
-                    dy
-                } else {
-                    0.0
-                }
-            }
-            Self::Tanh => dy * (1.0 - y * y),
-            Self::Sigmoid => dy * (y * (1.0 - y)),
+            Self::None => cells.for_each(|(dx, (_, dy))| *dx = *dy),
+            Self::Relu => cells.for_each(|(dx, (y, dy))| *dx = if *y > 0.0 { *dy } else { 0.0 }),
+            Self::Tanh => cells.for_each(|(dx, (y, dy))| *dx = dy * (1.0 - y * y)),
+            Self::Sigmoid => cells.for_each(|(dx, (y, dy))| *dx = dy * (y * (1.0 - y))),
         }
     }
 }
@@ -161,11 +156,7 @@ impl Kernel for ActivationBackward {
         each_row(
             io.write(0),
             #[inline(always)]
-            |r, dx| {
-                for ((dx, y), dy) in dx.iter_mut().zip(y.row(r)).zip(dy.row(r)) {
-                    *dx = activation.derivative(*y, *dy);
-                }
-            },
+            |r, dx| activation.backward(y.row(r), dy.row(r), dx),
         );
     }
 

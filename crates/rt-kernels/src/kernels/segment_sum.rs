@@ -128,6 +128,11 @@ impl<'a> Segments<'a> {
         }
     }
 
+    /// Entries of distinct ids `from..to`.
+    pub(crate) fn entries(&self, from: usize, to: usize) -> usize {
+        (self.starts.id(self.first + to) - self.starts.id(self.first + from)) as usize
+    }
+
     #[inline(always)]
     fn run(&self, k: usize) -> (usize, usize) {
         (self.starts.id(self.first + k) as usize, self.starts.id(self.first + k + 1) as usize)

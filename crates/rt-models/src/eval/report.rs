@@ -61,6 +61,9 @@ pub struct Row {
     /// Seconds of reading and preparing the data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prepare_seconds: Option<f64>,
+    /// Seconds of a validation pass, the mean over the epochs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_seconds: Option<f64>,
     /// The epoch whose weights were kept, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_epoch: Option<usize>,

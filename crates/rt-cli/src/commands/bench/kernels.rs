@@ -131,7 +131,8 @@ fn time(
     }
     let mut timed: Vec<Timed> = Vec::new();
     for (n, s) in nodes.iter().zip(seconds).filter(|(n, s)| !s.is_empty() && wanted(n)) {
-        let row = Row::new(id(n, variant), s, n.bytes, n.flops, ceilings);
+        let mut row = Row::new(id(n, variant), s, n.bytes, n.flops, ceilings);
+        row.peak_memory_bytes = rt_models::eval::peak_memory_bytes();
         // What a backward pass runs once more (dropout) is one line.
         if timed.iter().all(|t| t.row.id != row.id) {
             timed.push(Timed { node: n.node, row });

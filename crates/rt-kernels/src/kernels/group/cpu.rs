@@ -11,11 +11,12 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Entries of a task.
-const TASK: usize = 16_384;
-/// Top bits that part the keys of a big grouping; a small one is a single bucket.
-const TOP_BITS: u32 = 5;
+const TASK: usize = 8_192;
+/// Values of the top bits that part the keys of a big grouping: many, so that buckets of few hot keys are spread over
+/// the threads, and stay in the first-level cache while they are sorted. A small grouping is a single bucket.
 const BUCKETS: usize = 1 << TOP_BITS;
-/// Bits of a digit: 256 streams of writes stay in the first-level cache.
+const TOP_BITS: u32 = 6;
+/// Bits of a digit, at most: 256 streams of writes stay in the first-level cache.
 const DIGIT: u32 = 8;
 const BINS: usize = 1 << DIGIT;
 
@@ -135,22 +136,29 @@ struct Bucket<'p> {
 impl Bucket<'_> {
     /// Stage 2: gathers and sorts into `a`.
     fn sort(&mut self, parted: &[Parted<'_>], shift: u32) {
-        let digit = |p: Pair, pass: u32| (p >> (32 + pass * DIGIT)) as usize % BINS;
+        let passes = shift.div_ceil(DIGIT);
+        let width = shift.div_ceil(passes.max(1));
+        let bins = 1 << width;
+        let digit = |p: Pair, pass: u32| (p >> (32 + pass * width)) as usize & (bins - 1);
         let mut n = 0;
         for task in parted {
             let pairs = task.bucket(self.d);
             self.a[n..n + pairs.len()].copy_from_slice(pairs);
             n += pairs.len();
         }
-        for pass in 0..shift.div_ceil(DIGIT) {
+        if n == 0 {
+            return;
+        }
+        for pass in 0..passes {
             let mut next = [0u32; BINS];
+            let next = &mut next[..bins];
             for p in self.a.iter() {
                 next[digit(*p, pass)] += 1;
             }
             if next.iter().any(|count| *count as usize == n) {
                 continue; // one digit alone: the order stands
             }
-            running_sum(&mut next);
+            running_sum(next);
             for p in self.a.iter() {
                 let place = &mut next[digit(*p, pass)];
                 self.b[*place as usize] = *p;
@@ -159,7 +167,7 @@ impl Bucket<'_> {
             std::mem::swap(&mut self.a, &mut self.b);
         }
         let changes = self.a.windows(2).filter(|w| w[0] >> 32 != w[1] >> 32);
-        self.distinct = usize::from(n > 0) + changes.count();
+        self.distinct = 1 + changes.count();
     }
 
     /// Stage 3.

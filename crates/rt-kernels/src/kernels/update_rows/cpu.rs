@@ -78,12 +78,12 @@ pub(super) struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Updates distinct ids `from..to`, whose rows lie in `rows`, which start at row `base`. Halves the ids until a task
+    /// Updates distinct ids `from..to`, whose rows lie in `rows`, which start at row `base`. Halves the work until a task
     /// is small; a row has one writer, so the cut changes no bit.
     pub(super) fn cut(&self, from: usize, to: usize, base: usize, rows: Rows<'_>) {
         let dim = self.source.cols;
-        let task = (32_768 / dim.max(1)).clamp(64, 4_096);
-        if to - from <= task {
+        let task = (131_072 / dim.max(1)).clamp(256, 16_384);
+        if to - from <= 1 || self.work(from, to) <= task {
             return vectorize(
                 #[inline(always)]
                 || match dim {
@@ -95,10 +95,26 @@ impl Update<'_> {
                 },
             );
         }
-        let middle = from + (to - from) / 2;
+        // Hot ids have long runs: half of the work, not of the ids. The first half keeps at least one, and so does the second.
+        let half = self.work(from, to) / 2;
+        let (mut low, mut high) = (from + 1, to - 1);
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.work(from, middle) < half {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let middle = low;
         let row = self.row(middle);
         let (low, high) = rows.split(row - base);
         rayon::join(|| self.cut(from, middle, base, low), || self.cut(middle, to, row, high));
+    }
+
+    /// Rows that ids `from..to` read and write, about.
+    fn work(&self, from: usize, to: usize) -> usize {
+        self.segments.entries(from, to) + 3 * (to - from)
     }
 
     #[inline(always)]
