@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // No validation: all epochs run, and the first report comes right after the first epoch, which is one step.
     split.valid.clear();
     let mut config = Config::new(ModelKind::Dssm);
-    for pair in ["epochs=3", "batch=32", "dim=32", "history=10", "user_hidden=64", "item_hidden=64"] {
+    for pair in ["epochs=3", "batch=64", "dim=32", "history=10", "user_hidden=64", "item_hidden=64"] {
         config.set_pair(pair)?;
     }
     let device = Device::open(choice, 0)?;
