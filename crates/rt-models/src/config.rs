@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use rt_kernels::kernels::MAX_WINDOWS;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Which model.
@@ -342,15 +343,13 @@ impl Config {
     ///
     /// [`Error::Config`] for text that is no TOML, for tables, and as [`Config::set`].
     pub fn read_toml(&mut self, text: &str) -> Result<()> {
-        let table: toml::Table = text.parse().map_err(|e| Error::Config(format!("{e}")))?;
+        type Table = BTreeMap<String, serde_json::Value>;
+        let table: Table = basic_toml::from_str(text).map_err(|e| Error::Config(e.to_string()))?;
+        let show = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
         for (key, value) in &table {
-            let text = match value {
-                toml::Value::String(s) => s.clone(),
-                toml::Value::Array(list) => {
-                    let part = |v: &toml::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-                    list.iter().map(part).collect::<Vec<_>>().join(",")
-                }
-                other => other.to_string(),
+            let text = match value.as_array() {
+                Some(list) => list.iter().map(show).collect::<Vec<_>>().join(","),
+                None => show(value),
             };
             self.set(key, &text)?;
         }
@@ -462,6 +461,22 @@ mod tests {
             again.read_toml(&config.to_toml()).unwrap();
             assert_eq!(again, config);
         }
+    }
+
+    #[test]
+    fn toml_files_are_read_as_people_write_them() {
+        let mut config = Config::new(ModelKind::Dssm);
+        let file = "# a comment\nlr = 1e-3\nuser_hidden = [\n  256, # wide\n  64,\n]\nwindows = [1, \"all\"]\nloss = 'full'\nskip = false\n";
+        config.read_toml(file).unwrap();
+        let mut want = Config::new(ModelKind::Dssm);
+        for pair in ["lr=1e-3", "user_hidden=256,64", "windows=1,all", "loss=full", "skip=false"] {
+            want.set_pair(pair).unwrap();
+        }
+        assert_eq!(config, want);
+        let refuse = |text: &str| Config::new(ModelKind::Dssm).read_toml(text).unwrap_err().to_string();
+        assert!(refuse("lr = 1e-3\nepochs = = 4").contains("line 2"));
+        assert!(refuse("[training]\nlr = 1").contains("`training`"));
+        assert!(refuse("lr = nan").contains("`lr"));
     }
 
     #[test]

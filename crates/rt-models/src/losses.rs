@@ -7,9 +7,6 @@ use crate::towers::{Towers, UserInputs};
 use rt_data::{Dataset, Split};
 use rt_tensor::{BatchSpec, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
 
-/// Steps whose losses stay on the device until they are read.
-pub(crate) const LOSS_RING: usize = 65_536;
-
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
     let (mut tape, _) = record_gradients(config, schema, counts)?;
@@ -50,7 +47,7 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     let user = towers.user(&mut tape, &inputs)?;
     let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
     let loss = tape.sum(rows)?;
-    tape.log_sum("loss", rows, LOSS_RING)?;
+    tape.log_sum("loss", rows, counts.steps(config.batch))?;
     tape.backward(loss)?;
     Ok((tape, loss))
 }
@@ -60,6 +57,13 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
 pub(crate) struct Sizes {
     pub examples: usize,
     pub events: usize,
+}
+
+impl Sizes {
+    /// Steps of an epoch. The losses of so many steps stay on the device until they are read.
+    pub(crate) fn steps(&self, batch: usize) -> usize {
+        self.examples.div_ceil(batch)
+    }
 }
 
 /// The loss of each row.

@@ -153,14 +153,15 @@ impl StepBench {
         Ok(self.program.synchronize()?)
     }
 
-    /// Losses of the steps so far (the last 65,536).
+    /// Losses of the last steps, at most of one round through the batches, oldest first.
     ///
     /// # Errors
     ///
     /// Device errors.
     pub fn losses(&self) -> Result<Vec<f32>> {
         let ring = self.program.read_f32("loss")?;
-        Ok((1..=self.step as usize).map(|t| ring[t % ring.len()]).collect())
+        let (step, kept) = (self.step as usize, ring.len().min(self.step as usize));
+        Ok((step + 1 - kept..=step).map(|t| ring[t % ring.len()]).collect())
     }
 
     /// The recorded step.

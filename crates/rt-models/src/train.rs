@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::eval::{Popularity, figures, rank_cases};
-use crate::losses::{self, LOSS_RING, Sizes};
+use crate::losses::{self, Sizes};
 use crate::model::Model;
 use crate::score::ModelScorer;
 use crate::{Error, Result};
@@ -93,11 +93,7 @@ pub fn train(
     let optimizer = config.optimizer();
 
     let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
-    let steps = split.examples.len().div_ceil(config.batch);
-    if steps > LOSS_RING {
-        let what = format!("{steps} steps an epoch, at most {LOSS_RING} can be logged: use a larger batch");
-        return Err(Error::Config(what));
-    }
+    let steps = sizes.steps(config.batch);
     let popular = validate(&model, split, &Popularity::new(&model.data, split))?;
     let context = model.event_context(&model.data);
     let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
@@ -133,7 +129,7 @@ pub fn train(
         }
         let log = program.read_f32("loss")?;
         report.seconds += start.elapsed().as_secs_f64();
-        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % LOSS_RING]).collect();
+        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % steps]).collect();
         if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
             let what = format!(
                 "the loss is {} in epoch {epoch}, step {}: use a smaller lr or a larger temperature",
