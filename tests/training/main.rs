@@ -3,6 +3,8 @@
 mod determinism;
 mod padding;
 mod quality;
+#[cfg(feature = "gpu")]
+mod replay;
 mod saved;
 mod serving;
 #[cfg(feature = "gpu")]

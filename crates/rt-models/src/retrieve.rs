@@ -7,6 +7,7 @@ use rt_kernels::{Buffer, Call, Device, Dtype, Operand, Operands, Program, Step};
 use std::sync::Arc;
 
 /// Words of scores that a GPU holds at a time: half of the smallest binding that WebGPU promises.
+#[cfg(feature = "gpu")]
 const SCORES: usize = 1 << 24;
 
 /// Item vectors on a device, searched exactly.

@@ -38,12 +38,10 @@ struct Row {
 }
 
 impl Row {
-    /// A row from seconds of several runs and what each run must move and do. `roofline` is the ceiling's time over ours.
-    fn new(id: String, mut seconds: Vec<f64>, bytes: f64, flops: f64, ceilings: &ceilings::Ceilings) -> Self {
+    /// A row from seconds of several runs and what each run must move and do; its roofline is not known yet.
+    fn new(id: String, mut seconds: Vec<f64>, bytes: f64, flops: f64) -> Self {
         seconds.sort_by(f64::total_cmp);
         let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
-        let best = bytes / (ceilings.copy_gb_s * 1e9);
-        let best = best.max(flops / (ceilings.fma_gflop_s * 1e9));
         Self {
             id,
             work: (bytes, flops),
@@ -52,11 +50,24 @@ impl Row {
             runs: seconds.len(),
             gb_s: bytes / median / 1e9,
             gflop_s: flops / median / 1e9,
-            roofline: (best / median).clamp(0.0, 1.0),
+            roofline: 0.0,
             peak_memory_bytes: None,
             more: serde_json::Map::new(),
         }
     }
+}
+
+/// Measures the ceilings and what share of them the rows reach: the ceiling's time over theirs. After the rows, because
+/// its matrices would count in the high-water mark of their memory.
+fn measure_ceilings(device: &rt_models::Device, rows: &mut [Row]) -> Done<ceilings::Ceilings> {
+    let ceilings = ceilings::Ceilings::measure(device)?;
+    for row in rows {
+        let (bytes, flops) = row.work;
+        let best = bytes / (ceilings.copy_gb_s * 1e9);
+        let best = best.max(flops / (ceilings.fma_gflop_s * 1e9));
+        row.roofline = (1e3 * best / row.ms).clamp(0.0, 1.0);
+    }
+    Ok(ceilings)
 }
 
 /// Prints the rows and writes `--json`.

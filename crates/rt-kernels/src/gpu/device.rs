@@ -173,6 +173,13 @@ impl GpuDevice {
         }
     }
 
+    /// What wgpu itself holds: for tests, with the feature `counters`; else all zero.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn wgpu_counters(&self) -> wgpu::InternalCounters {
+        self.0.device.get_internal_counters()
+    }
+
     /// Bytes of the largest buffer that kernels can use: one binding.
     #[must_use]
     pub fn max_buffer_bytes(&self) -> u64 {

@@ -2,8 +2,7 @@
 //!
 //! Kernels are recorded on small tapes, so that what is timed is what training runs; new ids each run.
 
-use super::ceilings::Ceilings;
-use super::{Row, kind, plot, report};
+use super::{Row, kind, measure_ceilings, plot, report};
 use crate::args::{BenchKernels, Global};
 use crate::fail::{Done, Fail};
 use rt_kernels::philox;
@@ -29,16 +28,15 @@ pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
         plot::check(path)?;
     }
     let device = crate::commands::open(global)?;
-    let ceilings = Ceilings::measure(&device)?;
     let other = if args.no_naive { None } else { other(&device)? };
     let mut rows = Vec::new();
     for case in cases(args.large)? {
         let runs = if case.large { args.runs.min(3) } else { args.runs };
-        let main = time(&device, main_variant(&device), &case, args, runs, global.seed, &ceilings)?;
+        let main = time(&device, main_variant(&device), &case, args, runs, global.seed)?;
         // A naive variant takes seconds where the main one takes milliseconds: a few runs tell enough.
         let mut second = match &other {
             Some((other, name)) if !main.is_empty() && !case.large => {
-                time(other, name, &case, args, args.runs.min(3), global.seed, &ceilings)?
+                time(other, name, &case, args, args.runs.min(3), global.seed)?
             }
             _ => Vec::new(),
         };
@@ -54,6 +52,7 @@ pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
     if rows.is_empty() {
         return Err(Fail::user(format!("--filter {}: no kernel's id contains it", args.filter)));
     }
+    let ceilings = measure_ceilings(&device, &mut rows)?;
     say!("{}", device.name());
     if let Some(path) = &args.plot {
         plot::write(path, &device.name(), &rows, &ceilings)?;
@@ -93,15 +92,7 @@ struct Timed {
     row: Row,
 }
 
-fn time(
-    device: &Device,
-    variant: &str,
-    case: &Case,
-    args: &BenchKernels,
-    runs: usize,
-    seed: u64,
-    ceilings: &Ceilings,
-) -> Done<Vec<Timed>> {
+fn time(device: &Device, variant: &str, case: &Case, args: &BenchKernels, runs: usize, seed: u64) -> Done<Vec<Timed>> {
     let nodes = case.tape.nodes();
     let id = |n: &NodeInfo, variant: &str| format!("{}/{variant}/{}/{}", n.op, kind(device), shape(case, n));
     let wanted = |n: &NodeInfo| {
@@ -131,7 +122,7 @@ fn time(
     }
     let mut timed: Vec<Timed> = Vec::new();
     for (n, s) in nodes.iter().zip(seconds).filter(|(n, s)| !s.is_empty() && wanted(n)) {
-        let mut row = Row::new(id(n, variant), s, n.bytes, n.flops, ceilings);
+        let mut row = Row::new(id(n, variant), s, n.bytes, n.flops);
         row.peak_memory_bytes = rt_models::eval::peak_memory_bytes();
         // What a backward pass runs once more (dropout) is one line.
         if timed.iter().all(|t| t.row.id != row.id) {

@@ -1,7 +1,6 @@
 //! `recall bench retrieve`: exact top-k over many items.
 
-use super::ceilings::Ceilings;
-use super::{Row, kind, report};
+use super::{Row, kind, measure_ceilings, report};
 use crate::args::{BenchRetrieve, Global};
 use crate::fail::{Done, Fail};
 use rt_kernels::Kernel as _;
@@ -21,7 +20,6 @@ pub(crate) fn run(global: &Global, args: &BenchRetrieve) -> Done {
         return Err(Fail::user("--queries and --dim: at least 1 is needed"));
     }
     let device = crate::commands::open(global)?;
-    let ceilings = Ceilings::measure(&device)?;
     let mut rows = Vec::new();
     for &items in &args.items {
         let index = Index::new(&device, &vectors(items, args.dim, global.seed, 0), args.dim)?;
@@ -42,12 +40,13 @@ pub(crate) fn run(global: &Global, args: &BenchRetrieve) -> Done {
             }
             let id = format!("search/main/{}/{queries}of{items}x{},top{}", kind(&device), args.dim, args.k);
             let cost = kernel.cost();
-            let mut row = Row::new(id, seconds, cost.bytes, cost.flops, &ceilings);
+            let mut row = Row::new(id, seconds, cost.bytes, cost.flops);
             row.peak_memory_bytes = peak_memory_bytes();
             row.more.insert("queries_per_second".into(), (queries as f64 / row.ms * 1e3).into());
             rows.push(row);
         }
     }
+    let ceilings = measure_ceilings(&device, &mut rows)?;
     say!("{}", device.name());
     report(global, "bench retrieve", &device, rows, &ceilings)
 }

@@ -1,7 +1,6 @@
 //! `recall bench step`: one whole training step, node by node.
 
-use super::ceilings::Ceilings;
-use super::{Row, kind, report};
+use super::{Row, kind, measure_ceilings, report};
 use crate::args::{BenchStep, Global};
 use crate::fail::{Done, Fail};
 use crate::output;
@@ -14,7 +13,6 @@ pub(crate) fn run(global: &Global, args: &BenchStep) -> Done {
         return Err(Fail::user("--runs 0: at least one run is needed"));
     }
     let device = crate::commands::open(global)?;
-    let ceilings = Ceilings::measure(&device)?;
     let mut rows: Vec<Row> = Vec::new();
     for model in &args.model {
         let kind: ModelKind = model.parse()?;
@@ -36,10 +34,11 @@ pub(crate) fn run(global: &Global, args: &BenchStep) -> Done {
                     config.set_pair(pair)?;
                 }
                 let sizes = StepSizes { users: vocab, items: vocab, user_columns: args.user_columns };
-                rows.push(one(&device, &config, sizes, args.runs, global.seed, &ceilings)?);
+                rows.push(one(&device, &config, sizes, args.runs, global.seed)?);
             }
         }
     }
+    let ceilings = measure_ceilings(&device, &mut rows)?;
     say!("{}", device.name());
     for pair in rows.windows(2) {
         say!("{} costs {:.2} x {}", pair[1].id, pair[1].ms / pair[0].ms, pair[0].id);
@@ -59,7 +58,7 @@ fn triples<'a>(
     a.iter().flat_map(move |a| b.iter().flat_map(move |b| c.iter().map(move |c| (a, b, c))))
 }
 
-fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u64, ceilings: &Ceilings) -> Done<Row> {
+fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u64) -> Done<Row> {
     let mut bench = StepBench::new(device, config, sizes, seed)?;
     for _ in 0..3 {
         bench.run()?;
@@ -112,7 +111,7 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     let loss_ms: f64 = nodes.iter().zip(&by_node).filter(|(n, _)| n.op == "softmax_loss").map(|(_, s)| 1e3 * s).sum();
     let shape = format!("{}x{}of{}x{}", config.batch, config.history, sizes.items, config.dim);
     let id = format!("step/{}/{}/{shape}", bench.model().name(), kind(device));
-    let mut row = Row::new(id, seconds, cost.bytes, cost.flops, ceilings);
+    let mut row = Row::new(id, seconds, cost.bytes, cost.flops);
     row.peak_memory_bytes = peak_memory_bytes();
     let examples = config.batch as f64 / row.ms * 1e3;
     let [planned, unshared] = bench.program().temporary_bytes();
