@@ -12,17 +12,20 @@ p.add_argument("--batch", type=int, default=4096)
 p.add_argument("--vocab", type=int, default=1_000_000)
 p.add_argument("--runs", type=int, default=15)
 p.add_argument("--threads", type=int, default=2)
+p.add_argument("--device", default="cpu", help="cpu or cuda")
+p.add_argument("--compile", action="store_true", help="through torch.compile")
 p.add_argument("--dense", action="store_true", help="dense gradients and Adam over whole tables")
 a = p.parse_args()
 torch.set_num_threads(a.threads)
 torch.manual_seed(0)
+torch.set_default_device(a.device)
 rng = np.random.default_rng(0)
 
 
 def zipf(n):
     weights = 1.0 / np.arange(1, a.vocab + 1)
     cumulated = np.cumsum(weights / weights.sum())
-    return torch.from_numpy(permutation[np.minimum(np.searchsorted(cumulated, rng.random(n)), a.vocab - 1)])
+    return torch.from_numpy(permutation[np.minimum(np.searchsorted(cumulated, rng.random(n)), a.vocab - 1)]).to(a.device)
 
 
 permutation = rng.permutation(a.vocab)
@@ -50,19 +53,28 @@ batches = [
 label, diagonal = torch.arange(a.batch), torch.eye(a.batch, dtype=torch.bool)
 
 
-def step(b):
+def forward(b):
     pooled = F.embedding_bag(b["history"], item.weight, mode="mean", sparse=not a.dense)
     parts = [user(b["user"])] + [t(b["columns"][:, c]) for c, t in enumerate(small)] + [pooled]
     u = F.normalize(user_tower(torch.cat(parts, 1)), dim=1)
     v = F.normalize(item_tower(item(b["item"])), dim=1)
     z = u @ v.T / 0.1 - b["logq"][None, :]
     hits = (b["item"][:, None] == b["item"][None, :]) & ~diagonal
-    loss = F.cross_entropy(z.masked_fill(hits, -1e9), label)
+    return F.cross_entropy(z.masked_fill(hits, -1e9), label)
+
+
+forward = torch.compile(forward) if a.compile else forward
+
+
+def step(b):
+    loss = forward(b)
     for o in optimizers:
         o.zero_grad(set_to_none=True)
     loss.backward()
     for o in optimizers:
         o.step()
+    if a.device == "cuda":
+        torch.cuda.synchronize()
 
 
 seconds, cpu = [], time.process_time()

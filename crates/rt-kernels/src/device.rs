@@ -134,10 +134,11 @@ impl CpuDevice {
             rayon::scope(|scope| {
                 scope.spawn_broadcast(|_, context| {
                     // The thread that runs `f` meets this too, where it waits for the end of a loop: it must go on.
+                    let mut idle = 0;
                     while Some(context.index()) != own && !done.load(Ordering::Acquire) {
-                        if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                            std::hint::spin_loop();
-                        }
+                        idle = if rayon::yield_now() == Some(rayon::Yield::Executed) { 0 } else { idle + 1 };
+                        // Other processes, and the thread that it waits for, may need this core.
+                        if idle < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
                     }
                 });
                 let _end = SetOnDrop(&done);
@@ -405,5 +406,38 @@ impl Buffer {
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Buffer({:?} x {})", self.dtype, self.words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::prelude::*;
+
+    #[test]
+    fn steps_of_several_threads_share_a_pool() {
+        let cpu = CpuDevice::new(2).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4u64 {
+                let cpu = cpu.clone();
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let step =
+                            || (0..20).map(|i| (0..1000u64).into_par_iter().map(|x| x * i + thread).sum::<u64>());
+                        let got: Vec<u64> = cpu.install_awake(|| step().collect());
+                        let want: Vec<u64> = (0..20).map(|i| 499_500 * i + 1000 * thread).collect();
+                        assert_eq!(got, want);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_in_a_step_ends_it() {
+        let cpu = CpuDevice::new(2).unwrap();
+        let step = std::panic::AssertUnwindSafe(|| cpu.install_awake(|| assert_eq!(1, 2, "in a step")));
+        assert!(std::panic::catch_unwind(step).is_err());
+        assert_eq!(cpu.install_awake(|| (0..100).into_par_iter().sum::<i32>()), 4950);
     }
 }

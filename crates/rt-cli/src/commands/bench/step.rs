@@ -132,7 +132,7 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     row.more.insert("cpu_ms".into(), (cpu / wall * row.ms).into());
     row.more.insert("host_ms".into(), host_ms.into());
     row.more.insert("softmax_ms".into(), loss_ms.into());
-    row.more.insert("rest_ms".into(), (row.ms - loss_ms).into());
+    row.more.insert("rest_ms".into(), (1e3 * total - loss_ms).into());
     row.more.insert("dispatches".into(), bench.program().dispatches().into());
     row.more.insert("temporary_bytes".into(), planned.into());
     row.more.insert("nodes".into(), list.into());

@@ -6,8 +6,10 @@ use crate::simd::{LANES, axpy, dot, exp, sum_lanes, vectorize};
 use crate::{CpuIo, Mat};
 use rayon::prelude::*;
 
-/// Words of a panel, at most, but for very many candidates.
+/// Words of a panel that stays in the last cache.
 const PANEL: usize = 1 << 22;
+/// Words of a panel, at most, but for very many candidates: products of few rows are slower than memory.
+const LARGEST: usize = 1 << 24;
 /// Rows that a thread takes at a time, at most: few enough that their logits stay in its cache.
 const GROUP: usize = 64;
 
@@ -25,7 +27,8 @@ impl SoftmaxLoss {
 
     /// Rows of a panel, by shapes alone.
     fn panel(&self) -> usize {
-        (PANEL / self.stride()).clamp(16, 1024).min(self.rows.max(1))
+        let rows = (PANEL / self.stride()).max((LARGEST / self.stride()).min(256));
+        rows.clamp(16, 1024).min(self.rows.max(1))
     }
 
     pub(super) fn cpu_scratch(&self) -> Vec<usize> {
