@@ -112,11 +112,19 @@ fn gradcheck_checks_every_op_and_both_models() {
 fn bench_reports_beside_the_ceilings() {
     let folder = tempfile::tempdir().unwrap();
     let figures = folder.path().join("b.json");
-    ok(&["bench", "kernels", "--filter", "333x7x20", "--runs", "2", "--device", "cpu", "--json", text(&figures)]);
+    let plot = folder.path().join("roofline.svg");
+    let run = ["bench", "kernels", "--filter", "333x7x20", "--runs", "2", "--device", "cpu"];
+    ok(&[&run[..], &["--json", text(&figures), "--plot", text(&plot)]].concat());
+    let drawn = std::fs::read_to_string(&plot).unwrap();
+    assert!(drawn.starts_with("<svg") && drawn.contains("group_dot/naive/cpu/333x7x20"), "{drawn:.200}");
     let b = json(&figures);
     assert!(b["ceilings"]["copy_gb_s"].as_f64() > Some(0.0) && b["ceilings"]["gemm_gflop_s"].as_f64() > Some(0.0));
     let ids: Vec<&str> = b["rows"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
     assert!(ids.iter().any(|id| id.starts_with("group_dot/main/cpu/")), "{ids:?}");
+    // Each id once, and the naive variant after the fast one.
+    let main = ids.iter().position(|id| id.starts_with("group_dot/main/")).unwrap();
+    assert_eq!(ids[main + 1], ids[main].replace("/main/", "/naive/"));
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len(), "{ids:?}");
     ok(&[
         "bench",
         "step",
@@ -132,6 +140,11 @@ fn bench_reports_beside_the_ceilings() {
         text(&figures),
     ]);
     assert_eq!(json(&figures)["rows"].as_array().unwrap().len(), 2);
+    let sizes = ["--items", "2000", "--queries", "1,6", "-k", "10", "--runs", "2"];
+    ok(&[&["bench", "retrieve", "--device", "cpu", "--json", text(&figures)][..], &sizes].concat());
+    let b = json(&figures);
+    let ids: Vec<&str> = b["rows"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["search/main/cpu/1of2000x64,top10", "search/main/cpu/6of2000x64,top10"]);
 }
 
 #[test]
