@@ -14,7 +14,7 @@ fn towers_give_unit_vectors_of_equal_width_and_scores_are_their_products() {
     let (data, _) = data();
     let (model, _) = fit(&devices()[1], &config(ModelKind::Dssm, &[]), 1);
     let history = &data.event_item[data.events_of(1)];
-    let users = model.user_tower(&[Query { user: 1, history, context: &[] }]).unwrap();
+    let users = model.user_tower(&[Query { user: 1, history, ..Query::default() }]).unwrap();
     let items = model.item_tower(&[1, 2, 3]).unwrap();
     assert_eq!((users.len(), items.len()), (model.dim(), 3 * model.dim()));
     for row in items.chunks(model.dim()).chain([users.as_slice()]) {
@@ -22,7 +22,7 @@ fn towers_give_unit_vectors_of_equal_width_and_scores_are_their_products() {
         assert!((length - 1.0).abs() < 1e-5, "length {length}");
     }
     let mut scores = vec![0.0; data.items.rows()];
-    model.scores(&[Query { user: 1, history, context: &[] }], &mut scores).unwrap();
+    model.scores(&[Query { user: 1, history, ..Query::default() }], &mut scores).unwrap();
     for (item, v) in [1, 2, 3].into_iter().zip(items.chunks(model.dim())) {
         assert!((scores[item] - cosine(&users, v)).abs() < 1e-5);
     }
@@ -33,18 +33,18 @@ fn unknown_users_and_empty_histories_are_answered() {
     let (data, _) = data();
     for device in devices() {
         let (model, _) = fit(device, &config(ModelKind::YoutubeDnn, &[]), 1);
-        let nobody = Query { user: 0, history: &[], context: &[] };
+        let nobody = Query { user: 0, history: &[], ..Query::default() };
         let best = model.recommend(&nobody, &[], 5).unwrap();
         assert_eq!(best.len(), 5);
         assert!(best.iter().all(|r| r.score.is_finite() && r.item != 0));
         // A history alone changes the answer, and so does its end: the last items count by windows.
         let history = &data.event_item[data.events_of(3)];
-        let known = Query { user: 0, history, context: &[] };
+        let known = Query { user: 0, history, ..Query::default() };
         assert_ne!(model.user_tower(&[nobody]).unwrap(), model.user_tower(&[known]).unwrap());
         let error = model.user("nobody-at-all").unwrap_err();
         assert!(error.to_string().contains("`nobody-at-all`"), "{error}");
         assert_eq!(error.exit_code(), 2);
-        assert!(model.user_tower(&[Query { user: 1_000_000, history: &[], context: &[] }]).is_err());
+        assert!(model.user_tower(&[Query { user: 1_000_000, history: &[], ..Query::default() }]).is_err());
         assert!(model.recommend(&nobody, &[], 0).is_err());
         assert!(model.recommend(&nobody, &[], 1_000_000).unwrap().len() == data.catalogue.len());
     }
@@ -69,7 +69,45 @@ fn a_user_whom_training_never_saw_has_no_id_vector_but_features() {
     )
     .unwrap();
     assert!(!model.was_trained(user) && model.was_trained(1));
-    let vector = |user| model.user_tower(&[Query { user, history: &[5, 6], context: &[] }]).unwrap();
+    let vector = |user| model.user_tower(&[Query { user, history: &[5, 6], ..Query::default() }]).unwrap();
     assert_eq!(vector(user), vector(0), "an untrained id is the unknown id");
     assert_ne!(vector(1), vector(0));
+}
+
+#[test]
+fn a_session_changes_vectors_through_the_times_of_the_history_alone() {
+    let (data, split) = data();
+    let folder = tempfile::tempdir().unwrap();
+    let (model, _) = fit(&devices()[1], &config(ModelKind::Dssm, &["session=3600"]), 1);
+    let (user, items) = (3, &[5, 6, 7, 8][..]);
+    let vector = |times: &[i64]| model.user_tower(&[Query { user, history: items, times, context: &[] }]).unwrap();
+    // Where sessions end counts, from when times count does not.
+    assert_eq!(vector(&[0, 9, 9_999, 10_000]), vector(&[7_000_000, 7_000_009, 7_009_999, 7_010_000]));
+    assert_ne!(vector(&[0, 9, 9_999, 10_000]), vector(&[0, 1, 2, 10_000]));
+    assert_ne!(vector(&[0, 1, 2, 3]), vector(&[0, 1, 5_000, 5_001]));
+    // Times that are not known: one session, as if all had come at once.
+    assert_eq!(vector(&[]), vector(&[4, 4, 4, 4]));
+    let query = Query { user, history: items, times: &[1, 2], context: &[] };
+    assert!(model.user_tower(&[query]).unwrap_err().to_string().contains("2 times for 4 items"));
+    // A model without sessions does not look at times.
+    let (plain, _) = fit(&devices()[1], &config(ModelKind::Dssm, &["session=0"]), 1);
+    let at = |times| plain.user_tower(&[Query { user, history: items, times, context: &[] }]).unwrap();
+    assert_eq!(at(&[0, 9, 9_999, 10_000]), at(&[]));
+    // The saved model has the times of its users' events.
+    model.save(&folder.path().join("m")).unwrap();
+    let loaded = rt_models::Model::load(&devices()[0], &folder.path().join("m")).unwrap();
+    assert_eq!(loaded.times_of(user), &data.event_time[data.events_of(user)]);
+    // Evaluation reads the times before the target, never the target's own.
+    let mut late = (*data).clone();
+    for case in &split.test {
+        late.event_time[case.targets[0] as usize] += 1_000_000;
+    }
+    let scores = |data: &rt_data::Dataset| {
+        let context = model.event_context(data);
+        let mut out = vec![0.0; data.items.rows()];
+        let scorer = rt_models::ModelScorer::new(&model, data, &context);
+        rt_models::eval::Scorer::scores(&scorer, &[&split.test[2]], &mut out).unwrap();
+        out
+    };
+    assert_eq!(scores(&data), scores(&late));
 }

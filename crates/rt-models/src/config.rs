@@ -182,6 +182,16 @@ impl Value for Option<f32> {
     }
 }
 
+/// A whole number, or `auto`: by the rule that the key's documentation states.
+impl Value for Option<usize> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        if text == "auto" { Ok(None) } else { usize::parse(key, text).map(Some) }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "\"auto\"".into(), |x| x.show())
+    }
+}
+
 impl Value for bool {
     fn parse(key: &str, text: &str) -> Result<Self> {
         match text {
@@ -334,6 +344,10 @@ config! {
     logq: LogQ = (LogQ::Negatives, LogQ::Negatives),
     /// Are negatives that equal the target masked?
     mask_hits: bool = (true, true),
+    /// Seconds without an event that end a session. The mean of the running session's items, its length and the time between
+    /// the last two events enter the user tower; all three are known before the request. 0: not used; auto: 60 where the
+    /// data has clock times.
+    session: Option<usize> = (None, None),
 }
 
 impl Config {
@@ -426,6 +440,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Seconds that end a session; 0 where sessions are not used or not resolved yet.
+    #[must_use]
+    pub fn session_seconds(&self) -> usize {
+        self.session.unwrap_or(0)
     }
 
     /// Learning rate of table rows.

@@ -10,6 +10,7 @@ mod retrieve;
 mod save;
 mod schema;
 mod score;
+mod session;
 mod step;
 mod towers;
 mod train;

@@ -43,7 +43,14 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
         let matrix = tape.input_ids("event.categories", counts.events, schema.context.len());
         Some(tape.take(matrix, batch.event)?)
     };
-    let inputs = UserInputs { user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    let session = match config.session_seconds() {
+        0 => None,
+        _ => {
+            let slices = tape.input_ids("event.session", counts.events, 2);
+            Some(tape.take(slices, batch.event)?)
+        }
+    };
+    let inputs = UserInputs { session, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     let user = towers.user(&mut tape, &inputs)?;
     let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
     let loss = tape.sum(rows)?;
@@ -161,7 +168,10 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
         store.put_u32("train_end", &split.train_end)?;
     }
     if !schema.context.is_empty() {
-        store.put_u32("event.categories", &crate::schema::event_context(schema, data))?;
+        store.put_u32("event.categories", &crate::schema::event_context(config, schema, data))?;
+    }
+    if config.session_seconds() > 0 {
+        store.put_u32("event.session", &crate::session::slices(schema, data, config.session_seconds()))?;
     }
     let targets = split.target_counts(data);
     match config.loss {

@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::losses::{self, Sizes};
-use crate::schema::{COARSE_GAPS, GAP, Schema};
+use crate::schema::{COARSE_GAPS, GAP, Schema, session_column};
+use crate::session;
 use crate::towers::{Towers, UserInputs};
 use crate::{Error, Index, Result};
 use rt_data::{Column, Dataset, Split};
@@ -14,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Rows of a tower that run together at inference.
 const CHUNK: usize = 256;
 
-/// One user to make a vector for.
-#[derive(Debug, Clone, Copy)]
+/// One user to make a vector for; `..Query::default()` stands for what is not known.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Query<'a> {
     /// Dense user id; 0 for one whom the model does not know.
     pub user: u32,
@@ -23,6 +24,9 @@ pub struct Query<'a> {
     pub history: &'a [u32],
     /// Context categories in the order of the schema; shorter is padded with 0, "unknown".
     pub context: &'a [u32],
+    /// Seconds of each item of the history, from any origin; empty where they are not known: the history then counts as
+    /// one session.
+    pub times: &'a [i64],
 }
 
 /// A recommended item.
@@ -143,6 +147,7 @@ impl Model {
             let mut items = vec![0u32; chunk * history];
             let mut slices = vec![0u32; chunk * 2];
             let mut context = vec![0u32; chunk * columns];
+            let mut sessions = vec![0u32; chunk * 2];
             for (i, q) in queries.iter().enumerate() {
                 self.check_ids(q)?;
                 let last = &q.history[q.history.len().saturating_sub(history)..];
@@ -152,6 +157,17 @@ impl Model {
                 slices[i * 2 + 1] = last.len() as u32;
                 let given = q.context.len().min(columns);
                 context[i * columns..][..given].copy_from_slice(&q.context[..given]);
+                if self.config.session_seconds() > 0 {
+                    let session = session::of_request(q.history, q.times, self.config.session_seconds())?;
+                    let length = (session.length as usize).min(last.len());
+                    sessions[i * 2] = (i * history + last.len() - length) as u32;
+                    sessions[i * 2 + 1] = length as u32;
+                    for (c, category) in self.schema.context.iter().enumerate() {
+                        if let Some(of) = session_column(category) {
+                            context[i * columns + c] = of(session);
+                        }
+                    }
+                }
             }
             let program = &mut towers.user;
             if !self.schema.user.is_empty() {
@@ -159,6 +175,9 @@ impl Model {
             }
             program.write_u32("query.items", &items)?;
             program.write_u32("query.slice", &slices)?;
+            if self.config.session_seconds() > 0 {
+                program.write_u32("query.session", &sessions)?;
+            }
             if columns > 0 {
                 program.write_u32("query.context", &context)?;
             }
@@ -283,6 +302,12 @@ impl Model {
         &self.data.event_item[self.data.events_of(user)]
     }
 
+    /// Seconds of the events of [`Model::history_of`]; empty where the data has no clock times.
+    #[must_use]
+    pub fn times_of(&self, user: u32) -> &[i64] {
+        self.data.event_time.get(self.data.events_of(user)).unwrap_or(&[])
+    }
+
     /// Dense id of a user.
     ///
     /// # Errors
@@ -366,6 +391,7 @@ fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> 
         user: tape.input_ids("query.user", rows, 1),
         items: tape.input_ids("query.items", rows * schema.history, 1),
         slice: tape.input_ids("query.slice", rows, 2),
+        session: (config.session_seconds() > 0).then(|| tape.input_ids("query.session", rows, 2)),
         hole: None,
         context,
     };
@@ -415,7 +441,11 @@ impl Model {
     /// Context categories of all events, row-major, for evaluation.
     #[must_use]
     pub fn event_context(&self, data: &Dataset) -> Vec<u32> {
-        if self.schema.context.is_empty() { Vec::new() } else { crate::schema::event_context(&self.schema, data) }
+        if self.schema.context.is_empty() {
+            Vec::new()
+        } else {
+            crate::schema::event_context(&self.config, &self.schema, data)
+        }
     }
 
     /// Dense category of a context column by raw value; 0 where it is not known.

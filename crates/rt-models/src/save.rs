@@ -45,6 +45,9 @@ struct Readable {
     config: String,
     data: String,
     history_is_set: bool,
+    /// What `data.event_time` counts its seconds from; absent where the data has no clock times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_origin: Option<i64>,
     users: Vec<String>,
     items: Vec<String>,
     titles: Vec<String>,
@@ -154,6 +157,7 @@ impl Model {
             config: self.config.to_toml(),
             data: data.name.clone(),
             history_is_set: self.schema.history_is_set,
+            time_origin: time_origin(data),
             users: raw(&data.users),
             items: raw(&data.items),
             titles: data.titles.iter().skip(1).cloned().collect(),
@@ -178,6 +182,12 @@ impl Model {
             ("data.trained", &trained),
         ] {
             list.push((name.into(), Dtype::U32, vec![values.len()], words(values)));
+        }
+        if let Some(origin) = time_origin(data) {
+            // Seconds past the origin; a time further than 136 years from the first is kept as the last that fits.
+            let since = |t: &i64| u32::try_from(t.saturating_sub(origin)).unwrap_or(u32::MAX);
+            let times: Vec<u32> = data.event_time.iter().map(since).collect();
+            list.push(("data.event_time".into(), Dtype::U32, vec![times.len()], words(&times)));
         }
         for (side, features) in sides(data) {
             for (i, (_, column)) in features.columns.iter().enumerate() {
@@ -288,6 +298,11 @@ fn sides(data: &Dataset) -> [(&'static str, &Features); 3] {
     [("user", &data.user_features), ("item", &data.item_features), ("event", &data.event_features)]
 }
 
+/// The first time of all, where times are clock times.
+fn time_origin(data: &Dataset) -> Option<i64> {
+    if data.time_is_order { None } else { data.event_time.iter().copied().min() }
+}
+
 type Parsed<T> = std::result::Result<T, String>;
 
 fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> {
@@ -325,6 +340,15 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
     if user_start.len() != users.rows() + 1 || !ordered || user_start.last() != Some(&(event_item.len() as u32)) {
         return Err("histories and users do not fit each other".into());
     }
+    let event_time: Vec<i64> = match readable.time_origin {
+        Some(origin) => {
+            read_words(tensors, "data.event_time")?.iter().map(|t| origin.saturating_add(i64::from(*t))).collect()
+        }
+        None => Vec::new(),
+    };
+    if readable.time_origin.is_some() && event_time.len() != event_item.len() {
+        return Err("there are not as many times as events".into());
+    }
     let catalogue = read_words(tensors, "data.catalogue")?;
     if event_item.iter().chain(&catalogue).any(|i| *i as usize >= items.rows()) {
         return Err("an item number lies past the vocabulary".into());
@@ -337,6 +361,7 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
         name: readable.data.clone(),
         event_item,
         event_user,
+        event_time,
         user_start,
         user_features: columns("user", &readable.user_features)?,
         item_features: columns("item", &readable.item_features)?,

@@ -1,6 +1,7 @@
 //! What the towers are built from: which columns there are, how wide their embeddings are, how long their lists.
 
 use crate::config::{Config, Gap, Loss, ModelKind, Switch};
+use crate::session::{self, Session};
 use crate::{Error, Result};
 use rt_data::{Column, Dataset, Features, Split};
 use rt_tensor::Store;
@@ -58,6 +59,9 @@ fn small_dim(rows: usize) -> usize {
 /// Training examples below which dropout is stronger by default.
 const SMALL_DATA: usize = 200_000;
 
+/// Seconds without an event that end a session by default: the best of 60, 300 and 1,800 on validation of ml-1m-half.
+const SESSION: usize = 60;
+
 /// The name of the coarse-gap category.
 pub(crate) const GAP: &str = "gap";
 /// No event before, within an hour, within a day, more.
@@ -105,6 +109,13 @@ impl Config {
         if config.negatives == 0 {
             config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }
+        let clock = !data.event_time.is_empty() && !data.time_is_order && !split.history_is_set;
+        match config.session {
+            None => config.session = Some(if clock { SESSION } else { 0 }),
+            Some(0) => {}
+            Some(_) if clock => {}
+            Some(_) => return Err(Error::Config("session: the data has no clock times".into())),
+        }
         if config.gap != Gap::Off && (data.event_time.is_empty() || data.time_is_order) {
             return Err(Error::Config("gap: the data has no clock times".into()));
         }
@@ -130,6 +141,10 @@ impl Schema {
             Gap::Off => {}
             Gap::Coarse => context.push(Category { name: GAP.into(), rows: COARSE_GAPS, dim: 8 }),
             Gap::Fine => context.push(Category { name: GAP.into(), rows: 34, dim: 16 }),
+        }
+        if config.session_seconds() > 0 {
+            context.push(Category { name: session::LENGTH.into(), rows: session::LENGTHS, dim: 8 });
+            context.push(Category { name: session::PAUSE.into(), rows: session::PAUSES, dim: 8 });
         }
         let history = if split_is_set { longest.max(1) } else { config.history };
         let catalogue = data.catalogue.len();
@@ -215,20 +230,34 @@ fn upload_side(
     Ok(())
 }
 
-/// Context categories of each event, row-major `[events, columns]`: the columns of the data, then the coarse gap.
-pub(crate) fn event_context(schema: &Schema, data: &Dataset) -> Vec<u32> {
+/// Context categories of each event, row-major `[events, columns]`: the columns of the data, the gap, the session.
+pub(crate) fn event_context(config: &Config, schema: &Schema, data: &Dataset) -> Vec<u32> {
     let width = schema.context.len();
     let mut matrix = vec![0u32; data.event_item.len() * width];
+    let sessions = match config.session_seconds() {
+        0 => Vec::new(),
+        seconds => session::before_events(data, seconds),
+    };
     for (c, category) in schema.context.iter().enumerate() {
         let column = data.event_features.columns.iter().find(|(name, _)| *name == category.name).map(|(_, c)| c);
         for event in 0..data.event_item.len() {
             matrix[event * width + c] = match column {
                 Some(Column::Category { values, .. }) => values[event],
+                _ if session_column(category).is_some() => session_column(category).map_or(0, |of| of(sessions[event])),
                 _ => gap(data, event, category.rows > COARSE_GAPS),
             };
         }
     }
     matrix
+}
+
+/// The category of a session that a context column holds, where it holds one.
+pub(crate) fn session_column(category: &Category) -> Option<fn(Session) -> u32> {
+    match category.name.as_str() {
+        session::LENGTH => Some(Session::length_category),
+        session::PAUSE => Some(|s| s.pause),
+        _ => None,
+    }
 }
 
 /// 1 = within an hour of the user's event before, 2 = within a day, 3 = more, 0 = no event before. Fine: 1 + the number

@@ -33,6 +33,11 @@ impl<'a> ModelScorer<'a> {
         Self { model, data, context, map }
     }
 
+    /// The model's dense id of an item of the data; 0 where it knows none.
+    fn item(&self, item: u32) -> u32 {
+        self.map.as_ref().map_or(item, |(_, items)| items[item as usize])
+    }
+
     /// Items of the data that the model does not know.
     #[must_use]
     pub fn unknown_items(&self) -> usize {
@@ -42,19 +47,23 @@ impl<'a> ModelScorer<'a> {
 
 impl eval::Scorer for ModelScorer<'_> {
     fn scores(&self, cases: &[&EvalCase], out: &mut [f32]) -> eval::Result<()> {
-        let history = |case: &EvalCase| {
-            let items = &self.data.event_item[case.history.start as usize..case.history.end as usize];
-            match &self.map {
-                Some((_, map)) => items.iter().map(|i| map[*i as usize]).filter(|i| *i != 0).collect(),
-                None => items.to_vec(),
-            }
+        // Items that the model does not know leave the history together with their times.
+        let history = |case: &EvalCase| -> (Vec<u32>, Vec<i64>) {
+            let events = case.history.start as usize..case.history.end as usize;
+            let known = |event: &usize| self.item(self.data.event_item[*event]) != 0;
+            let items = events.clone().filter(known).map(|e| self.item(self.data.event_item[e])).collect();
+            let timed = !self.data.event_time.is_empty() && !self.data.time_is_order;
+            let times =
+                if timed { events.filter(known).map(|e| self.data.event_time[e]).collect() } else { Vec::new() };
+            (items, times)
         };
-        let histories: Vec<Vec<u32>> = cases.iter().map(|case| history(case)).collect();
+        let histories: Vec<(Vec<u32>, Vec<i64>)> = cases.iter().map(|case| history(case)).collect();
         let contexts: Vec<Vec<u32>> =
             cases.iter().map(|c| self.model.context_of(self.context, c.targets[0] as usize)).collect();
         let query = |(i, case): (usize, &&EvalCase)| Query {
             user: self.map.as_ref().map_or(case.user, |(users, _)| users[case.user as usize]),
-            history: &histories[i],
+            history: &histories[i].0,
+            times: &histories[i].1,
             context: &contexts[i],
         };
         let queries: Vec<Query<'_>> = cases.iter().enumerate().map(query).collect();

@@ -16,6 +16,8 @@ pub(crate) struct UserInputs {
     pub slice: Var,
     /// The place left out of each, where a history is a set.
     pub hole: Option<Var>,
+    /// The running session's part of the history (start, length) `[n, 2]`.
+    pub session: Option<Var>,
     /// Context categories `[n, columns]`.
     pub context: Option<Var>,
 }
@@ -111,6 +113,11 @@ impl Towers<'_> {
             hole: inputs.hole,
         };
         parts.push(tape.bag(table, inputs.items, inputs.slice, &options)?);
+        if let Some(session) = inputs.session {
+            // The session's items are the newest of the history: the same ones are dropped.
+            let options = BagOptions { windows: vec![usize::MAX], ..options };
+            parts.push(tape.bag(table, inputs.items, session, &options)?);
+        }
         let x = tape.concat(&parts)?;
         let hidden = self.config.user_hidden.clone();
         let v = self.mlp(tape, "user", x, &hidden)?;
