@@ -2,6 +2,7 @@
 
 mod activation;
 mod add;
+mod average;
 mod bag;
 mod batch;
 mod bce;

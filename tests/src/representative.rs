@@ -97,6 +97,8 @@ fn sparse(cases: &mut Vec<Case>) {
         let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
         both(cases, SegmentSum { table, rows: capacity, entries, dim, tables });
         both(cases, ScatterRows { table, base, capacity, dim, rows: 50 });
+        both(cases, AverageRows { table, base, capacity, dim, tables, decay: 0.999 });
+        both(cases, StampRows { table, base, capacity, tables });
         let eps = 1e-8;
         for (rule, left_out) in [
             (RowRule::Sgd, &["state1", "state2"][..]),
@@ -147,6 +149,7 @@ fn dense(cases: &mut Vec<Case>) {
     both(cases, Sum { rows: 1000, ring: 8 });
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
+    both(cases, AverageDense { n: 1000, decay: 0.999 });
     let eps = 1e-8;
     for (rule, left_out) in [
         (DenseRule::Sgd, &["state1", "state2"][..]),

@@ -348,6 +348,9 @@ config! {
     /// the last two events enter the user tower; all three are known before the request. 0: not used; auto: 60 where the
     /// data has clock times.
     session: Option<usize> = (None, None),
+    /// Decay a step of the exponential average of all weights; validation, selection and the saved model take the averages.
+    /// 0: none is kept.
+    ema: f32 = (0.0, 0.0),
 }
 
 impl Config {
@@ -405,6 +408,9 @@ impl Config {
             if value > most {
                 return Err(bad(key, &value.to_string(), &format!("at most {most}")));
             }
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(bad("ema", &self.ema.to_string(), "at least 0 and below 1"));
         }
         for (key, value) in [("dropout", self.dropout), ("history_dropout", self.history_dropout)] {
             let value = value.unwrap_or(0.0);

@@ -22,7 +22,7 @@ impl Config {
             OptimizerKind::Adagrad => Optimizer::adagrad_rows(),
             OptimizerKind::Sgd => Optimizer::sgd(),
         };
-        Optimizer { weight_decay: self.weight_decay, ..optimizer }
+        Optimizer { weight_decay: self.weight_decay, average: self.ema, ..optimizer }
     }
 }
 

@@ -146,6 +146,14 @@ pub fn train(
         report.epochs = epoch;
 
         let start = Instant::now();
+        // Validation sees the averages; training goes on from the weights themselves.
+        let raw = if config.ema > 0.0 {
+            let raw = snapshot(&model)?;
+            restore(&model, &model.store.averages(config.ema, t)?)?;
+            Some(raw)
+        } else {
+            None
+        };
         model.weights_changed();
         let valid = validate(&model, split, &ModelScorer::new(&model, &model.data, &context))?;
         report.valid_seconds += start.elapsed().as_secs_f64();
@@ -156,6 +164,10 @@ pub fn train(
             if let Some(v) = valid {
                 best = Some((v, snapshot(&model)?));
             }
+        }
+        let over = epoch - report.best_epoch >= config.patience || epoch == config.epochs;
+        if let Some(raw) = raw.filter(|_| !over) {
+            restore(&model, &raw)?;
         }
         report.examples_per_second = (epoch * order.len()) as f64 / report.seconds;
         let at = Progress {
@@ -171,14 +183,12 @@ pub fn train(
         if progress(&at).is_break() {
             return Err(Error::Stopped);
         }
-        if epoch - report.best_epoch >= config.patience {
+        if over {
             break;
         }
     }
     if let Some((value, weights)) = best {
-        for (p, values) in model.store.params().list().iter().zip(&weights) {
-            model.store.set(&p.name, values)?;
-        }
+        restore(&model, &weights)?;
         report.below_popular = popular.is_some_and(|p| value <= p);
         if report.below_popular {
             tracing::warn!("the model does not beat most-popular on validation");
@@ -191,6 +201,11 @@ pub fn train(
 fn snapshot(model: &Model) -> Result<Vec<Vec<f32>>> {
     let params = model.store.params().list();
     params.iter().map(|p| model.store.get(&p.name).map_err(Error::from)).collect()
+}
+
+fn restore(model: &Model, weights: &[Vec<f32>]) -> Result<()> {
+    let params = model.store.params().list();
+    params.iter().zip(weights).try_for_each(|(p, values)| model.store.set(&p.name, values).map_err(Error::from))
 }
 
 /// NDCG@10 on validation under the history mask; `None` without cases.

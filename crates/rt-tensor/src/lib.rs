@@ -52,6 +52,7 @@
 //! # }
 //! ```
 
+mod averages;
 mod error;
 mod gradcheck;
 mod grads;

@@ -1,9 +1,12 @@
 //! Optimisers: one node for all dense parameters, one for each table.
 
+use crate::grads::{RowGrads, TableGrad};
 use crate::tape::{Kind, Phase, Tape};
-use crate::{Error, Result};
+use crate::{Error, Result, averages};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{DenseRule, RowRule, UpdateDense, UpdatePart, UpdateRows};
+use rt_kernels::kernels::{
+    AverageDense, AverageRows, DenseRule, RowRule, StampRows, UpdateDense, UpdatePart, UpdateRows,
+};
 
 /// How parameters follow their gradients. Learning rates are no part of it: they come with each step
 /// ([`rt_kernels::Step`]).
@@ -15,6 +18,8 @@ pub struct Optimizer {
     pub rows: RowRule,
     /// Decoupled weight decay of dense parameters (AdamW, Loshchilov and Hutter 2019).
     pub weight_decay: f32,
+    /// Decay of the exponential average that is kept of every parameter; 0 keeps none. [`crate::Store::averages`] reads it.
+    pub average: f32,
 }
 
 impl Optimizer {
@@ -26,6 +31,7 @@ impl Optimizer {
             dense: DenseRule::Adam { beta1, beta2, eps },
             rows: RowRule::Adam { beta1, beta2, eps },
             weight_decay: 0.0,
+            average: 0.0,
         }
     }
 
@@ -50,7 +56,7 @@ impl Optimizer {
     /// Plain gradient descent.
     #[must_use]
     pub fn sgd() -> Self {
-        Self { dense: DenseRule::Sgd, rows: RowRule::Sgd, weight_decay: 0.0 }
+        Self { dense: DenseRule::Sgd, rows: RowRule::Sgd, weight_decay: 0.0, average: 0.0 }
     }
 }
 
@@ -69,6 +75,9 @@ impl Tape {
             for (number, t) in rows.tables.iter().enumerate() {
                 let [vocab, dim] = self.shape(t.table);
                 let name = self.param_name(t.table);
+                if optimizer.average > 0.0 {
+                    self.average_rows(&rows, number, t, optimizer.average)?;
+                }
                 let (first, second) = match optimizer.rows {
                     RowRule::Sgd => (None, None),
                     RowRule::Adagrad { .. } => (Some(("sum", [vocab, 1])), None),
@@ -108,9 +117,31 @@ impl Tape {
             };
             let (first, second) = (state(0, "m"), state(1, "v"));
             let arena = self.arena();
+            if optimizer.average > 0.0 {
+                let kind = Kind::State { name: averages::dense() };
+                let average = self.value([n, 1], Dtype::F32, kind);
+                let kernel = AverageDense { n, decay: optimizer.average };
+                self.push(kernel, vec![Some(arena)], vec![Some(average)], None)?;
+            }
             let kernel = UpdateDense { rule: optimizer.dense, n, weight_decay: optimizer.weight_decay };
             self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second], None)?;
         }
         Ok(())
+    }
+}
+
+impl Tape {
+    /// Appends what keeps the average of a table's rows, before they are moved.
+    fn average_rows(&mut self, rows: &RowGrads, number: usize, t: &TableGrad, decay: f32) -> Result<()> {
+        let [vocab, dim] = self.shape(t.table);
+        let name = self.param_name(t.table);
+        let average = self.value([vocab, dim], Dtype::F32, Kind::State { name: averages::of(&name) });
+        let last = self.value([vocab, 1], Dtype::F32, Kind::State { name: averages::last(&name) });
+        let (table, base, capacity, tables) = (number, t.base, t.capacity, rows.tables.len());
+        let kernel = AverageRows { table, base, capacity, dim, tables, decay };
+        let reads = [rows.keys, rows.first, t.table, last].map(Some).to_vec();
+        self.push(kernel, reads, vec![Some(average)], None)?;
+        let kernel = StampRows { table, base, capacity, tables };
+        self.push(kernel, [rows.keys, rows.first].map(Some).to_vec(), vec![Some(last)], None)
     }
 }

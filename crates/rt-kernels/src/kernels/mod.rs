@@ -2,6 +2,7 @@
 
 mod activation;
 mod add;
+mod average;
 mod bag;
 mod batch;
 mod bce;
@@ -32,6 +33,7 @@ mod update_rows;
 
 pub use activation::*;
 pub use add::*;
+pub use average::*;
 pub use bag::*;
 pub use batch::*;
 pub use bce::*;
