@@ -17,6 +17,7 @@ mod l2_normalize;
 mod list_softmax;
 mod logq;
 mod negatives;
+mod pairwise;
 mod prelu;
 mod search;
 mod slabs;

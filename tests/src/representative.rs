@@ -191,6 +191,8 @@ fn losses(cases: &mut Vec<Case>) {
         cases.push(Case::new(kernel(false), &["ids", "logq", "dz"]));
     }
     both(cases, BceWithLogits { rows, n: 6 });
+    both(cases, Pairwise { rows, n: 6, rule: PairRule::Bpr });
+    both(cases, Pairwise { rows, n: 6, rule: PairRule::Hinge { margin: 0.5 } });
     for k in [1, 10, 100] {
         both(cases, TopK { queries: 40, items: 3000, k, first: 1 });
         both(cases, Search { queries: 40, items: 3000, dim: 20, k, first: 1 });
