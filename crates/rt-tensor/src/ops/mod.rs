@@ -12,6 +12,7 @@ mod group_dot;
 mod l2_normalize;
 mod linear;
 mod list_softmax;
+mod negatives;
 mod pairwise;
 mod prelu;
 mod scale;
@@ -20,6 +21,7 @@ mod sum;
 
 pub use bag::BagOptions;
 pub use data::{BatchSpec, BatchVars};
+pub use negatives::UnseenSpec;
 pub use softmax_loss::{Negatives, PositiveVar, SoftmaxSpec};
 
 use crate::Result;
