@@ -2,6 +2,7 @@
 
 use rt_kernels::kernels::{DrawAlias, DrawUniform, alias_table};
 use rt_kernels::{Step, philox};
+use rt_models::{Sampler, sampler_probabilities};
 use rt_tests::{LAYS, Lay, Want, devices, hold, ints, out_u, run, u};
 
 fn high(a: u32, b: u32) -> u32 {
@@ -52,6 +53,44 @@ fn alias_draws_follow_the_weights() {
     }
     // 34 ids are drawn: 33 degrees of freedom, whose 99.99 % point is 74.
     assert!(chi2 < 74.0, "chi^2 = {chi2}");
+}
+
+#[test]
+fn samplers_draw_with_the_probabilities_that_they_state() {
+    // 60 items, 50 of them in the catalogue; counts with ties and zeros.
+    let counts: Vec<u32> = (0..60u32).map(|i| if i % 9 == 0 { 0 } else { i * i % 37 }).collect();
+    let catalogue: Vec<u32> = (1..60).filter(|i| i % 6 != 5).collect();
+    let n = 400_000;
+    for sampler in [Sampler::Uniform, Sampler::Popularity, Sampler::Log, Sampler::Zipf] {
+        let p = sampler_probabilities(sampler, 0.75, &counts, &catalogue);
+        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{sampler:?}");
+        let (threshold, alias) = alias_table(&p).unwrap();
+        let reads = [u(&threshold, 60, 1), u(&alias, 60, 1)];
+        let draw = |device| {
+            let kernel = DrawAlias { n, stream: 2 };
+            ints(&run(device, kernel, &Step::new(7, 11, 0, 1), Lay::Dense, &reads, &[out_u(n, 1)])[0])
+        };
+        let drawn = draw(&devices()[0]);
+        for device in &devices()[1..] {
+            assert!(drawn == draw(device), "{sampler:?}, {device:?}: other draws");
+        }
+        let mut got = [0u32; 60];
+        drawn.iter().for_each(|id| got[*id as usize] += 1);
+        let (mut chi2, mut cells) = (0.0, 0);
+        for (id, (got, p)) in got.iter().zip(&p).enumerate() {
+            if *p == 0.0 {
+                assert_eq!(*got, 0, "{sampler:?}: id {id} has probability 0 and was drawn");
+                continue;
+            }
+            let expected = n as f64 * p;
+            chi2 += (f64::from(*got) - expected).powi(2) / expected;
+            cells += 1;
+        }
+        // Mean and variance of chi^2 are d and 2 d; with Wilson and Hilferty's cube the 99.99 % point (3.72 deviations) is:
+        let d = f64::from(cells - 1);
+        let bound = d * (1.0 - 2.0 / (9.0 * d) + 3.72 * (2.0 / (9.0 * d)).sqrt()).powi(3);
+        assert!(chi2 < bound, "{sampler:?}: chi^2 = {chi2}, at most {bound}");
+    }
 }
 
 #[test]

@@ -83,6 +83,11 @@ fn data(cases: &mut Vec<Case>) {
     both(cases, HistoryMask { rows: 100, words: ANY_COLS, keep_threshold: 1 << 31, stream });
     both(cases, Dropout { rows: 100, cols: 33, keep_threshold: 1 << 31, scale: 2.0, stream });
     both(cases, Bits { n: 1000, stream });
+    both(cases, DrawUnseen { rows: 60, k: 5, count: 900, tries: 8, stream });
+    both(cases, KeepMined { rows: 60, n: 2, threshold: 1 << 31, stream });
+    for hashed in [false, true] {
+        both(cases, Frequency { n: 100, hashes: 2, slots: 300, hashed, rate: 0.01 });
+    }
 }
 
 fn sparse(cases: &mut Vec<Case>) {
@@ -194,6 +199,8 @@ fn losses(cases: &mut Vec<Case>) {
         cases.push(Case::new(kernel(false), &["ids", "logq", "dz"]));
     }
     both(cases, BceWithLogits { rows, n: 6 });
+    both(cases, Pairwise { rows, n: 6, rule: PairRule::Bpr });
+    both(cases, Pairwise { rows, n: 6, rule: PairRule::Hinge { margin: 0.5 } });
     for k in [1, 10, 100] {
         both(cases, TopK { queries: 40, items: 3000, k, first: 1 });
         both(cases, Search { queries: 40, items: 3000, dim: 20, k, first: 1 });

@@ -2,6 +2,7 @@
 
 mod averages;
 mod determinism;
+mod negatives;
 mod padding;
 mod quality;
 #[cfg(feature = "gpu")]
@@ -40,6 +41,10 @@ fn fit(device: &Device, config: &Config, seed: u64) -> (Model, TrainReport) {
     train(device, config, data, &split, seed, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
+/// Mined negatives, every fourth step, often enough to be seen.
+const MINED: &[&str] =
+    &["loss=list", "negatives=4", "exclude_own=on", "mine=2", "mine_every=4", "mine_ranks=5,20", "mine_share=4"];
+
 /// A name, a model, and settings for each loss.
 const LOSSES: &[(ModelKind, &[&str])] = &[
     (ModelKind::Dssm, &["loss=in-batch"]),
@@ -49,4 +54,14 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
     (ModelKind::YoutubeDnn, &["loss=full"]),
     (ModelKind::YoutubeDnn, &["loss=sampled", "negatives=50", "logq=all", "item_table=separate"]),
     (ModelKind::YoutubeDnn, &["loss=list", "negatives=4", "normalize=false", "temperature=1", "optimizer=sgd"]),
+    // DSSM as published: softmax over the clicked document and 4 random ones that the user did not click.
+    (ModelKind::Dssm, &["loss=list", "sampler=uniform", "negatives=4", "logq=off", "exclude_own=true"]),
+    (ModelKind::Dssm, &["loss=bpr", "sampler=zipf", "exclude_own=true"]),
+    (ModelKind::YoutubeDnn, &["loss=hinge", "margin=2", "sampler=log", "mask_hits=false"]),
+    (ModelKind::YoutubeDnn, MINED),
+    (
+        ModelKind::Dssm,
+        &["loss=pointwise", "exclude_own=true", "subsample=0.01", "examples_per_user=14", "user_weight=1"],
+    ),
+    (ModelKind::Dssm, &["frequency=stream", "frequency_rate=0.1", "frequency_hashes=2", "frequency_slots=64"]),
 ];

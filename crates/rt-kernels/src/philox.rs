@@ -14,6 +14,10 @@ pub mod stream {
     pub const HISTORY: u32 = 0x4000_0000;
     /// Negative draws.
     pub const NEGATIVES: u32 = 0x5000_0000;
+    /// Which examples an epoch has.
+    pub const EXAMPLES: u32 = 0x6A00_0000;
+    /// Ranks of mined negatives.
+    pub const MINED: u32 = 0x6B00_0000;
 }
 
 /// The four words of counter `counter` under `key`.

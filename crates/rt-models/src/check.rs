@@ -16,11 +16,11 @@ use rt_tensor::{Device, OpCheck, Step, Store, check_gradients};
 pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8")?.generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
-    let losses = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List, Loss::Pointwise];
+    let losses = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List, Loss::Pointwise, Loss::Bpr, Loss::Hinge];
     let mut checks = Vec::new();
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
-        for (loss, logq) in losses.into_iter().zip([LogQ::Negatives, LogQ::Off, LogQ::All, LogQ::Negatives, LogQ::Off])
-        {
+        let logq = [LogQ::Negatives, LogQ::Off, LogQ::All, LogQ::Negatives, LogQ::Off, LogQ::Off, LogQ::Off];
+        for (loss, logq) in losses.into_iter().zip(logq) {
             let mut config = Config::new(kind);
             config.batch = 9;
             config.dim = 6;
@@ -35,6 +35,8 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
             config.negatives = 4;
             config.loss = loss;
             config.logq = logq;
+            config.exclude_own = matches!(loss, Loss::Pointwise | Loss::Bpr);
+            config.user_weight = loss == Loss::Hinge;
             let config = config.resolve(&data, &split)?;
             let schema = Schema::new(&config, &data, false, 0);
             let sizes = Sizes { examples: split.examples.len(), events: data.event_item.len() };

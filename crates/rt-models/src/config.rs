@@ -59,6 +59,10 @@ choice! {
         List = "list",
         /// Binary cross-entropy over the positive and negatives of its own (as torch-rechub's DSSM).
         Pointwise = "pointwise",
+        /// Mean of -ln sigmoid(positive - negative) over negatives of its own (Rendle et al. 2009).
+        Bpr = "bpr",
+        /// Mean of max(0, margin - positive + negative) over negatives of its own (Huang et al. 2020).
+        Hinge = "hinge",
     }
 }
 
@@ -69,6 +73,10 @@ choice! {
         Uniform = "uniform",
         /// By (training targets)^alpha.
         Popularity = "popularity",
+        /// By ln(training targets + 1).
+        Log = "log",
+        /// Log-uniform by popularity rank.
+        Zipf = "zipf",
     }
 }
 
@@ -131,6 +139,16 @@ choice! {
         Coarse = "coarse",
         /// Octaves of seconds: only for comparisons with papers that use the target's own time.
         Fine = "fine",
+    }
+}
+
+choice! {
+    /// Where the q of an in-batch logQ comes from.
+    Frequency {
+        /// The training targets, counted.
+        Train = "train",
+        /// The steps between batches with an item, while training runs (Yi et al. 2019).
+        Stream = "stream",
     }
 }
 
@@ -332,11 +350,11 @@ config! {
     normalize: bool = (true, true),
     /// Temperature that scores are divided by in the loss.
     temperature: f32 = (0.1, 0.1),
-    /// Loss: in-batch, full, sampled, list or pointwise.
+    /// Loss: in-batch, full, sampled, list, pointwise, bpr or hinge.
     loss: Loss = (Loss::InBatch, Loss::Full),
-    /// Negatives: of each example for list and pointwise, shared by the batch for sampled. 0: 3 and 1024.
+    /// Negatives: of each example for list, pointwise, bpr and hinge, shared by the batch for sampled. 0: 3 and 1024.
     negatives: usize = (0, 0),
-    /// Where those are drawn: uniform or popularity.
+    /// Where those are drawn: uniform, popularity, log (of the count) or zipf (log-uniform by rank).
     sampler: Sampler = (Sampler::Popularity, Sampler::Popularity),
     /// Exponent of the popularity.
     alpha: f32 = (0.75, 0.75),
@@ -351,6 +369,33 @@ config! {
     /// Decay a step of the exponential average of all weights; validation, selection and the saved model take the averages.
     /// 0: none is kept.
     ema: f32 = (0.0, 0.0),
+    /// Are the user's own train items left out of the draws of list, pointwise, bpr and hinge?
+    exclude_own: bool = (false, false),
+    /// Margin of loss = hinge, in units of the score divided by the temperature.
+    margin: f32 = (1.0, 1.0),
+    /// Subsampling of hot targets: an example whose target has share f of the examples is kept in an epoch with probability
+    /// sqrt(subsample / f). 0 = all are kept.
+    subsample: f32 = (0.0, 0.0),
+    /// Most examples of a user in an epoch, drawn anew each epoch. 0 = all.
+    examples_per_user: usize = (0, 0),
+    /// Does each user weigh the same, whatever the number of examples?
+    user_weight: bool = (false, false),
+    /// Where the q of the in-batch logQ comes from: train (targets counted) or stream (estimated while training runs).
+    frequency: Frequency = (Frequency::Train, Frequency::Train),
+    /// How fast the stream's estimate forgets, alpha of Yi et al.
+    frequency_rate: f32 = (0.01, 0.01),
+    /// Hash functions of the stream's estimate.
+    frequency_hashes: usize = (1, 1),
+    /// Slots of each hash of the stream's estimate; 0 = one for each item.
+    frequency_slots: usize = (0, 0),
+    /// Hard negatives of each example that are mined from the model, at most 2, for list, pointwise, bpr and hinge. 0 = none.
+    mine: usize = (0, 0),
+    /// Steps from one mining to the next; 0 = an epoch.
+    mine_every: usize = (0, 0),
+    /// First and last rank that mined negatives are drawn from, without the user's own items.
+    mine_ranks: Vec<usize> = (vec![101, 500], vec![101, 500]),
+    /// Drawn negatives for each mined one, on average.
+    mine_share: f32 = (100.0, 100.0),
 }
 
 impl Config {
@@ -445,7 +490,7 @@ impl Config {
                 return Err(bad(key, &widths.show(), "widths from 1 to 65536"));
             }
         }
-        Ok(())
+        crate::negatives::check_values(self)
     }
 
     /// Seconds that end a session; 0 where sessions are not used or not resolved yet.
@@ -474,50 +519,4 @@ impl std::str::FromStr for ModelKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn toml_round_trips() {
-        for model in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
-            let mut config = Config::new(model);
-            config.set("windows", "1,3,all").unwrap();
-            config.set("lr", "0.0125").unwrap();
-            let mut again = Config::new(model);
-            again.read_toml(&config.to_toml()).unwrap();
-            assert_eq!(again, config);
-        }
-    }
-
-    #[test]
-    fn toml_files_are_read_as_people_write_them() {
-        let mut config = Config::new(ModelKind::Dssm);
-        let file = "# a comment\nlr = 1e-3\nuser_hidden = [\n  256, # wide\n  64,\n]\nwindows = [1, \"all\"]\nloss = 'full'\nskip = false\n";
-        config.read_toml(file).unwrap();
-        let mut want = Config::new(ModelKind::Dssm);
-        for pair in ["lr=1e-3", "user_hidden=256,64", "windows=1,all", "loss=full", "skip=false"] {
-            want.set_pair(pair).unwrap();
-        }
-        assert_eq!(config, want);
-        let refuse = |text: &str| Config::new(ModelKind::Dssm).read_toml(text).unwrap_err().to_string();
-        assert!(refuse("lr = 1e-3\nepochs = = 4").contains("line 2"));
-        assert!(refuse("[training]\nlr = 1").contains("`training`"));
-        assert!(refuse("lr = nan").contains("`lr"));
-    }
-
-    #[test]
-    fn errors_name_the_key_and_what_would_be_right() {
-        let mut config = Config::new(ModelKind::Dssm);
-        let text = |r: Result<()>| r.unwrap_err().to_string();
-        assert!(text(config.set("dropuot", "1")).contains("nearest is `dropout`"));
-        assert!(text(config.set("lr", "banana")).contains("`lr = banana`: has to be a number"));
-        assert!(text(config.set("lr", "NaN")).contains("has to be a number"));
-        assert!(text(config.set("loss", "hinge")).contains("one of in-batch full"));
-        assert!(text(config.set_pair("epochs")).contains("key=value"));
-        config.set("batch", "0").unwrap();
-        assert!(text(config.check()).contains("`batch = 0`: has to be at least 1"));
-        let mut config = Config::new(ModelKind::Dssm);
-        config.set("windows", "5,1").unwrap();
-        assert!(text(config.check()).contains("ascending"));
-    }
-}
+mod tests;

@@ -2,10 +2,12 @@
 
 use crate::Result;
 use crate::config::{Config, LogQ, Loss, OptimizerKind, Sampler};
+use crate::negatives;
 use crate::schema::Schema;
 use crate::towers::{Towers, UserInputs};
 use rt_data::{Dataset, Split};
-use rt_tensor::{BatchSpec, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
+use rt_kernels::kernels::PairRule;
+use rt_tensor::{BatchSpec, BatchVars, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
 
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
@@ -52,7 +54,9 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     };
     let inputs = UserInputs { session, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     let user = towers.user(&mut tape, &inputs)?;
-    let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
+    let weight = crate::examples::weight(&mut tape, config, schema.user_rows, &batch)?;
+    let batch = BatchVars { weight, ..batch };
+    let rows = loss_rows(&mut tape, &mut towers, user, &batch, counts.events)?;
     let loss = tape.sum(rows)?;
     tape.log_sum("loss", rows, counts.steps(config.batch))?;
     tape.backward(loss)?;
@@ -74,7 +78,8 @@ impl Sizes {
 }
 
 /// The loss of each row.
-fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, weight: Var) -> Result<Var> {
+fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchVars, events: usize) -> Result<Var> {
+    let (target, weight) = (batch.target, batch.weight);
     let (config, schema) = (towers.config, towers.schema);
     let scale = 1.0 / config.temperature;
     let k = config.negatives;
@@ -94,8 +99,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
             let vectors = towers.item(tape, target)?;
             // Without logQ the table is zero and all columns are "corrected" alike, which changes nothing; what stays is
             // that padding is left out.
-            let table = tape.input("logq.targets", schema.item_rows, 1);
-            let logq = tape.logq(table, target, true, 0.0)?;
+            let logq = negatives::in_batch_logq(tape, config, schema, target)?;
             let ids = config.mask_hits.then_some(target);
             let correct_positive = config.logq != LogQ::Negatives;
             let spec = softmax(vectors, Some(logq), ids, PositiveVar::Diagonal, correct_positive);
@@ -110,7 +114,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
             Ok(tape.softmax_loss(&spec)?)
         }
         Loss::Sampled => {
-            let ids = draw(tape, config, schema, k)?;
+            let ids = negatives::draw(tape, config, schema, k)?;
             let positives = towers.item(tape, target)?;
             let vectors = towers.item(tape, ids)?;
             let table = tape.input("logq.sampler", schema.item_rows, 1);
@@ -121,41 +125,35 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
             let spec = softmax(vectors, logq, config.mask_hits.then_some(ids), positive, all);
             Ok(tape.softmax_loss(&spec)?)
         }
-        Loss::List | Loss::Pointwise => {
-            let rows = tape.shape(target)[0];
-            let ids = draw(tape, config, schema, rows * k)?;
-            let (positives, negatives) = (towers.item(tape, target)?, towers.item(tape, ids)?);
+        Loss::List | Loss::Pointwise | Loss::Bpr | Loss::Hinge => {
+            let own = negatives::own(tape, config, schema, batch, events)?;
+            let (positives, others) = (towers.item(tape, target)?, towers.item(tape, own.flat)?);
             let near = tape.group_dot(user, positives, scale)?;
-            let far = tape.group_dot(user, negatives, scale)?;
+            let far = tape.group_dot(user, others, scale)?;
             let z = tape.concat(&[near, far])?;
-            if config.loss == Loss::Pointwise {
-                return Ok(tape.bce_with_logits(z, weight, None)?);
+            let masked = (config.mask_hits && config.loss != Loss::Pointwise) || own.holes;
+            let masked = masked.then(|| tape.concat_ids(&[target, own.ids])).transpose()?;
+            match (config.loss, masked) {
+                (Loss::Pointwise, None) => return Ok(tape.bce_with_logits(z, weight, None)?),
+                (Loss::Pointwise, Some(ids)) => return Ok(tape.bce_masked(z, weight, ids)?),
+                (Loss::Bpr, _) => return Ok(tape.pairwise(z, weight, masked, PairRule::Bpr)?),
+                (Loss::Hinge, _) => {
+                    let rule = PairRule::Hinge { margin: config.margin };
+                    return Ok(tape.pairwise(z, weight, masked, rule)?);
+                }
+                _ => {}
             }
-            let list = tape.reshape(ids, rows, k)?;
-            let masked = config.mask_hits.then(|| tape.concat_ids(&[target, list])).transpose()?;
             let logq = if config.logq == LogQ::Off {
                 None
             } else {
                 let table = tape.input("logq.sampler", schema.item_rows, 1);
-                let own = tape.logq(table, target, false, ln_k)?;
-                let others = tape.logq(table, ids, false, ln_k)?;
-                let others = tape.reshape(others, rows, k)?;
-                Some(tape.concat(&[own, others])?)
+                let positive = tape.logq(table, target, false, ln_k)?;
+                let others = negatives::logq(tape, config, schema, table, &own)?;
+                Some(tape.concat(&[positive, others])?)
             };
             Ok(tape.list_softmax(z, weight, masked, logq, all)?)
         }
     }
-}
-
-fn draw(tape: &mut Tape, config: &Config, schema: &Schema, n: usize) -> Result<Var> {
-    Ok(match config.sampler {
-        Sampler::Uniform => tape.draw_uniform(n, 1, schema.catalogue as u32, 0)?,
-        Sampler::Popularity => {
-            let threshold = tape.input_ids("alias.threshold", schema.item_rows, 1);
-            let alias = tape.input_ids("alias.alias", schema.item_rows, 1);
-            tape.draw_alias(n, threshold, alias, 0)?
-        }
-    })
 }
 
 /// Puts what a training step reads into the store: interactions, catalogue, sampling probabilities.
@@ -178,7 +176,11 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
         Loss::InBatch => {
             let table = match config.logq {
                 LogQ::Off => vec![0.0; schema.item_rows],
-                LogQ::Negatives | LogQ::All => ln_q(targets.iter().map(|c| f64::from(*c).max(0.5)).collect()),
+                LogQ::Negatives | LogQ::All => {
+                    let expected = crate::examples::expected_targets(config, data, split);
+                    let least = least(&expected);
+                    ln_q(expected.into_iter().map(|c| c.max(least * 0.5)).collect())
+                }
             };
             store.put_f32("logq.targets", &table)?;
         }
@@ -190,24 +192,24 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
             }
             store.put_u32("catalogue.index", &index)?;
         }
-        Loss::Sampled | Loss::List | Loss::Pointwise => {
-            let mut weights = vec![0.0f64; schema.item_rows];
-            for &item in &data.catalogue {
-                weights[item as usize] = match config.sampler {
-                    Sampler::Uniform => 1.0,
-                    Sampler::Popularity => f64::from(targets[item as usize]).powf(f64::from(config.alpha)),
-                };
-            }
-            if config.sampler == Sampler::Popularity {
+        Loss::Sampled | Loss::List | Loss::Pointwise | Loss::Bpr | Loss::Hinge => {
+            let weights = crate::sampler::sampler_weights(config.sampler, config.alpha, &targets, &data.catalogue);
+            if config.sampler != Sampler::Uniform {
                 let (threshold, alias) = rt_kernels::kernels::alias_table(&weights)?;
                 store.put_u32("alias.threshold", &threshold)?;
                 store.put_u32("alias.alias", &alias)?;
             }
-            let least = weights.iter().copied().filter(|w| *w > 0.0).fold(f64::MAX, f64::min).min(1.0);
+            let least = least(&weights);
             store.put_f32("logq.sampler", &ln_q(weights.into_iter().map(|w| w.max(least * 0.5)).collect()))?;
         }
     }
-    Ok(())
+    negatives::upload(store, config, data, split)?;
+    crate::examples::upload(store, config, data, split)
+}
+
+/// The least weight above zero, at most 1: half of it stands for an item that is never drawn.
+fn least(weights: &[f64]) -> f64 {
+    weights.iter().copied().filter(|w| *w > 0.0).fold(f64::MAX, f64::min).min(1.0)
 }
 
 /// ln of each weight's share. Row 0 is no item.

@@ -106,6 +106,7 @@ impl Config {
         let rate = if split.examples.len() < SMALL_DATA { 0.2 } else { 0.1 };
         config.dropout.get_or_insert(rate);
         config.history_dropout.get_or_insert(rate);
+        crate::negatives::check_together(&config)?;
         if config.negatives == 0 {
             config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }

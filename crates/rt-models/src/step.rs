@@ -38,6 +38,12 @@ impl StepBench {
     /// [`Error::Config`] for sizes that are too small; device errors.
     pub fn new(device: &Device, config: &Config, sizes: StepSizes, seed: u64) -> Result<Self> {
         config.check()?;
+        crate::negatives::check_together(config)?;
+        if let Some(key) = crate::negatives::needs_data(config) {
+            return Err(Error::Config(format!(
+                "{key}: a step over made-up data has no users' items and no epochs to take it from"
+            )));
+        }
         if sizes.users < 2 || sizes.items < 2 {
             return Err(Error::Config("a step needs at least 2 users and 2 items".into()));
         }
@@ -103,7 +109,7 @@ impl StepBench {
                 let index: Vec<u32> = (0..sizes.items as u32).map(|i| i.saturating_sub(1)).collect();
                 store.put_u32("catalogue.index", &index)?;
             }
-            Loss::Sampled | Loss::List | Loss::Pointwise => {
+            Loss::Sampled | Loss::List | Loss::Pointwise | Loss::Bpr | Loss::Hinge => {
                 let mut weights = vec![1.0; sizes.items];
                 weights[0] = 0.0;
                 let (threshold, alias) = rt_kernels::kernels::alias_table(&weights)?;

@@ -2,12 +2,13 @@
 
 use crate::config::Config;
 use crate::eval::{Popularity, figures, rank_cases};
+use crate::examples::Epochs;
 use crate::losses::{self, Sizes};
+use crate::mine::Miner;
 use crate::model::Model;
 use crate::score::ModelScorer;
 use crate::{Error, Result};
 use rt_data::{Dataset, EvalCase, Mask, Split};
-use rt_kernels::philox;
 use rt_tensor::{Device, Step};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct TrainReport {
     pub valid: Vec<f64>,
     /// Dispatches of a step (kernel calls on the CPU).
     pub dispatches: usize,
+    /// Seconds spent in mining hard negatives, part of `seconds`.
+    pub mine_seconds: f64,
     /// True where the model did not beat most-popular on validation.
     pub below_popular: bool,
 }
@@ -93,25 +96,31 @@ pub fn train(
     let optimizer = config.optimizer();
 
     let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
-    let steps = sizes.steps(config.batch);
+    // Losses of so many steps stay on the device; an epoch that leaves examples out has fewer.
+    let ring = sizes.steps(config.batch);
     let popular = validate(&model, split, &Popularity::new(&model.data, split))?;
     let context = model.event_context(&model.data);
     let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
-    let mut order = split.examples.clone();
-    let mut t = 0u32;
+    let mut epochs = Epochs::new(&config, &model.data, split);
+    let mut miner = Miner::new(&model, split, &context);
+    let (mut t, mut seen) = (0u32, 0);
     for epoch in 1..=config.epochs {
         let start = Instant::now();
-        philox::shuffle(seed, epoch as u32, &mut order);
-        model.store.put_u32("order", &order)?;
+        let examples = epochs.next(&model.store, seed, epoch as u32)?;
+        let steps = examples.div_ceil(config.batch);
         for step in 0..steps {
             t += 1;
+            if let Some(miner) = miner.as_mut().filter(|_| Miner::is_due(&config, t, step)) {
+                miner.refresh(&model, seed, t)?;
+                report.mine_seconds = miner.seconds;
+            }
             let offset = step * config.batch;
-            let valid = config.batch.min(order.len() - offset);
+            let valid = config.batch.min(examples - offset);
             let at = Step::new(t, seed, offset as u32, valid as u32);
             program.run(&optimizer.rates(at, config.lr, config.row_rate()))?;
             if (step + 1) % 16 == 0 {
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
-                let done = (epoch - 1) * order.len() + offset + valid;
+                let done = seen + offset + valid;
                 let at = Progress {
                     epoch,
                     epochs: config.epochs,
@@ -129,7 +138,7 @@ pub fn train(
         }
         let log = program.read_f32("loss")?;
         report.seconds += start.elapsed().as_secs_f64();
-        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % steps]).collect();
+        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % ring]).collect();
         if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
             let what = format!(
                 "the loss is {} in epoch {epoch}, step {}: use a smaller lr or a larger temperature",
@@ -140,10 +149,11 @@ pub fn train(
         }
         report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
-        let weight = |i: usize| config.batch.min(order.len() - i * config.batch) as f64;
+        let weight = |i: usize| config.batch.min(examples - i * config.batch) as f64;
         let total: f64 = losses.iter().enumerate().map(|(i, l)| f64::from(*l) * weight(i)).sum();
-        report.loss_epochs.push((total / order.len() as f64) as f32);
+        report.loss_epochs.push((total / examples as f64) as f32);
         report.epochs = epoch;
+        seen += examples;
 
         let start = Instant::now();
         // Validation sees the averages; training goes on from the weights themselves.
@@ -169,7 +179,7 @@ pub fn train(
         if let Some(raw) = raw.filter(|_| !over) {
             restore(&model, &raw)?;
         }
-        report.examples_per_second = (epoch * order.len()) as f64 / report.seconds;
+        report.examples_per_second = seen as f64 / report.seconds;
         let at = Progress {
             epoch,
             epochs: config.epochs,

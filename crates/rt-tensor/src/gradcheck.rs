@@ -9,7 +9,7 @@ use crate::reference::Env;
 use crate::store::Store;
 use crate::tape::{Kind, Phase, Tape, Var};
 use crate::{Error, Result};
-use rt_kernels::kernels::{Activation, SegmentSum};
+use rt_kernels::kernels::{Activation, PairRule, SegmentSum};
 use rt_kernels::{Device, Dtype, Step, philox};
 use std::collections::BTreeMap;
 
@@ -335,11 +335,28 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                 let (z, w) = (t.param("z", [N, 4], Init::Normal(3.0))?, weight(t)?);
                 t.bce_with_logits(z, w, None)
             })?;
+            add("first column positive, masked", &|t| {
+                let (z, w) = (t.param("z", [N, 4], Init::Normal(3.0))?, weight(t)?);
+                let list: Vec<u32> = (0..28u32).map(|i| i * i % 5 + 1).collect();
+                let ids = t.constant_ids(&list, N, 4)?;
+                t.bce_masked(z, w, ids)
+            })?;
             add("labels", &|t| {
                 let (z, w) = (t.param("z", [N, 1], Init::Normal(3.0))?, weight(t)?);
                 let labels = t.constant(&[1.0, 0.0, 0.0, 1.0, 0.5, 0.0, 1.0], N, 1)?;
                 t.bce_with_logits(z, w, Some(labels))
             })?;
+        }
+        "pairwise" => {
+            // A margin at which the differences do not fall on the kink.
+            for (what, rule) in [("bpr, masked", PairRule::Bpr), ("hinge, masked", PairRule::Hinge { margin: 0.9 })] {
+                add(what, &|t| {
+                    let (z, w) = (t.param("z", [N, 4], Init::Normal(3.0))?, weight(t)?);
+                    let list: Vec<u32> = (0..28u32).map(|i| i * i % 5 + 1).collect();
+                    let ids = t.constant_ids(&list, N, 4)?;
+                    t.pairwise(z, w, Some(ids), rule)
+                })?;
+            }
         }
         "list_softmax" => {
             for correct_positive in [false, true] {

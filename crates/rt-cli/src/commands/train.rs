@@ -37,7 +37,13 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
     say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
+    if report.mine_seconds > 0.0 {
+        say!("mining hard negatives took {:.1} s of the {:.1} s of training", report.mine_seconds, report.seconds);
+    }
     let mut more = serde_json::Map::new();
+    if report.mine_seconds > 0.0 {
+        more.insert("mine_seconds".into(), report.mine_seconds.into());
+    }
     more.insert("data".into(), data.name.clone().into());
     more.insert("config".into(), model.config().to_toml().into());
     more.insert("validation_ndcg_10".into(), report.valid.clone().into());

@@ -30,7 +30,7 @@ pub struct DrawAlias {
 
 /// `floor(a b / 2^32)`.
 #[inline(always)]
-fn high(a: u32, b: u32) -> u32 {
+pub(super) fn high(a: u32, b: u32) -> u32 {
     ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 

@@ -12,6 +12,7 @@ pub(crate) struct BceOp {
     z: Var,
     weight: Var,
     labels: Option<Var>,
+    ids: Option<Var>,
     dz: Var,
 }
 
@@ -23,11 +24,25 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn bce_with_logits(&mut self, z: Var, weight: Var, labels: Option<Var>) -> Result<Var> {
+        self.bce(z, weight, labels, None)
+    }
+
+    /// [`Tape::bce_with_logits`] without labels, where `ids` `[n, k]` leave out negatives equal to the positive: the mean is
+    /// over the positive and the negatives that are left.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the shapes do not fit.
+    pub fn bce_masked(&mut self, z: Var, weight: Var, ids: Var) -> Result<Var> {
+        self.bce(z, weight, None, Some(ids))
+    }
+
+    fn bce(&mut self, z: Var, weight: Var, labels: Option<Var>, ids: Option<Var>) -> Result<Var> {
         let [rows, n] = self.shape(z);
         let (loss, dz) = (self.temp(rows, 1), self.temp(rows, n));
-        let op = Op::Bce(BceOp { z, weight, labels, dz });
+        let op = Op::Bce(BceOp { z, weight, labels, ids, dz });
         let kernel = BceWithLogits { rows, n };
-        self.push(kernel, vec![Some(z), Some(weight), labels], vec![Some(loss), Some(dz)], Some(op))?;
+        self.push(kernel, vec![Some(z), Some(weight), labels, ids], vec![Some(loss), Some(dz)], Some(op))?;
         Ok(loss)
     }
 }
@@ -46,9 +61,12 @@ impl BceOp {
             Some(labels) => env.f(labels)[i * n + j],
             None => f64::from(u8::from(j == 0)),
         };
+        let counts =
+            |i: usize, j: usize| j == 0 || self.ids.is_none_or(|ids| env.u(ids)[i * n + j] != env.u(ids)[i * n]);
         let row = |(i, z): (usize, &[f64])| {
             let cell = |(j, z): (usize, &f64)| z.max(0.0) - z * label(i, j) + (-z.abs()).exp().ln_1p();
-            weight[i] * z.iter().enumerate().map(cell).sum::<f64>() / n as f64
+            let cells: Vec<f64> = z.iter().enumerate().filter(|(j, _)| counts(i, *j)).map(cell).collect();
+            weight[i] * cells.iter().sum::<f64>() / cells.len() as f64
         };
         env.f(self.z).chunks(n).enumerate().map(row).collect()
     }

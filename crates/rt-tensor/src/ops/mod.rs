@@ -12,6 +12,8 @@ mod group_dot;
 mod l2_normalize;
 mod linear;
 mod list_softmax;
+mod negatives;
+mod pairwise;
 mod prelu;
 mod scale;
 mod softmax_loss;
@@ -19,6 +21,7 @@ mod sum;
 
 pub use bag::BagOptions;
 pub use data::{BatchSpec, BatchVars};
+pub use negatives::UnseenSpec;
 pub use softmax_loss::{Negatives, PositiveVar, SoftmaxSpec};
 
 use crate::Result;
@@ -41,6 +44,7 @@ pub(crate) enum Op {
     L2Normalize(l2_normalize::L2NormalizeOp),
     Linear(linear::LinearOp),
     ListSoftmax(list_softmax::ListSoftmaxOp),
+    Pairwise(pairwise::PairwiseOp),
     Prelu(prelu::PreluOp),
     Scale(scale::ScaleOp),
     SoftmaxLoss(softmax_loss::SoftmaxLossOp),
@@ -61,6 +65,7 @@ macro_rules! each {
             Op::L2Normalize($op) => $body,
             Op::Linear($op) => $body,
             Op::ListSoftmax($op) => $body,
+            Op::Pairwise($op) => $body,
             Op::Prelu($op) => $body,
             Op::Scale($op) => $body,
             Op::SoftmaxLoss($op) => $body,
@@ -95,6 +100,7 @@ impl Op {
             Self::L2Normalize(_) => "l2_normalize",
             Self::Linear(_) => "linear",
             Self::ListSoftmax(_) => "list_softmax",
+            Self::Pairwise(_) => "pairwise",
             Self::Prelu(_) => "prelu",
             Self::Scale(_) => "scale",
             Self::SoftmaxLoss(_) => "softmax_loss",
@@ -115,6 +121,7 @@ impl Op {
         "l2_normalize",
         "linear",
         "list_softmax",
+        "pairwise",
         "prelu",
         "scale",
         "softmax_loss",

@@ -1,0 +1,222 @@
+//! Negatives of an example's own: drawn, kept off the user's items, mined; and the checks of their settings.
+
+use crate::config::{Config, Frequency, LogQ, Loss, Sampler};
+use crate::schema::Schema;
+use crate::{Error, Result};
+use rt_data::{Dataset, Split};
+use rt_tensor::{BatchVars, Store, Tape, UnseenSpec, Var};
+
+/// The negatives of a batch's rows.
+pub(crate) struct Own {
+    /// Ids `[rows, k + mined]`.
+    pub ids: Var,
+    /// The same below each other `[rows * (k + mined), 1]`.
+    pub flat: Var,
+    /// Do some stand for "none": equal to the target, whether or not accidental hits are masked?
+    pub holes: bool,
+}
+
+/// Number of the draws of mined negatives among the streams of negatives.
+const MINED: u32 = 7;
+
+impl Loss {
+    /// Has each example negatives of its own?
+    pub(crate) fn draws_own(self) -> bool {
+        match self {
+            Self::List | Self::Pointwise | Self::Bpr | Self::Hinge => true,
+            Self::InBatch | Self::Full | Self::Sampled => false,
+        }
+    }
+}
+
+/// `n` draws of the sampler, `[n, 1]`.
+pub(crate) fn draw(tape: &mut Tape, config: &Config, schema: &Schema, n: usize) -> Result<Var> {
+    Ok(match alias(tape, config, schema) {
+        None => tape.draw_uniform(n, 1, schema.catalogue as u32, 0)?,
+        Some((threshold, alias)) => tape.draw_alias(n, threshold, alias, 0)?,
+    })
+}
+
+fn alias(tape: &mut Tape, config: &Config, schema: &Schema) -> Option<(Var, Var)> {
+    let mut input = |name| tape.input_ids(name, schema.item_rows, 1);
+    (config.sampler != Sampler::Uniform).then(|| (input("alias.threshold"), input("alias.alias")))
+}
+
+/// Records the draws of each row, then the mined ones.
+pub(crate) fn own(tape: &mut Tape, config: &Config, schema: &Schema, batch: &BatchVars, events: usize) -> Result<Own> {
+    let (rows, k) = (tape.shape(batch.target)[0], config.negatives);
+    let mut parts = Vec::new();
+    if config.exclude_own {
+        let spec = UnseenSpec {
+            user: batch.user,
+            target: batch.target,
+            list: tape.input_ids("own.items", events, 1),
+            slices: tape.input_ids("own.slices", schema.user_rows, 2),
+            alias: alias(tape, config, schema),
+            count: schema.catalogue as u32,
+            k,
+        };
+        parts.push(tape.draw_unseen(&spec, 0)?);
+    } else {
+        let flat = draw(tape, config, schema, rows * k)?;
+        parts.push(tape.reshape(flat, rows, k)?);
+    }
+    if config.mine > 0 {
+        let mined = tape.input_ids("mined", events, config.mine);
+        let mined = tape.take(mined, batch.event)?;
+        parts.push(tape.keep_mined(mined, batch.target, mined_share(config), MINED)?);
+    }
+    let ids = if let [one] = parts[..] { one } else { tape.concat_ids(&parts)? };
+    let n = rows * tape.shape(ids)[1];
+    let flat = tape.reshape(ids, n, 1)?;
+    Ok(Own { ids, flat, holes: config.exclude_own || config.mine > 0 })
+}
+
+/// ln of how often each negative of [`own`] is expected, `[rows, k + mined]`: `ln_draws` by item for the drawn ones. The
+/// mined ones are drawn from a window of ranks, alike.
+pub(crate) fn logq(tape: &mut Tape, config: &Config, schema: &Schema, table: Var, own: &Own) -> Result<Var> {
+    let [rows, n] = tape.shape(own.ids);
+    let k = config.negatives;
+    let ln_k = (k as f64).ln() as f32;
+    if n == k {
+        let all = tape.logq(table, own.flat, false, ln_k)?;
+        return Ok(tape.reshape(all, rows, k)?);
+    }
+    let drawn = tape.columns(own.ids, 0, k)?;
+    let drawn = tape.concat_ids(&[drawn])?;
+    let drawn = tape.reshape(drawn, rows * k, 1)?;
+    let drawn = tape.logq(table, drawn, false, ln_k)?;
+    let drawn = tape.reshape(drawn, rows, k)?;
+    let window = (config.mine_ranks[1] - config.mine_ranks[0] + 1).min(schema.catalogue).max(1) as f64;
+    let expected = f64::from(mined_share(config)) * config.mine as f64 / window;
+    let mined = tape.constant(&vec![expected.ln() as f32; rows * config.mine], rows, config.mine)?;
+    Ok(tape.concat(&[drawn, mined])?)
+}
+
+/// Probability that a step takes a mined negative, so that drawn and mined ones stand as `mine_share` to 1.
+fn mined_share(config: &Config) -> f32 {
+    (config.negatives as f32 / (config.mine_share * config.mine as f32)).min(1.0)
+}
+
+/// ln of how often each target of the batch is expected among its in-batch negatives, `[rows, 1]`.
+pub(crate) fn in_batch_logq(tape: &mut Tape, config: &Config, schema: &Schema, target: Var) -> Result<Var> {
+    if config.frequency == Frequency::Stream {
+        let hashed = config.frequency_slots > 0;
+        let slots = if hashed { config.frequency_slots } else { schema.item_rows };
+        return Ok(tape.frequency(target, slots, config.frequency_hashes, hashed, config.frequency_rate)?);
+    }
+    let table = tape.input("logq.targets", schema.item_rows, 1);
+    Ok(tape.logq(table, target, true, 0.0)?)
+}
+
+/// Puts what [`own`] reads into the store: each user's train items in ascending order; room for mined ones.
+pub(crate) fn upload(store: &Store, config: &Config, data: &Dataset, split: &Split) -> Result<()> {
+    if config.exclude_own {
+        let (items, slices) = own_items(data, split);
+        store.put_u32("own.items", &items)?;
+        store.put_u32("own.slices", &slices)?;
+    }
+    if config.mine > 0 {
+        store.put_u32("mined", &vec![0; data.event_item.len() * config.mine])?;
+    }
+    Ok(())
+}
+
+/// The items of each user's train events, ascending, where the events stand; and each user's (start, length).
+pub(crate) fn own_items(data: &Dataset, split: &Split) -> (Vec<u32>, Vec<u32>) {
+    let mut items = data.event_item.clone();
+    let mut slices = Vec::with_capacity(2 * split.train_end.len());
+    for user in 0..split.train_end.len() {
+        let events = split.train_events(data, user as u32);
+        slices.extend([events.start as u32, events.len() as u32]);
+        items[events].sort_unstable();
+    }
+    (items, slices)
+}
+
+/// Checks the values of these settings, each alone.
+pub(crate) fn check_values(config: &Config) -> Result<()> {
+    let bad = |key: &str, value: String, want: &str| Err(Error::Config(format!("`{key} = {value}`: has to be {want}")));
+    if config.subsample < 0.0 {
+        return bad("subsample", config.subsample.to_string(), "at least 0");
+    }
+    if config.margin <= 0.0 {
+        return bad("margin", config.margin.to_string(), "above 0");
+    }
+    if !(config.frequency_rate > 0.0 && config.frequency_rate <= 1.0) {
+        return bad("frequency_rate", config.frequency_rate.to_string(), "above 0 and at most 1");
+    }
+    if !(1..=16).contains(&config.frequency_hashes) {
+        return bad("frequency_hashes", config.frequency_hashes.to_string(), "from 1 to 16");
+    }
+    if config.frequency_slots > 1 << 28 {
+        return bad("frequency_slots", config.frequency_slots.to_string(), "at most 268435456");
+    }
+    if config.mine > 2 {
+        return bad("mine", config.mine.to_string(), "at most 2: more hard negatives than that made retrieval worse");
+    }
+    if config.mine_share <= 0.0 {
+        return bad("mine_share", config.mine_share.to_string(), "above 0");
+    }
+    let r = &config.mine_ranks;
+    let two = r.len() == 2 && r[0] >= 1 && r[0] <= r[1];
+    if !two || r[1] == usize::MAX || r[1] - r[0] + 1 < config.mine {
+        let shown: Vec<String> =
+            r.iter().map(|n| if *n == usize::MAX { "all".into() } else { n.to_string() }).collect();
+        return bad("mine_ranks", format!("[{}]", shown.join(", ")), "the first and the last rank, such as 101,500");
+    }
+    Ok(())
+}
+
+/// Checks that every one of these settings that was changed is read by the others.
+pub(crate) fn check_together(config: &Config) -> Result<()> {
+    let plain = Config::new(config.model);
+    let refuse = |what: String| Err(Error::Config(what));
+    let own = "loss = list, pointwise, bpr or hinge";
+    if config.exclude_own && !config.loss.draws_own() {
+        return refuse(format!("exclude_own: needs negatives of each example's own: {own}"));
+    }
+    if config.mine > 0 && !config.loss.draws_own() {
+        return refuse(format!("mine: mined negatives join those of each example's own: {own}"));
+    }
+    if config.margin != plain.margin && config.loss != Loss::Hinge {
+        return refuse("margin: only loss = hinge reads it".into());
+    }
+    let mining = [
+        ("mine_every", config.mine_every != plain.mine_every),
+        ("mine_ranks", config.mine_ranks != plain.mine_ranks),
+        ("mine_share", config.mine_share != plain.mine_share),
+    ];
+    if let Some((key, _)) = mining.iter().find(|(_, changed)| *changed && config.mine == 0) {
+        return refuse(format!("{key}: nothing is mined; set mine = 1 or 2"));
+    }
+    let stream = config.frequency == Frequency::Stream;
+    if stream && (config.loss != Loss::InBatch || config.logq == LogQ::Off) {
+        return refuse("frequency = stream: is the q of loss = in-batch with logq = negatives or all".into());
+    }
+    let streaming = [
+        ("frequency_rate", config.frequency_rate != plain.frequency_rate),
+        ("frequency_hashes", config.frequency_hashes != plain.frequency_hashes),
+        ("frequency_slots", config.frequency_slots != plain.frequency_slots),
+    ];
+    if let Some((key, _)) = streaming.iter().find(|(_, changed)| *changed && !stream) {
+        return refuse(format!("{key}: only frequency = stream reads it"));
+    }
+    if config.frequency_hashes > 1 && config.frequency_slots == 0 {
+        let what = "frequency_hashes: with frequency_slots = 0 every item has its own slot and one hash is all; set frequency_slots";
+        return refuse(what.into());
+    }
+    Ok(())
+}
+
+/// The first of these settings that made-up data cannot serve.
+pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
+    let keys = [
+        ("exclude_own", config.exclude_own),
+        ("subsample", config.subsample > 0.0),
+        ("examples_per_user", config.examples_per_user > 0),
+        ("user_weight", config.user_weight),
+        ("mine", config.mine > 0),
+    ];
+    keys.iter().find(|(_, on)| *on).map(|(key, _)| *key)
+}
