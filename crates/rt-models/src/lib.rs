@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod error;
 pub mod eval;
+mod keys;
 mod losses;
 mod model;
 mod retrieve;
@@ -11,6 +12,7 @@ mod save;
 mod schema;
 mod score;
 mod step;
+pub mod text;
 mod towers;
 mod train;
 
