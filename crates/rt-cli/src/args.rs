@@ -51,6 +51,10 @@ pub(crate) enum Command {
     Gradcheck,
     /// Adapters, limits, and which device `auto` takes
     Doctor,
+    /// The best documents for a query, of a dssm-text model
+    Search(Search),
+    /// Makes query-document pairs of titles, with typing errors, to train dssm-text on
+    TextPairs(TextPairs),
 }
 
 #[derive(Debug, Args)]
@@ -63,7 +67,8 @@ pub(crate) struct Demo {
 /// Where the data is and how it is divided.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Data {
-    /// A MovieLens folder, a CSV or TSV of interactions, or synthetic[:users=..,items=..]
+    /// A MovieLens folder, a CSV or TSV of interactions, or synthetic[:users=..,items=..]; for dssm-text a TSV of query,
+    /// document and perhaps a label
     #[arg(long)]
     pub data: Option<String>,
     /// Training interactions, where three files are given
@@ -75,7 +80,7 @@ pub(crate) struct Data {
     /// Test interactions
     #[arg(long, value_name = "FILE", requires = "train")]
     pub test: Option<PathBuf>,
-    /// leave-last-out, or time:TRAIN,VALID with shares such as time:0.8,0.1
+    /// leave-last-out, or time:TRAIN,VALID with shares such as time:0.8,0.1; for dssm-text pairs or documents
     #[arg(long)]
     pub split: Option<String>,
     /// What is masked when a case is ranked
@@ -151,7 +156,7 @@ pub(crate) enum Order {
 pub(crate) struct Train {
     #[command(flatten)]
     pub data: Data,
-    /// dssm or youtube-dnn
+    /// dssm, youtube-dnn or dssm-text
     #[arg(long)]
     pub model: String,
     /// Keys and values in TOML; the same keys as --set
@@ -289,4 +294,41 @@ pub(crate) struct Explain {
     /// Write the graph in Graphviz's DOT language
     #[arg(long, value_name = "FILE")]
     pub dot: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// The query
+    pub query: String,
+    /// The folder of a dssm-text model
+    #[arg(long)]
+    pub model: PathBuf,
+    /// How many documents
+    #[arg(short, default_value_t = 10)]
+    pub k: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TextPairs {
+    /// Data with titles: a MovieLens folder, a CSV or TSV of interactions, or synthetic
+    #[arg(long)]
+    pub data: String,
+    /// Column of the item's title in a CSV
+    #[arg(long)]
+    pub title_col: Option<String>,
+    /// The TSV to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Queries of a title
+    #[arg(long, default_value_t = 8)]
+    pub per_title: usize,
+    /// Probability that a letter is dropped
+    #[arg(long, default_value_t = 0.05)]
+    pub drop: f64,
+    /// Probability that a letter changes places with the next one
+    #[arg(long, default_value_t = 0.05)]
+    pub swap: f64,
+    /// Probability that another letter stands for it
+    #[arg(long, default_value_t = 0.05)]
+    pub replace: f64,
 }

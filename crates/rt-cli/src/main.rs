@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&cli.global, args),
         Command::Gradcheck => commands::gradcheck::run(&cli.global),
         Command::Doctor => commands::doctor::run(&cli.global),
+        Command::Search(args) => commands::text::run_search(&cli.global, args),
+        Command::TextPairs(args) => commands::text::run_pairs(&cli.global, args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -159,6 +159,15 @@ pub(crate) fn note(global: &Global, text: &str) {
 
 /// Shows training: a bar on a terminal, a line an epoch elsewhere.
 pub(crate) fn progress<'a>(global: &Global, name: &'a str) -> impl FnMut(&Progress) -> ControlFlow<()> + use<'a> {
+    progress_of(global, name, "NDCG@10")
+}
+
+/// [`progress`] of a model that is validated by `metric`.
+pub(crate) fn progress_of<'a>(
+    global: &Global,
+    name: &'a str,
+    metric: &'a str,
+) -> impl FnMut(&Progress) -> ControlFlow<()> + use<'a> {
     let terminal = std::io::stderr().is_terminal() && !global.quiet;
     let quiet = global.quiet;
     let bar = if terminal { ProgressBar::new(1) } else { ProgressBar::hidden() };
@@ -170,7 +179,7 @@ pub(crate) fn progress<'a>(global: &Global, name: &'a str) -> impl FnMut(&Progre
         bar.set_position(p.step as u64);
         bar.set_message(format!("{:.0} examples/s", p.examples_per_second));
         if let Some(loss) = p.loss {
-            let valid = p.valid.map_or_else(String::new, |v| format!(", validation NDCG@10 {v:.4}"));
+            let valid = p.valid.map_or_else(String::new, |v| format!(", validation {metric} {v:.4}"));
             let best = if p.best { " *" } else { "" };
             let line = format!(
                 "{name} epoch {:>2}: loss {loss:.4}{valid}{best}, {:.0} examples/s",

@@ -2,7 +2,6 @@
 
 use crate::{Error, Result};
 use rt_kernels::kernels::MAX_WINDOWS;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Which model.
@@ -162,12 +161,12 @@ choice! {
     }
 }
 
-trait Value: Sized {
+pub(crate) trait Value: Sized {
     fn parse(key: &str, text: &str) -> Result<Self>;
     fn show(&self) -> String;
 }
 
-fn bad(key: &str, text: &str, want: &str) -> Error {
+pub(crate) fn bad(key: &str, text: &str, want: &str) -> Error {
     Error::Config(format!("`{key} = {text}`: has to be {want}"))
 }
 
@@ -279,11 +278,7 @@ macro_rules! config {
                         let have = self.model.name();
                         return Err(Error::Config(format!("the file is for model `{text}`, the model is `{have}`")));
                     }
-                    _ => {
-                        let distance = |k: &&str| strsim::damerau_levenshtein(k, key);
-                        let near = Self::KEYS.iter().map(|(k, _)| *k).min_by_key(distance).unwrap_or("");
-                        return Err(Error::Config(format!("unknown key `{key}`; the nearest is `{near}`")));
-                    }
+                    _ => return Err(crate::keys::unknown(key, Self::KEYS)),
                 }
                 Ok(())
             }
@@ -405,15 +400,8 @@ impl Config {
     ///
     /// [`Error::Config`] for text that is no TOML, for tables, and as [`Config::set`].
     pub fn read_toml(&mut self, text: &str) -> Result<()> {
-        type Table = BTreeMap<String, serde_json::Value>;
-        let table: Table = basic_toml::from_str(text).map_err(|e| Error::Config(e.to_string()))?;
-        let show = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-        for (key, value) in &table {
-            let text = match value.as_array() {
-                Some(list) => list.iter().map(show).collect::<Vec<_>>().join(","),
-                None => show(value),
-            };
-            self.set(key, &text)?;
+        for (key, value) in crate::keys::toml_pairs(text)? {
+            self.set(&key, &value)?;
         }
         self.check()
     }
@@ -513,7 +501,9 @@ impl std::str::FromStr for ModelKind {
         match text {
             "dssm" => Ok(Self::Dssm),
             "youtube-dnn" => Ok(Self::YoutubeDnn),
-            _ => Err(Error::Config(format!("unknown model `{text}`: dssm or youtube-dnn"))),
+            _ => Err(Error::Config(format!(
+                "unknown model `{text}`: dssm or youtube-dnn, and in `recall train` dssm-text"
+            ))),
         }
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod error;
 pub mod eval;
 mod examples;
+mod keys;
 mod losses;
 mod mine;
 mod model;
@@ -16,6 +17,7 @@ mod schema;
 mod score;
 mod session;
 mod step;
+pub mod text;
 mod towers;
 mod train;
 

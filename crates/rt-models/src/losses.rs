@@ -19,12 +19,18 @@ pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result
 impl Config {
     /// The optimiser that the settings name.
     pub(crate) fn optimizer(&self) -> Optimizer {
-        let optimizer = match self.optimizer {
-            OptimizerKind::Adam => Optimizer::adam(),
-            OptimizerKind::Adagrad => Optimizer::adagrad_rows(),
-            OptimizerKind::Sgd => Optimizer::sgd(),
-        };
-        Optimizer { weight_decay: self.weight_decay, average: self.ema, ..optimizer }
+        Optimizer { weight_decay: self.weight_decay, average: self.ema, ..self.optimizer.optimizer() }
+    }
+}
+
+impl OptimizerKind {
+    /// The optimiser of this name.
+    pub(crate) fn optimizer(self) -> Optimizer {
+        match self {
+            Self::Adam => Optimizer::adam(),
+            Self::Adagrad => Optimizer::adagrad_rows(),
+            Self::Sgd => Optimizer::sgd(),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl<'a> Miner<'a> {
             let contexts: Vec<Vec<u32>> = events.iter().map(|e| model.context_of(self.context, *e as usize)).collect();
             let query = |(i, e): (usize, &u32)| {
                 let user = data.event_user[*e as usize];
-                Query { user, history: &histories[i], context: &contexts[i] }
+                Query { user, history: &histories[i], context: &contexts[i], times: self.times(model, *e) }
             };
             let queries: Vec<Query<'_>> = events.iter().enumerate().map(query).collect();
             let users = model.user_tower(&queries)?;
@@ -100,6 +100,13 @@ impl<'a> Miner<'a> {
             return train.filter(|e| *e != event).map(|e| data.event_item[e]).collect();
         }
         data.event_item[train.start..event].to_vec()
+    }
+
+    /// Times of the history's items; none where a history is a set or the data has no times.
+    fn times<'m>(&self, model: &'m Model, event: u32) -> &'m [i64] {
+        let (data, event) = (&model.data, event as usize);
+        let start = data.user_start[data.event_user[event] as usize] as usize;
+        if model.schema.history_is_set { &[] } else { data.event_time.get(start..event).unwrap_or(&[]) }
     }
 
     /// Items at ranks drawn from the window among the catalogue without the user's train items, best first, ties by id; 0
@@ -165,7 +172,8 @@ mod tests {
                 let user = data.event_user[e];
                 let history = data.event_item[data.user_start[user as usize] as usize..e].to_vec();
                 let mut scores = vec![0.0; data.items.rows()];
-                model.scores(&[Query { user, history: &history, context: &[] }], &mut scores).unwrap();
+                let times = &data.event_time[data.user_start[user as usize] as usize..e];
+                model.scores(&[Query { user, history: &history, times, context: &[] }], &mut scores).unwrap();
                 let own = &data.event_item[split.train_events(&data, user)];
                 let mut ranked: Vec<u32> = data.catalogue.iter().filter(|i| !own.contains(i)).copied().collect();
                 ranked.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)));

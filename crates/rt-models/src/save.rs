@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::schema::Schema;
 use crate::{Error, Result};
 use rt_data::{Column, Dataset, Features, Vocab};
-use rt_tensor::Device;
+use rt_tensor::{Device, Store};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -68,7 +68,7 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     move |source| Error::Io { path: path.to_owned(), source }
 }
 
-fn folder(path: &Path, what: impl Into<String>) -> Error {
+pub(crate) fn folder(path: &Path, what: impl Into<String>) -> Error {
     Error::Folder { path: path.to_owned(), what: what.into() }
 }
 
@@ -92,6 +92,121 @@ pub fn check_out(out: &Path) -> Result<()> {
     Err(folder(out, "stands there and is no model of recall-tape: it is left as it is; name another --out"))
 }
 
+/// Writes tensors and the readable part to the folder `out` with their manifest: whole, or not at all. A model that stands
+/// there is replaced.
+pub(crate) fn write_folder(out: &Path, tensors: &[u8], readable: &[u8]) -> Result<()> {
+    check_out(out)?;
+    let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned);
+    fs::create_dir_all(&parent).map_err(io(&parent))?;
+    let fresh = parent.join(format!(".{name}.new-{}", std::process::id()));
+    let old = parent.join(format!(".{name}.old-{}", std::process::id()));
+    let written = write_into(&fresh, tensors, readable).and_then(|()| {
+        if out.exists() {
+            fs::rename(out, &old).map_err(io(out))?;
+        }
+        fs::rename(&fresh, out).map_err(io(out)).inspect_err(|_| {
+            let _ = fs::rename(&old, out); // put back what stood there
+        })
+    });
+    let _ = fs::remove_dir_all(&old);
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&fresh);
+    }
+    written
+}
+
+fn write_into(path: &Path, tensors: &[u8], readable: &[u8]) -> Result<()> {
+    fs::create_dir_all(path).map_err(io(path))?;
+    let mut files = Vec::new();
+    for (name, bytes) in [(TENSORS, tensors), (READABLE, readable)] {
+        let file = path.join(name);
+        fs::write(&file, bytes).map_err(io(&file))?;
+        files.push(FileEntry { name: name.into(), bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) });
+    }
+    let written_by = format!("recall-tape {}", env!("CARGO_PKG_VERSION"));
+    let manifest = Manifest { kind: KIND.into(), format: FORMAT, written_by, files };
+    let file = path.join(MANIFEST);
+    let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| folder(path, e.to_string()))?;
+    fs::write(&file, bytes).map_err(io(&file))
+}
+
+/// The tensors and the readable part of a model's folder, held against its manifest.
+pub(crate) fn read_folder(path: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
+    let manifest = read_manifest(path)?;
+    let read = |name: &str| {
+        let entry = manifest.files.iter().find(|f| f.name == name);
+        let entry = entry.ok_or_else(|| folder(path, format!("is damaged: the manifest does not list {name}")))?;
+        let file = path.join(name);
+        let bytes =
+            fs::read(&file).map_err(|e| folder(&file, format!("cannot be read ({e}); the model is damaged")))?;
+        if bytes.len() as u64 != entry.bytes {
+            let (have, want) = (bytes.len(), entry.bytes);
+            let what = format!("has {have} bytes, the manifest says {want}: it is truncated or was changed");
+            return Err(folder(&file, what));
+        }
+        if hex(&Sha256::digest(&bytes)) != entry.sha256 {
+            return Err(folder(&file, "does not have the SHA-256 that the manifest says: it was changed"));
+        }
+        Ok(bytes)
+    };
+    Ok((read(TENSORS)?, read(READABLE)?))
+}
+
+/// Fails where the folder's model is of text and one of items is wanted, or the other way round.
+pub(crate) fn wrong_kind(path: &Path, readable: &[u8], want_text: bool) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Kind {
+        model: String,
+    }
+    let kind: Kind = serde_json::from_slice(readable).map_err(|e| folder(path, format!("is damaged: {e}")))?;
+    let what = match (kind.model == crate::text::NAME, want_text) {
+        (true, false) => "holds a model of texts: ask it with `recall search`".to_owned(),
+        (false, true) => format!("holds a {} model, none of texts: ask it with `recall recommend`", kind.model),
+        _ => return Ok(()),
+    };
+    Err(folder(path, what))
+}
+
+/// A tensor to write: name, type, shape, bytes.
+type Tensor = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// A store's parameters and `more`, as safetensors.
+pub(crate) fn parameters(store: &Store, more: Vec<Tensor>) -> Result<Vec<u8>> {
+    let mut list: Vec<Tensor> = Vec::new();
+    for p in store.params().list() {
+        let values = store.get(&p.name)?;
+        list.push((format!("param.{}", p.name), Dtype::F32, p.shape.to_vec(), floats(&values)));
+    }
+    list.extend(more);
+    let refuse = |e: safetensors::SafeTensorError| Error::Request(format!("safetensors: {e}"));
+    let mut views = Vec::new();
+    for (name, dtype, shape, bytes) in &list {
+        views.push((name.clone(), TensorView::new(*dtype, shape.clone(), bytes).map_err(refuse)?));
+    }
+    safetensors::serialize(views, None).map_err(refuse)
+}
+
+/// Sets a store's parameters from a model's tensors; [`Error::Request`] says which is wrong.
+pub(crate) fn set_parameters(store: &Store, tensors: &SafeTensors<'_>) -> Result<()> {
+    for p in store.params().list() {
+        let values = read_floats(tensors, &format!("param.{}", p.name)).map_err(Error::Request)?;
+        store.set(&p.name, &values)?;
+    }
+    Ok(())
+}
+
+/// SHA-256 of a store's parameters (little-endian f32), in the order of their names.
+pub(crate) fn sha256(store: &Store) -> Result<String> {
+    let mut names: Vec<&str> = store.params().list().iter().map(|p| p.name.as_str()).collect();
+    names.sort_unstable();
+    let mut hash = Sha256::new();
+    for name in names {
+        hash.update(floats(&store.get(name)?));
+    }
+    Ok(hex(&hash.finalize()))
+}
+
 impl Model {
     /// Writes the model to the folder `out`: whole, or not at all. A model that stands there is replaced.
     ///
@@ -99,43 +214,8 @@ impl Model {
     ///
     /// [`Error::Folder`] where something that is no model stands there, [`Error::Io`] where the system refuses.
     pub fn save(&self, out: &Path) -> Result<()> {
-        check_out(out)?;
-        let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-        let parent =
-            out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned);
-        fs::create_dir_all(&parent).map_err(io(&parent))?;
-        let fresh = parent.join(format!(".{name}.new-{}", std::process::id()));
-        let old = parent.join(format!(".{name}.old-{}", std::process::id()));
-        let written = self.write_into(&fresh).and_then(|()| {
-            if out.exists() {
-                fs::rename(out, &old).map_err(io(out))?;
-            }
-            fs::rename(&fresh, out).map_err(io(out)).inspect_err(|_| {
-                let _ = fs::rename(&old, out); // put back what stood there
-            })
-        });
-        let _ = fs::remove_dir_all(&old);
-        if written.is_err() {
-            let _ = fs::remove_dir_all(&fresh);
-        }
-        written
-    }
-
-    fn write_into(&self, path: &Path) -> Result<()> {
-        fs::create_dir_all(path).map_err(io(path))?;
-        let tensors = self.tensors()?;
-        let readable = serde_json::to_vec_pretty(&self.readable()).map_err(|e| folder(path, e.to_string()))?;
-        let mut files = Vec::new();
-        for (name, bytes) in [(TENSORS, &tensors), (READABLE, &readable)] {
-            let file = path.join(name);
-            fs::write(&file, bytes).map_err(io(&file))?;
-            files.push(FileEntry { name: name.into(), bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) });
-        }
-        let written_by = format!("recall-tape {}", env!("CARGO_PKG_VERSION"));
-        let manifest = Manifest { kind: KIND.into(), format: FORMAT, written_by, files };
-        let file = path.join(MANIFEST);
-        let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| folder(path, e.to_string()))?;
-        fs::write(&file, bytes).map_err(io(&file))
+        let readable = serde_json::to_vec_pretty(&self.readable()).map_err(|e| folder(out, e.to_string()))?;
+        write_folder(out, &self.tensors()?, &readable)
     }
 
     fn readable(&self) -> Readable {
@@ -168,11 +248,7 @@ impl Model {
     }
 
     fn tensors(&self) -> Result<Vec<u8>> {
-        let mut list: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-        for p in self.store.params().list() {
-            let values = self.store.get(&p.name)?;
-            list.push((format!("param.{}", p.name), Dtype::F32, p.shape.to_vec(), floats(&values)));
-        }
+        let mut list: Vec<Tensor> = Vec::new();
         let data = &self.data;
         let trained: Vec<u32> = self.trained.iter().map(|t| u32::from(*t)).collect();
         for (name, values) in [
@@ -206,12 +282,7 @@ impl Model {
                 }
             }
         }
-        let refuse = |e: safetensors::SafeTensorError| Error::Request(format!("safetensors: {e}"));
-        let mut views = Vec::new();
-        for (name, dtype, shape, bytes) in &list {
-            views.push((name.clone(), TensorView::new(*dtype, shape.clone(), bytes).map_err(refuse)?));
-        }
-        safetensors::serialize(views, None).map_err(refuse)
+        parameters(&self.store, list)
     }
 
     /// SHA-256 of the parameters' bytes (little-endian f32), in the order of their names.
@@ -220,13 +291,7 @@ impl Model {
     ///
     /// Device errors.
     pub fn sha256(&self) -> Result<String> {
-        let mut names: Vec<&str> = self.store.params().list().iter().map(|p| p.name.as_str()).collect();
-        names.sort_unstable();
-        let mut hash = Sha256::new();
-        for name in names {
-            hash.update(floats(&self.store.get(name)?));
-        }
-        Ok(hex(&hash.finalize()))
+        sha256(&self.store)
     }
 
     /// Loads a saved model onto a device.
@@ -235,30 +300,11 @@ impl Model {
     ///
     /// [`Error::Folder`] for a folder that is no model, of a newer format, or damaged; device errors.
     pub fn load(device: &Device, path: &Path) -> Result<Self> {
-        let manifest = read_manifest(path)?;
-        let mut contents = Vec::new();
-        for name in [TENSORS, READABLE] {
-            let entry = manifest.files.iter().find(|f| f.name == name);
-            let entry = entry.ok_or_else(|| folder(path, format!("is damaged: the manifest does not list {name}")))?;
-            let file = path.join(name);
-            let bytes =
-                fs::read(&file).map_err(|e| folder(&file, format!("cannot be read ({e}); the model is damaged")))?;
-            if bytes.len() as u64 != entry.bytes {
-                let what = format!(
-                    "has {} bytes, the manifest says {}: it is truncated or was changed",
-                    bytes.len(),
-                    entry.bytes
-                );
-                return Err(folder(&file, what));
-            }
-            if hex(&Sha256::digest(&bytes)) != entry.sha256 {
-                return Err(folder(&file, "does not have the SHA-256 that the manifest says: it was changed"));
-            }
-            contents.push(bytes);
-        }
+        let (tensors, readable) = read_folder(path)?;
+        wrong_kind(path, &readable, false)?;
         let damaged = |what: String| folder(path, format!("is damaged: {what}"));
-        let readable: Readable = serde_json::from_slice(&contents[1]).map_err(|e| damaged(e.to_string()))?;
-        let tensors = SafeTensors::deserialize(&contents[0]).map_err(|e| damaged(e.to_string()))?;
+        let readable: Readable = serde_json::from_slice(&readable).map_err(|e| damaged(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(&tensors).map_err(|e| damaged(e.to_string()))?;
         let kind: ModelKind = readable.model.parse()?;
         let mut config = Config::new(kind);
         config.read_toml(&readable.config)?;
@@ -267,10 +313,10 @@ impl Model {
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
         let schema = Schema::new(&config, &data, readable.history_is_set, longest);
         let model = Self::build(device, config, schema, data, trained, 0)?;
-        for p in model.store.params().list() {
-            let values = read_floats(&tensors, &format!("param.{}", p.name)).map_err(&damaged)?;
-            model.store.set(&p.name, &values)?;
-        }
+        set_parameters(&model.store, &tensors).map_err(|e| match e {
+            Error::Request(what) => damaged(what),
+            e => e,
+        })?;
         Ok(model)
     }
 }

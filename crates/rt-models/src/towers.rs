@@ -206,6 +206,6 @@ impl Towers<'_> {
 }
 
 /// Uniform in ±1 / sqrt(fan-in), weights and biases.
-fn linear_init(inputs: usize) -> Init {
+pub(crate) fn linear_init(inputs: usize) -> Init {
     Init::Uniform(1.0 / (inputs.max(1) as f32).sqrt())
 }

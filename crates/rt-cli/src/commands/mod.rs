@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod gradcheck;
 pub(crate) mod recommend;
 pub(crate) mod source;
+pub(crate) mod text;
 pub(crate) mod train;
 
 use crate::args::Global;

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) fn run(global: &Global, args: &Train) -> Done {
+    if args.model == rt_models::text::NAME {
+        return super::text::run_train(global, args);
+    }
     let config = config(args)?;
     check_out(&args.out)?;
     let device = super::open(global)?;

@@ -1,0 +1,273 @@
+//! `recall train --model dssm-text`, `recall search` and `recall text-pairs`.
+
+use crate::args::{Data, Global, MaskArg, RequestTime, Search, TargetsArg, TextPairs, Train};
+use crate::fail::{Done, Fail};
+use crate::output;
+use rt_data::{Column, Dataset, ReadOptions, Synthetic};
+use rt_models::eval::peak_memory_bytes;
+use rt_models::text::{
+    NAME, Noise, Pairs, SplitBy, TextConfig, TextFigures, TextModel, TextReport, TextSplit, TfIdf, rank_pairs,
+    title_pairs, train,
+};
+use rt_models::{Device, check_out};
+use serde::Serialize;
+use serde_json::json;
+use std::path::Path;
+use std::time::Instant;
+
+/// One line of the table.
+#[derive(Serialize)]
+struct Row {
+    model: &'static str,
+    #[serde(flatten)]
+    figures: TextFigures,
+    #[serde(flatten)]
+    training: Option<Training>,
+}
+
+/// What only a trained model has.
+#[derive(Serialize)]
+struct Training {
+    seconds: f64,
+    examples_per_second: f64,
+    prepare_seconds: f64,
+    validation_seconds: f64,
+    best_epoch: usize,
+    peak_memory_bytes: Option<u64>,
+    loss: Vec<f32>,
+    loss_epochs: Vec<f32>,
+    model_sha256: String,
+}
+
+impl Training {
+    fn new(report: &TextReport, model: &TextModel, prepare_seconds: f64) -> Done<Self> {
+        Ok(Self {
+            seconds: report.seconds,
+            examples_per_second: report.examples_per_second,
+            prepare_seconds,
+            validation_seconds: report.valid_seconds / report.epochs.max(1) as f64,
+            best_epoch: report.best_epoch,
+            peak_memory_bytes: peak_memory_bytes(),
+            loss: report.loss.clone(),
+            loss_epochs: report.loss_epochs.clone(),
+            model_sha256: model.sha256()?,
+        })
+    }
+}
+
+/// Trains on a file of pairs, tests, saves.
+pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
+    let config = config(args)?;
+    let by = split_by(&args.data)?;
+    let path = match &args.data.data {
+        Some(path) if !Synthetic::is_named_by(path) => Path::new(path),
+        Some(_) => {
+            let what = "--data: dssm-text trains on a TSV file of pairs; `recall text-pairs` makes one of titles, of \
+                        built-in data too";
+            return Err(Fail::user(what));
+        }
+        None => return Err(Fail::user("which data? give --data FILE.tsv: query, document and perhaps a label")),
+    };
+    check_out(&args.out)?;
+    let device = super::open(global)?;
+    let start = Instant::now();
+    let pairs = Pairs::read(path)?;
+    let split = TextSplit::new(&pairs, by, global.seed);
+    let prepare_seconds = start.elapsed().as_secs_f64();
+    if split.test.is_empty() {
+        output::note(global, "fewer than ten pairs (or documents): nothing is held out, figures will be empty");
+    }
+    let mut progress = output::progress_of(global, NAME, "recall@10");
+    let (model, report) = train(&device, &config, &pairs, &split, global.seed, &mut progress)?;
+    if report.below_tfidf {
+        eprintln!("warning: the model does not beat TF-IDF on validation; it is not worth its time as it is");
+    }
+    let tfidf = rank_pairs(&pairs, &split.test, &TfIdf::new(&pairs.documents))?;
+    let own = model.evaluate(&pairs, &split.test)?;
+    let training = Some(Training::new(&report, &model, prepare_seconds)?);
+    let rows =
+        vec![Row { model: "tf-idf", figures: tfidf, training: None }, Row { model: NAME, figures: own, training }];
+    model.save(&args.out)?;
+    say!("{NAME} on {}, {}, seed {}", pairs.name, device.name(), global.seed);
+    print_rows(&rows);
+    say!(
+        "split by {}: {} pairs train, {} validate, {} test; {} documents ranked, without the query's other clicked ones",
+        by.name(),
+        split.train.len(),
+        split.valid.len(),
+        split.test.len(),
+        pairs.documents.len()
+    );
+    say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
+    let mut more = serde_json::Map::new();
+    let protocol = json!({
+        "split": by.name(), "mask": "clicked", "request_time": "strict", "catalogue": pairs.documents.len(),
+        "queries": pairs.queries.len(), "pairs_trained": split.train.len(), "pairs_validated": split.valid.len(),
+        "pairs_tested": split.test.len(),
+    });
+    more.insert("protocol".into(), protocol);
+    more.insert("data".into(), pairs.name.clone().into());
+    more.insert("config".into(), model.config().to_toml().into());
+    more.insert("validation_recall_10".into(), report.valid.clone().into());
+    more.insert("dispatches_per_step".into(), report.dispatches.into());
+    more.insert("parameters".into(), json!({"tables": model.parameters().0, "dense": model.parameters().1}));
+    output::write_json(global, "train", output::device_name(&device), None, rows, more)
+}
+
+fn print_rows(rows: &[Row]) {
+    let names = ["recall@1", "recall@10", "recall@100", "MRR"];
+    let mut t = output::table(&[
+        "model",
+        names[0],
+        "±",
+        names[1],
+        "±",
+        names[2],
+        names[3],
+        "1 word",
+        "2 words",
+        "3 or more",
+        "seconds",
+        "pairs/s",
+    ]);
+    for row in rows {
+        let f = &row.figures;
+        let metric = |name: &str| f.metrics.get(name).map_or_else(String::new, |v| format!("{v:.4}"));
+        let error = |name: &str| f.stderr.get(name).map_or_else(String::new, |v| format!("{v:.4}"));
+        let words = |name: &str| f.by_words.get(name).map_or_else(String::new, |p| format!("{:.4}", p.recall_at_10));
+        let training = row.training.as_ref();
+        t.add_row(vec![
+            row.model.to_owned(),
+            metric(names[0]),
+            error(names[0]),
+            metric(names[1]),
+            error(names[1]),
+            metric(names[2]),
+            metric(names[3]),
+            words("1"),
+            words("2"),
+            words("3 or more"),
+            training.map_or_else(String::new, |t| format!("{:.1}", t.seconds)),
+            training.map_or_else(String::new, |t| format!("{:.0}", t.examples_per_second)),
+        ]);
+    }
+    say!("{t}");
+    say!("by words of the query: recall@10");
+}
+
+/// `--set` over file over default.
+fn config(args: &Train) -> Done<TextConfig> {
+    let mut config = TextConfig::new();
+    if let Some(path) = &args.config {
+        let text = std::fs::read_to_string(path).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
+        config.read_toml(&text).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
+    }
+    for pair in &args.set {
+        config.set_pair(pair)?;
+    }
+    config.check()?;
+    Ok(config)
+}
+
+/// `--split`; flags that are for interactions are refused.
+fn split_by(data: &Data) -> Done<SplitBy> {
+    let given = [
+        ("--train, --valid and --test", data.train.is_some()),
+        ("--mask", data.mask != MaskArg::History),
+        ("--targets", data.targets != TargetsArg::First),
+        ("--request-time", data.request_time != RequestTime::Strict),
+        ("--eval-history", data.eval_history != crate::args::EvalHistoryArg::Train),
+        ("--order", data.order.is_some()),
+        ("--user-col", data.user_col.is_some()),
+        ("--item-col", data.item_col.is_some()),
+        ("--time-col", data.time_col.is_some()),
+        ("--title-col", data.title_col.is_some()),
+        ("--user-features", !data.user_features.is_empty()),
+        ("--item-features", !data.item_features.is_empty()),
+        ("--context", !data.context.is_empty()),
+    ];
+    if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(Fail::user(format!(
+            "{flag}: for interactions; {NAME} reads --data FILE.tsv of pairs: leave it out"
+        )));
+    }
+    match data.split.as_deref() {
+        None | Some("pairs") => Ok(SplitBy::Pairs),
+        Some("documents") => Ok(SplitBy::Documents),
+        Some(other) => Err(Fail::user(format!("--split {other}: for {NAME} it is pairs or documents"))),
+    }
+}
+
+/// The best documents for a query.
+pub(crate) fn run_search(global: &Global, args: &Search) -> Done {
+    if args.k == 0 {
+        return Err(Fail::user("-k 0: ask for at least one document"));
+    }
+    let device = super::open(global)?;
+    let model = TextModel::load(&device, &args.model)?;
+    let best = model.search(&args.query, args.k)?;
+    if best.len() < args.k {
+        output::note(global, &format!("{} documents are all there are", best.len()));
+    }
+    let mut t = output::table(&["rank", "score", "document"]);
+    if let Some(column) = t.column_mut(2) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Left);
+    }
+    for f in &best {
+        t.add_row(vec![f.rank.to_string(), format!("{:.4}", f.score), f.text.clone()]);
+    }
+    say!("{t}");
+    let rows = best.iter().map(|f| json!({"rank": f.rank, "score": f.score, "document": f.text})).collect();
+    let mut more = serde_json::Map::new();
+    more.insert("model".into(), NAME.into());
+    more.insert("query".into(), args.query.clone().into());
+    more.insert("model_sha256".into(), model.sha256()?.into());
+    output::write_json(global, "search", output::device_name(&device), None, rows, more)
+}
+
+/// Noisy queries for titles.
+pub(crate) fn run_pairs(global: &Global, args: &TextPairs) -> Done {
+    output::check_json(global)?;
+    if args.per_title == 0 {
+        return Err(Fail::user("--per-title 0: ask for at least one query a title"));
+    }
+    let data = if Synthetic::is_named_by(&args.data) {
+        Synthetic::parse(&args.data)?.generate().0
+    } else {
+        rt_data::read(
+            Path::new(&args.data),
+            &ReadOptions { title_col: args.title_col.clone(), ..ReadOptions::default() },
+        )?
+    };
+    let titles = titles(&data);
+    if titles.is_empty() {
+        return Err(Fail::user(format!("{}: has no titles to make queries of", data.name)));
+    }
+    let noise = Noise { drop: args.drop, swap: args.swap, replace: args.replace };
+    let pairs = title_pairs(&titles, args.per_title, &noise, global.seed)?;
+    let mut text = String::from("query\tdocument\n");
+    for (query, document) in &pairs {
+        text += &format!("{query}\t{document}\n");
+    }
+    output::write_file(&args.out, &text)?;
+    say!("{} pairs of {} titles are in {}", pairs.len(), titles.len(), args.out.display());
+    let rows = vec![json!({"pairs": pairs.len(), "titles": titles.len()})];
+    let device = Device::cpu(global.threads)?;
+    output::write_json(global, "text-pairs", output::device_name(&device), None, rows, serde_json::Map::new())
+}
+
+/// Titles with their genres, in the order of the items.
+pub(crate) fn titles(data: &Dataset) -> Vec<(String, String)> {
+    let genres = data.item_features.columns.iter().find_map(|(name, column)| match column {
+        Column::Bag { vocab, offsets, values } if name == "genres" => Some((vocab, offsets, values)),
+        _ => None,
+    });
+    let rest = |item: usize| {
+        genres.map_or_else(String::new, |(vocab, offsets, values)| {
+            let own = &values[offsets[item] as usize..offsets[item + 1] as usize];
+            own.iter().map(|g| vocab.raw(*g)).collect::<Vec<_>>().join(" ")
+        })
+    };
+    let named = data.titles.iter().enumerate().skip(1).filter(|(_, title)| !title.is_empty());
+    named.map(|(item, title)| (title.clone(), rest(item))).collect()
+}

@@ -1,0 +1,166 @@
+//! Ranks of test pairs among all documents, and their figures.
+
+use super::hashing::words;
+use super::model::TextModel;
+use super::pairs::Pairs;
+use crate::Result;
+use crate::model::product;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Scores queries against all documents.
+pub trait TextScorer: Sync {
+    /// Scores `[queries, documents]` into `out`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever scoring gives.
+    fn scores(&self, queries: &[&str], out: &mut [f32]) -> Result<()>;
+}
+
+/// A model's scorer: the documents' vectors are made once.
+pub(crate) struct ModelTexts<'a> {
+    model: &'a TextModel,
+    documents: Vec<f32>,
+}
+
+impl<'a> ModelTexts<'a> {
+    pub(crate) fn new(model: &'a TextModel) -> Result<Self> {
+        Ok(Self { model, documents: model.document_vectors()? })
+    }
+}
+
+impl TextScorer for ModelTexts<'_> {
+    fn scores(&self, queries: &[&str], out: &mut [f32]) -> Result<()> {
+        let vectors = self.model.query_tower(queries)?;
+        let n = self.model.documents().len();
+        product(&vectors, &self.documents, queries.len(), n, self.model.dim(), out);
+        Ok(())
+    }
+}
+
+/// Lengths of list that recall is given for.
+const KS: [usize; 3] = [1, 10, 100];
+
+/// Figures of test pairs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TextFigures {
+    /// `recall@1`, `recall@10`, `recall@100`: the share of the pairs whose document stands within the first k; `MRR`.
+    pub metrics: BTreeMap<String, f64>,
+    /// Standard errors over pairs, under the same names.
+    pub stderr: BTreeMap<String, f64>,
+    /// `recall@10` of pairs whose query has one word, two, or more, with how many they are.
+    pub by_words: BTreeMap<String, Part>,
+    /// Pairs.
+    pub pairs: usize,
+}
+
+/// Some of the pairs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Part {
+    /// Share of them whose document stands within the first ten.
+    #[serde(rename = "recall@10")]
+    pub recall_at_10: f64,
+    /// How many.
+    pub pairs: usize,
+}
+
+impl TextFigures {
+    /// A figure by its name; 0 where there are no pairs.
+    #[must_use]
+    pub fn get(&self, name: &str) -> f64 {
+        self.metrics.get(name).copied().unwrap_or(0.0)
+    }
+}
+
+/// Ranks each pair's document among all documents, without the query's other clicked documents, and gives the figures. A
+/// tie counts at its mean position: rank = 1 + #greater + #other equal / 2. `chosen` are numbers of [`Pairs::clicked`].
+///
+/// # Errors
+///
+/// What the scorer gives.
+pub fn rank_pairs(pairs: &Pairs, chosen: &[u32], scorer: &dyn TextScorer) -> Result<TextFigures> {
+    let clicked = pairs.clicked_of();
+    let n = pairs.documents.len();
+    let mut ranks = Vec::with_capacity(chosen.len());
+    for chunk in chosen.chunks(64) {
+        let chunk: Vec<_> = chunk.iter().map(|i| pairs.clicked[*i as usize]).collect();
+        let queries: Vec<&str> = chunk.iter().map(|p| pairs.queries[p.query as usize].as_str()).collect();
+        let mut scores = vec![0.0f32; chunk.len() * n];
+        scorer.scores(&queries, &mut scores)?;
+        for (pair, row) in chunk.iter().zip(scores.chunks(n)) {
+            ranks.push((rank(row, pair.document, &clicked[pair.query as usize]), pair.query));
+        }
+    }
+    Ok(figures(pairs, &ranks))
+}
+
+fn rank(row: &[f32], target: u32, clicked: &[u32]) -> f64 {
+    let own = row[target as usize];
+    let count = |x: f32| (usize::from(x > own), usize::from(x == own));
+    let (mut greater, mut equal) = (0, 0);
+    for x in row {
+        let (g, e) = count(*x);
+        greater += g;
+        equal += e;
+    }
+    for other in clicked.iter().filter(|d| **d != target) {
+        let (g, e) = count(row[*other as usize]);
+        greater -= g;
+        equal -= e;
+    }
+    // A score that is not a number is last: it is greater than none and equal to none.
+    if own.is_nan() { row.len() as f64 } else { 1.0 + greater as f64 + (equal - 1) as f64 / 2.0 }
+}
+
+fn figures(pairs: &Pairs, ranks: &[(f64, u32)]) -> TextFigures {
+    let mut out = TextFigures { pairs: ranks.len(), ..TextFigures::default() };
+    if ranks.is_empty() {
+        return out;
+    }
+    let mut put = |name: String, value: &dyn Fn(f64) -> f64| {
+        let n = ranks.len() as f64;
+        let mean = ranks.iter().map(|(r, _)| value(*r)).sum::<f64>() / n;
+        let square = ranks.iter().map(|(r, _)| (value(*r) - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+        out.metrics.insert(name.clone(), mean);
+        out.stderr.insert(name, (square / n).sqrt());
+    };
+    for k in KS {
+        put(format!("recall@{k}"), &|r| f64::from(u8::from(r <= k as f64)));
+    }
+    put("MRR".into(), &|r| 1.0 / r);
+    for (rank, query) in ranks {
+        let name = match words(&pairs.queries[*query as usize]).len() {
+            1 => "1",
+            2 => "2",
+            _ => "3 or more",
+        };
+        let part = out.by_words.entry(name.into()).or_default();
+        part.pairs += 1;
+        part.recall_at_10 += f64::from(u8::from(*rank <= 10.0));
+    }
+    for part in out.by_words.values_mut() {
+        part.recall_at_10 /= part.pairs as f64;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_by_hand() {
+        // Two better (one of them clicked too, and left out), two others equal.
+        let row = [0.9, 0.5, 0.8, 0.5, 0.1, 0.5];
+        assert!((rank(&row, 1, &[1]) - 4.0).abs() < 1e-12);
+        assert!((rank(&row, 1, &[0, 1, 3]) - 2.5).abs() < 1e-12);
+        assert!((rank(&row, 0, &[0, 2]) - 1.0).abs() < 1e-12);
+        let pairs = Pairs { queries: vec!["a".into(), "a b".into()], ..Pairs::default() };
+        let f = figures(&pairs, &[(1.0, 0), (10.0, 1), (11.0, 1), (200.0, 1)]);
+        assert!((f.get("recall@1") - 0.25).abs() < 1e-12 && (f.get("recall@10") - 0.5).abs() < 1e-12);
+        assert!((f.get("MRR") - (1.0 + 0.1 + 1.0 / 11.0 + 0.005) / 4.0).abs() < 1e-12);
+        assert!((f.stderr["recall@10"] - (1.0f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+        assert_eq!(f.by_words["2"], Part { recall_at_10: 1.0 / 3.0, pairs: 3 });
+    }
+}

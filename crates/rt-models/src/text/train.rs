@@ -1,0 +1,282 @@
+//! Training of the text model: shuffled epochs, validation after each, early stopping, the best weights kept.
+
+use super::batches::{negatives, without_clashes};
+use super::config::{TextConfig, TextLoss};
+use super::hashing::{Texts, trigrams};
+use super::model::TextModel;
+use super::pairs::{Pair, Pairs, TextSplit};
+use super::rank::{ModelTexts, TextFigures, TextScorer, rank_pairs};
+use super::tfidf::TfIdf;
+use super::tower::{TextSizes, record_gradients};
+use crate::train::{OnProgress, Progress};
+use crate::{Error, Result};
+use rt_data::Vocab;
+use rt_kernels::philox;
+use rt_tensor::{Device, Step, Tape};
+use std::time::Instant;
+
+/// What training reports.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TextReport {
+    /// Seconds of training alone.
+    pub seconds: f64,
+    /// Training pairs a second of `seconds`.
+    pub examples_per_second: f64,
+    /// Seconds of validation.
+    pub valid_seconds: f64,
+    /// Best epoch, from 1.
+    pub best_epoch: usize,
+    /// Epochs run.
+    pub epochs: usize,
+    /// Losses of the first 100 steps.
+    pub loss: Vec<f32>,
+    /// Mean loss of each epoch.
+    pub loss_epochs: Vec<f32>,
+    /// Validation recall@10 of each epoch.
+    pub valid: Vec<f64>,
+    /// Dispatches of a step (kernel calls on the CPU).
+    pub dispatches: usize,
+    /// True where the model did not beat TF-IDF on validation.
+    pub below_tfidf: bool,
+}
+
+/// The training part of the data, as the tape reads it.
+struct Prepared {
+    trigrams: Vocab,
+    queries: Texts,
+    documents: Texts,
+    pairs: Vec<Pair>,
+    /// Places in `pairs`, each as often as the data says it.
+    examples: Vec<u32>,
+    /// Documents of each query's training pairs, ascending.
+    clicked: Vec<Vec<u32>>,
+}
+
+impl Prepared {
+    fn new(config: &TextConfig, all: &Pairs, split: &TextSplit) -> Self {
+        let pairs: Vec<Pair> = split.train.iter().map(|i| all.clicked[*i as usize]).collect();
+        let mut vocab = Vocab::new();
+        let mut clicked = vec![Vec::new(); all.queries.len()];
+        let mut hashed = vec![false; all.documents.len()];
+        for pair in &pairs {
+            let list: &mut Vec<u32> = &mut clicked[pair.query as usize];
+            if list.is_empty() {
+                trigrams(&all.queries[pair.query as usize]).iter().for_each(|t| _ = vocab.insert(t));
+            }
+            list.push(pair.document);
+            if !std::mem::replace(&mut hashed[pair.document as usize], true) {
+                trigrams(&all.documents[pair.document as usize]).iter().for_each(|t| _ = vocab.insert(t));
+            }
+        }
+        clicked.iter_mut().for_each(|list| list.sort_unstable());
+        let texts = |list: &[String]| Texts::new(&vocab, list.iter().map(String::as_str), config.max_trigrams);
+        let (queries, documents) = (texts(&all.queries), texts(&all.documents));
+        let examples =
+            pairs.iter().enumerate().flat_map(|(i, p)| std::iter::repeat_n(i as u32, p.count as usize)).collect();
+        Self { trigrams: vocab, queries, documents, pairs, examples, clicked }
+    }
+
+    fn sizes(&self) -> TextSizes {
+        let (q, d) = (&self.queries, &self.documents);
+        TextSizes {
+            vocab: self.trigrams.rows(),
+            pairs: self.pairs.len(),
+            examples: self.examples.len(),
+            rows: [q.rows(), d.rows()],
+            trigrams: [q.ids.len(), d.ids.len()],
+            longest: [q.longest, d.longest],
+        }
+    }
+
+    /// Puts what a step reads into the model's store.
+    fn upload(&self, model: &TextModel) -> Result<()> {
+        let store = &model.store;
+        let number = |of: fn(&Pair) -> u32| self.pairs.iter().map(|p| of(p) + 1).collect::<Vec<u32>>();
+        store.put_u32("order", &self.examples)?;
+        store.put_u32("pair.query", &number(|p| p.query))?;
+        store.put_u32("pair.document", &number(|p| p.document))?;
+        store.put_u32("pair.start", &vec![0; self.queries.rows() + 1])?;
+        store.put_f32("logq.documents", &vec![0.0; self.documents.rows()])?;
+        for (name, texts) in [("query", &self.queries), ("document", &self.documents)] {
+            store.put_u32(&format!("{name}.slices"), &texts.slices)?;
+            store.put_u32(&format!("{name}.texts"), &texts.ids)?;
+        }
+        Ok(())
+    }
+}
+
+impl TextModel {
+    /// The training step of `dssm-text` on these pairs as a tape, for listings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for settings that are wrong.
+    pub fn training_tape(config: &TextConfig, pairs: &Pairs, split: &TextSplit) -> Result<Tape> {
+        config.check()?;
+        let (mut tape, _) = record_gradients(config, &Prepared::new(config, pairs, split).sizes())?;
+        tape.optimize(&config.optimizer())?;
+        Ok(tape)
+    }
+
+    /// Figures of pairs (numbers of [`Pairs::clicked`]): see [`rank_pairs`]. The pairs' documents have to be the model's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] where they are not; device errors.
+    pub fn evaluate(&self, pairs: &Pairs, chosen: &[u32]) -> Result<TextFigures> {
+        if pairs.documents != self.documents {
+            let what = format!("`{}` has other documents than the model: train on it, or search the model", pairs.name);
+            return Err(Error::Request(what));
+        }
+        let scorer = ModelTexts::new(self)?;
+        on(self.device(), || rank_pairs(pairs, chosen, &scorer))
+    }
+}
+
+/// In the device's own threads.
+fn on<R: Send>(device: &Device, run: impl FnOnce() -> R + Send) -> R {
+    match device {
+        Device::Cpu(cpu) => cpu.install(run),
+        #[cfg(feature = "gpu")]
+        Device::Gpu(_) => run(),
+    }
+}
+
+/// Trains `dssm-text` on the training pairs of a split.
+///
+/// Validation chooses the best epoch by recall@10, of equal ones by MRR. Without validation pairs all epochs run and the
+/// last weights stay.
+///
+/// # Errors
+///
+/// [`Error::Config`] for settings that are wrong, [`Error::Training`] where the loss is not finite, [`Error::Stopped`] where
+/// the callback says so; device errors.
+pub fn train(
+    device: &Device,
+    config: &TextConfig,
+    pairs: &Pairs,
+    split: &TextSplit,
+    seed: u64,
+    progress: OnProgress<'_>,
+) -> Result<(TextModel, TextReport)> {
+    config.check()?;
+    if split.train.is_empty() {
+        return Err(Error::Training("no pair of the data is in the training part".into()));
+    }
+    let data = Prepared::new(config, pairs, split);
+    let (mut tape, _) = record_gradients(config, &data.sizes())?;
+    let optimizer = config.optimizer();
+    tape.optimize(&optimizer)?;
+    let (documents, name) = (pairs.documents.clone(), pairs.name.clone());
+    let model = TextModel::build(device, config.clone(), data.trigrams.clone(), documents, name, seed)?;
+    data.upload(&model)?;
+    let draw = |epoch| {
+        let (shown, n) = (&pairs.shown, pairs.documents.len());
+        negatives(seed, epoch, &data.pairs, &data.clicked, shown, n, config.negatives)
+    };
+    if config.loss == TextLoss::List {
+        model.store.put_u32("negatives", &draw(0))?;
+    }
+    let mut program = tape.compile(&model.store)?;
+    let mut report = TextReport { dispatches: program.dispatches(), ..TextReport::default() };
+    let steps = data.examples.len().div_ceil(config.batch);
+    let mut best: Option<((f64, f64), Vec<Vec<f32>>)> = None;
+    let mut order = data.examples.clone();
+    let mut t = 0u32;
+    for epoch in 1..=config.epochs {
+        let start = Instant::now();
+        philox::shuffle(seed, epoch as u32, &mut order);
+        match config.loss {
+            TextLoss::InBatch => {
+                let apart = without_clashes(&order, &data.pairs, &data.clicked, config.batch);
+                model.store.put_u32("order", &apart)?;
+            }
+            TextLoss::List => {
+                model.store.put_u32("order", &order)?;
+                model.store.put_u32("negatives", &draw(epoch as u32))?;
+            }
+        }
+        let mut at = Progress {
+            epoch,
+            epochs: config.epochs,
+            step: 0,
+            steps,
+            loss: None,
+            valid: None,
+            best: false,
+            examples_per_second: 0.0,
+        };
+        for step in 0..steps {
+            t += 1;
+            let offset = step * config.batch;
+            let valid = config.batch.min(order.len() - offset);
+            let now = Step::new(t, seed, offset as u32, valid as u32);
+            program.run(&optimizer.rates(now, config.lr, config.row_rate()))?;
+            if (step + 1) % 16 == 0 {
+                at.step = step + 1;
+                let done = (epoch - 1) * order.len() + offset + valid;
+                at.examples_per_second = done as f64 / (report.seconds + start.elapsed().as_secs_f64());
+                if progress(&at).is_break() {
+                    return Err(Error::Stopped);
+                }
+            }
+        }
+        let log = program.read_f32("loss")?;
+        report.seconds += start.elapsed().as_secs_f64();
+        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % steps]).collect();
+        if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
+            let (loss, step) = (losses[step], step + 1);
+            let what =
+                format!("the loss is {loss} in epoch {epoch}, step {step}: use a smaller lr or a larger temperature");
+            return Err(Error::Training(what));
+        }
+        report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
+        // Each step's loss is the mean over its examples.
+        let weight = |i: usize| config.batch.min(order.len() - i * config.batch) as f64;
+        let total: f64 = losses.iter().enumerate().map(|(i, l)| f64::from(*l) * weight(i)).sum();
+        report.loss_epochs.push((total / order.len() as f64) as f32);
+        report.epochs = epoch;
+        report.examples_per_second = (epoch * order.len()) as f64 / report.seconds;
+
+        model.weights_changed();
+        at.best = true;
+        if !split.valid.is_empty() {
+            let start = Instant::now();
+            let figures = model.evaluate(pairs, &split.valid)?;
+            report.valid_seconds += start.elapsed().as_secs_f64();
+            let value = (figures.get("recall@10"), figures.get("MRR"));
+            report.valid.push(value.0);
+            at.valid = Some(value.0);
+            at.best = best.as_ref().is_none_or(|(b, _)| value > *b);
+            if at.best {
+                best = Some((value, snapshot(&model)?));
+            }
+        }
+        if at.best {
+            report.best_epoch = epoch;
+        }
+        at.step = steps;
+        at.loss = report.loss_epochs.last().copied();
+        at.examples_per_second = report.examples_per_second;
+        if progress(&at).is_break() {
+            return Err(Error::Stopped);
+        }
+        if epoch - report.best_epoch >= config.patience {
+            break;
+        }
+    }
+    if let Some((value, weights)) = best {
+        for (p, values) in model.store.params().list().iter().zip(&weights) {
+            model.store.set(&p.name, values)?;
+        }
+        let tfidf: &dyn TextScorer = &TfIdf::new(&pairs.documents);
+        report.below_tfidf = value.0 <= on(device, || rank_pairs(pairs, &split.valid, tfidf))?.get("recall@10");
+    }
+    model.weights_changed();
+    Ok((model, report))
+}
+
+fn snapshot(model: &TextModel) -> Result<Vec<Vec<f32>>> {
+    let params = model.store.params().list();
+    params.iter().map(|p| model.store.get(&p.name).map_err(Error::from)).collect()
+}
