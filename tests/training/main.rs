@@ -2,6 +2,7 @@
 
 mod determinism;
 mod padding;
+mod probability;
 mod quality;
 #[cfg(feature = "gpu")]
 mod replay;

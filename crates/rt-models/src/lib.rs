@@ -6,6 +6,7 @@ mod error;
 pub mod eval;
 mod losses;
 mod model;
+mod probability;
 mod retrieve;
 mod save;
 mod schema;
