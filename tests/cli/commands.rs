@@ -64,6 +64,12 @@ fn train_eval_and_recommend() {
             assert_eq!(r["rank"], i + 1);
             assert!(r["title"].as_str().is_some_and(|t| !t.is_empty()) && r["score"].is_f64() && r["item"].is_string());
         }
+        assert!(rows[0]["probability"].is_null(), "only where it is asked for");
+        args.push("--prob");
+        assert!(ok(&args).contains("probability"));
+        let p: Vec<f64> =
+            json(&best)["rows"].as_array().unwrap().iter().map(|r| r["probability"].as_f64().unwrap()).collect();
+        assert!(p.windows(2).all(|w| w[0] >= w[1]) && p[6] > 0.0 && p.iter().sum::<f64>() < 1.0, "{p:?}");
         let history = format!("{},{}", rows[0]["item"].as_str().unwrap(), rows[1]["item"].as_str().unwrap());
         let output = ok(&["recommend", "--model", text(&model), "--device", "cpu", "--history", &history, "-k", "3"]);
         assert_eq!(output.lines().filter(|l| l.trim_start().starts_with(['1', '2', '3'])).count(), 3, "{output}");

@@ -4,6 +4,7 @@ mod averages;
 mod determinism;
 mod negatives;
 mod padding;
+mod probability;
 mod quality;
 #[cfg(feature = "gpu")]
 mod replay;

@@ -196,6 +196,9 @@ pub(crate) struct Recommend {
     /// Also recommend what stands in the history
     #[arg(long)]
     pub seen: bool,
+    /// Also the softmax probability of each item, over all items that may be recommended
+    #[arg(long)]
+    pub prob: bool,
 }
 
 #[derive(Debug, Args)]

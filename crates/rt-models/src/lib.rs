@@ -10,6 +10,7 @@ mod losses;
 mod mine;
 mod model;
 mod negatives;
+mod probability;
 mod retrieve;
 mod sampler;
 mod save;

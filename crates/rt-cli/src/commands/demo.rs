@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     )?;
     let last: Vec<&str> = history.iter().rev().take(5).map(|item| data.title(*item)).collect();
     say!("\nuser {}, who last chose {}:", data.users.raw(user), last.join("; "));
-    super::recommend::print(&best);
+    super::recommend::print(&best, None);
 
     std::fs::create_dir_all(&args.out).map_err(|e| Fail::machine(format!("{}: {e}", args.out.display())))?;
     for model in &models {

@@ -12,6 +12,8 @@ struct Row<'a> {
     title: &'a str,
     score: f32,
     rank: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f64>,
 }
 
 pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
@@ -46,26 +48,36 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
     if best.len() < args.k {
         output::note(global, &format!("{} items are all that is left", best.len()));
     }
-    print(&best);
-    let row =
-        |r: &Recommendation| serde_json::to_value(Row { item: &r.raw, title: &r.title, score: r.score, rank: r.rank });
-    let rows = best.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(|e| Fail::machine(e.to_string()))?;
+    let items: Vec<u32> = best.iter().map(|r| r.item).collect();
+    let probabilities = args.prob.then(|| model.probabilities(&query, exclude, &items)).transpose()?;
+    print(&best, probabilities.as_deref());
+    let row = |(i, r): (usize, &Recommendation)| {
+        let probability = probabilities.as_ref().map(|p| p[i]);
+        serde_json::to_value(Row { item: &r.raw, title: &r.title, score: r.score, rank: r.rank, probability })
+    };
+    let rows = best.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>().map_err(|e| Fail::machine(e.to_string()))?;
     let mut more = serde_json::Map::new();
     more.insert("model".into(), model.config().model.name().into());
     more.insert("model_sha256".into(), model.sha256()?.into());
     output::write_json(global, "recommend", output::device_name(&device), None, rows, more)
 }
 
-/// Prints recommendations with titles and scores.
-pub(crate) fn print(best: &[Recommendation]) {
-    let mut t = output::table(&["rank", "score", "item", "title"]);
-    for column in [3] {
-        if let Some(column) = t.column_mut(column) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Left);
-        }
+/// Prints recommendations with titles, scores and, where they are given, probabilities.
+pub(crate) fn print(best: &[Recommendation], probabilities: Option<&[f64]>) {
+    let mut header = vec!["rank", "score", "item", "title"];
+    if probabilities.is_some() {
+        header.insert(2, "probability");
     }
-    for r in best {
-        t.add_row(vec![r.rank.to_string(), format!("{:.4}", r.score), r.raw.clone(), r.title.clone()]);
+    let mut t = output::table(&header);
+    if let Some(column) = t.column_mut(header.len() - 1) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Left);
+    }
+    for (i, r) in best.iter().enumerate() {
+        let mut row = vec![r.rank.to_string(), format!("{:.4}", r.score), r.raw.clone(), r.title.clone()];
+        if let Some(p) = probabilities {
+            row.insert(2, format!("{:.6}", p[i]));
+        }
+        t.add_row(row);
     }
     say!("{t}");
 }
