@@ -83,6 +83,7 @@ fn data(cases: &mut Vec<Case>) {
     both(cases, HistoryMask { rows: 100, words: ANY_COLS, keep_threshold: 1 << 31, stream });
     both(cases, Dropout { rows: 100, cols: 33, keep_threshold: 1 << 31, scale: 2.0, stream });
     both(cases, Bits { n: 1000, stream });
+    both(cases, DropIds { n: 100, keep_threshold: 1 << 31, stream });
 }
 
 fn sparse(cases: &mut Vec<Case>) {
@@ -147,6 +148,16 @@ fn dense(cases: &mut Vec<Case>) {
     both(cases, Sum { rows: 1000, ring: 8 });
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
+    both(cases, LayerNorm { rows, dim });
+    both(cases, LayerNormBackward { rows, dim });
+    both(cases, BatchNormStats { rows, cols, momentum: 0.1 });
+    both(cases, BatchNorm { rows, cols });
+    both(cases, BatchNormSums { rows, cols });
+    both(cases, BatchNormBackward { rows, cols });
+    both(cases, Gelu { rows, cols });
+    both(cases, GeluBackward { rows, cols });
+    both(cases, FieldDot { rows, cols, fields: 4 });
+    both(cases, FieldScale { rows, cols, fields: 4 });
     let eps = 1e-8;
     for (rule, left_out) in [
         (DenseRule::Sgd, &["state1", "state2"][..]),

@@ -14,6 +14,8 @@ pub mod stream {
     pub const HISTORY: u32 = 0x4000_0000;
     /// Negative draws.
     pub const NEGATIVES: u32 = 0x5000_0000;
+    /// Dropout of whole ids.
+    pub const IDS: u32 = 0x6000_0000;
 }
 
 /// The four words of counter `counter` under `key`.
