@@ -1,6 +1,7 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
 mod determinism;
+mod features;
 mod padding;
 mod quality;
 #[cfg(feature = "gpu")]
@@ -48,4 +49,30 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
     (ModelKind::YoutubeDnn, &["loss=full"]),
     (ModelKind::YoutubeDnn, &["loss=sampled", "negatives=50", "logq=all", "item_table=separate"]),
     (ModelKind::YoutubeDnn, &["loss=list", "negatives=4", "normalize=false", "temperature=1", "optimizer=sgd"]),
+    (
+        ModelKind::Dssm,
+        &[
+            "loss=list",
+            "negatives=4",
+            "norm=batch",
+            "activation=gelu",
+            "user_hidden=24,24",
+            "residual=true",
+            "senet=true",
+            "user_id_dropout=0.2",
+            "item_id_dropout=0.2",
+        ],
+    ),
+    (
+        ModelKind::YoutubeDnn,
+        &[
+            "norm=layer",
+            "example_age=true",
+            "hash_rows=40",
+            "hash_functions=2",
+            "numbers=quantile",
+            "cross=country*age",
+            "weight_decay=0.01",
+        ],
+    ),
 ];

@@ -107,6 +107,8 @@ choice! {
         Tanh = "tanh",
         /// Logistic function.
         Sigmoid = "sigmoid",
+        /// GELU, tanh form (Hendrycks, Gimpel 2016).
+        Gelu = "gelu",
     }
 }
 
@@ -143,6 +145,9 @@ choice! {
         Separate = "separate",
     }
 }
+
+mod choices;
+pub use choices::{Norm, Numbers};
 
 trait Value: Sized {
     fn parse(key: &str, text: &str) -> Result<Self>;
@@ -192,6 +197,15 @@ impl Value for bool {
     }
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for String {
+    fn parse(_: &str, text: &str) -> Result<Self> {
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        format!("{self:?}")
     }
 }
 
@@ -334,6 +348,32 @@ config! {
     logq: LogQ = (LogQ::Negatives, LogQ::Negatives),
     /// Are negatives that equal the target masked?
     mask_hits: bool = (true, true),
+    /// Normalisation of hidden layers, between the linear layer and its activation: none, layer or batch.
+    norm: Norm = (Norm::None, Norm::None),
+    /// Does a hidden layer that is as wide as its input add its input?
+    residual: bool = (false, false),
+    /// Are the fields of a tower's input weighed by squeeze-and-excitation (FiBiNET)?
+    senet: bool = (false, false),
+    /// Does the age of the example enter the user tower (Covington et al. 2016)?
+    example_age: bool = (false, false),
+    /// The age that evaluation and recommendations use: 0 is the end of training, 1 its start.
+    example_age_serving: f32 = (0.0, 0.0),
+    /// Share of training rows whose user id is left out, so that users without one are served well.
+    user_id_dropout: f32 = (0.0, 0.0),
+    /// Share of training rows whose item id is left out (DSSM); items without an event in training then have none.
+    item_id_dropout: f32 = (0.0, 0.0),
+    /// Number columns: raw, standard (minus mean, over deviation) or quantile (ten buckets, embedded).
+    numbers: Numbers = (Numbers::Standard, Numbers::Standard),
+    /// Categories crossed into new ones: columns of one side, such as gender*age,occupation*gender.
+    cross: String = (String::new(), String::new()),
+    /// Rows that user ids are hashed into; 0: a row for each user.
+    hash_rows: usize = (0, 0),
+    /// Rows that a hashed id adds up: 1 or 2.
+    hash_functions: usize = (1, 1),
+    /// File of pretrained item vectors, .npy or .safetensors; read in training alone.
+    item_vectors: String = (String::new(), String::new()),
+    /// Do those vectors start the item table, to be trained on, instead of being features that stay?
+    item_vectors_tune: bool = (false, false),
 }
 
 impl Config {
@@ -425,7 +465,7 @@ impl Config {
                 return Err(bad(key, &widths.show(), "widths from 1 to 65536"));
             }
         }
-        Ok(())
+        crate::features::check(self)
     }
 
     /// Learning rate of table rows.
@@ -448,50 +488,4 @@ impl std::str::FromStr for ModelKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn toml_round_trips() {
-        for model in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
-            let mut config = Config::new(model);
-            config.set("windows", "1,3,all").unwrap();
-            config.set("lr", "0.0125").unwrap();
-            let mut again = Config::new(model);
-            again.read_toml(&config.to_toml()).unwrap();
-            assert_eq!(again, config);
-        }
-    }
-
-    #[test]
-    fn toml_files_are_read_as_people_write_them() {
-        let mut config = Config::new(ModelKind::Dssm);
-        let file = "# a comment\nlr = 1e-3\nuser_hidden = [\n  256, # wide\n  64,\n]\nwindows = [1, \"all\"]\nloss = 'full'\nskip = false\n";
-        config.read_toml(file).unwrap();
-        let mut want = Config::new(ModelKind::Dssm);
-        for pair in ["lr=1e-3", "user_hidden=256,64", "windows=1,all", "loss=full", "skip=false"] {
-            want.set_pair(pair).unwrap();
-        }
-        assert_eq!(config, want);
-        let refuse = |text: &str| Config::new(ModelKind::Dssm).read_toml(text).unwrap_err().to_string();
-        assert!(refuse("lr = 1e-3\nepochs = = 4").contains("line 2"));
-        assert!(refuse("[training]\nlr = 1").contains("`training`"));
-        assert!(refuse("lr = nan").contains("`lr"));
-    }
-
-    #[test]
-    fn errors_name_the_key_and_what_would_be_right() {
-        let mut config = Config::new(ModelKind::Dssm);
-        let text = |r: Result<()>| r.unwrap_err().to_string();
-        assert!(text(config.set("dropuot", "1")).contains("nearest is `dropout`"));
-        assert!(text(config.set("lr", "banana")).contains("`lr = banana`: has to be a number"));
-        assert!(text(config.set("lr", "NaN")).contains("has to be a number"));
-        assert!(text(config.set("loss", "hinge")).contains("one of in-batch full"));
-        assert!(text(config.set_pair("epochs")).contains("key=value"));
-        config.set("batch", "0").unwrap();
-        assert!(text(config.check()).contains("`batch = 0`: has to be at least 1"));
-        let mut config = Config::new(ModelKind::Dssm);
-        config.set("windows", "5,1").unwrap();
-        assert!(text(config.check()).contains("ascending"));
-    }
-}
+mod tests;

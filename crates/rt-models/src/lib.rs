@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod age;
+mod blocks;
 mod check;
 mod config;
 mod error;
 pub mod eval;
+mod features;
 mod losses;
 mod model;
 mod retrieve;
@@ -13,9 +16,12 @@ mod score;
 mod step;
 mod towers;
 mod train;
+mod vectors;
 
 pub use check::check_models;
-pub use config::{Config, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, OptimizerKind, Sampler, Switch};
+pub use config::{
+    Config, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, Norm, Numbers, OptimizerKind, Sampler, Switch,
+};
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};
 pub use retrieve::Index;

@@ -29,7 +29,7 @@ impl Config {
 /// Records a training step without its updates; gives the tape and its loss.
 pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes) -> Result<(Tape, Var)> {
     let mut tape = Tape::new();
-    let mut towers = Towers { config, schema, training: true, draws: 0 };
+    let mut towers = Towers { config, schema, training: true, draws: 0, built: crate::blocks::Built::default() };
     let order = tape.input_ids("order", counts.examples, 1);
     let items = tape.input_ids("items", counts.events, 1);
     let users = tape.input_ids("event_user", counts.events, 1);
@@ -43,9 +43,17 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
         let matrix = tape.input_ids("event.categories", counts.events, schema.context.len());
         Some(tape.take(matrix, batch.event)?)
     };
-    let inputs = UserInputs { user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    let age = if config.example_age {
+        let ages = tape.input("event.age", counts.events, crate::age::WIDTH);
+        Some(tape.take(ages, batch.event)?)
+    } else {
+        None
+    };
+    let inputs = UserInputs { user: batch.user, items, slice: batch.slice, hole: batch.hole, context, age };
+    towers.rows_have(batch.weight);
     let user = towers.user(&mut tape, &inputs)?;
     let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
+    towers.built.check(config)?;
     let loss = tape.sum(rows)?;
     tape.log_sum("loss", rows, counts.steps(config.batch))?;
     tape.backward(loss)?;
@@ -97,6 +105,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
         Loss::Full => {
             let catalogue = tape.input_ids("catalogue", schema.catalogue, 1);
             let index = tape.input_ids("catalogue.index", schema.item_rows, 1);
+            towers.all_rows(tape, schema.catalogue)?;
             let vectors = towers.item(tape, catalogue)?;
             let label = tape.take(index, target)?;
             let spec = softmax(vectors, None, None, PositiveVar::Label(label), false);
@@ -105,6 +114,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
         Loss::Sampled => {
             let ids = draw(tape, config, schema, k)?;
             let positives = towers.item(tape, target)?;
+            towers.all_rows(tape, k)?;
             let vectors = towers.item(tape, ids)?;
             let table = tape.input("logq.sampler", schema.item_rows, 1);
             let corrected = config.logq != LogQ::Off;
@@ -117,7 +127,9 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
         Loss::List | Loss::Pointwise => {
             let rows = tape.shape(target)[0];
             let ids = draw(tape, config, schema, rows * k)?;
-            let (positives, negatives) = (towers.item(tape, target)?, towers.item(tape, ids)?);
+            let positives = towers.item(tape, target)?;
+            towers.each_row(tape, weight, k)?;
+            let negatives = towers.item(tape, ids)?;
             let near = tape.group_dot(user, positives, scale)?;
             let far = tape.group_dot(user, negatives, scale)?;
             let z = tape.concat(&[near, far])?;
@@ -162,6 +174,9 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
     }
     if !schema.context.is_empty() {
         store.put_u32("event.categories", &crate::schema::event_context(schema, data))?;
+    }
+    if config.example_age {
+        store.put_f32("event.age", &crate::age::of_events(data, split))?;
     }
     let targets = split.target_counts(data);
     match config.loss {
