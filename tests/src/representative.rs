@@ -88,6 +88,7 @@ fn data(cases: &mut Vec<Case>) {
     for hashed in [false, true] {
         both(cases, Frequency { n: 100, hashes: 2, slots: 300, hashed, rate: 0.01 });
     }
+    both(cases, DropIds { n: 100, keep_threshold: 1 << 31, stream });
 }
 
 fn sparse(cases: &mut Vec<Case>) {
@@ -155,6 +156,16 @@ fn dense(cases: &mut Vec<Case>) {
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
     both(cases, AverageDense { n: 1000, decay: 0.999 });
+    both(cases, LayerNorm { rows, dim });
+    both(cases, LayerNormBackward { rows, dim });
+    both(cases, BatchNormStats { rows, cols, momentum: 0.1 });
+    both(cases, BatchNorm { rows, cols });
+    both(cases, BatchNormSums { rows, cols });
+    both(cases, BatchNormBackward { rows, cols });
+    both(cases, Gelu { rows, cols });
+    both(cases, GeluBackward { rows, cols });
+    both(cases, FieldDot { rows, cols, fields: 4 });
+    both(cases, FieldScale { rows, cols, fields: 4 });
     let eps = 1e-8;
     for (rule, left_out) in [
         (DenseRule::Sgd, &["state1", "state2"][..]),

@@ -2,6 +2,7 @@
 
 mod averages;
 mod determinism;
+mod features;
 mod negatives;
 mod padding;
 mod probability;
@@ -65,4 +66,30 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
         &["loss=pointwise", "exclude_own=true", "subsample=0.01", "examples_per_user=14", "user_weight=1"],
     ),
     (ModelKind::Dssm, &["frequency=stream", "frequency_rate=0.1", "frequency_hashes=2", "frequency_slots=64"]),
+    (
+        ModelKind::Dssm,
+        &[
+            "loss=list",
+            "negatives=4",
+            "norm=batch",
+            "activation=gelu",
+            "user_hidden=24,24",
+            "residual=true",
+            "senet=true",
+            "user_id_dropout=0.2",
+            "item_id_dropout=0.2",
+        ],
+    ),
+    (
+        ModelKind::YoutubeDnn,
+        &[
+            "norm=layer",
+            "example_age=true",
+            "hash_rows=40",
+            "hash_functions=2",
+            "numbers=quantile",
+            "cross=country*age",
+            "weight_decay=0.01",
+        ],
+    ),
 ];

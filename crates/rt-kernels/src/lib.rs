@@ -14,6 +14,7 @@ pub mod kernels;
 mod matmul;
 mod memory;
 mod naive;
+mod naive_norm;
 pub mod philox;
 mod program;
 pub mod simd;

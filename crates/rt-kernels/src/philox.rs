@@ -18,6 +18,8 @@ pub mod stream {
     pub const EXAMPLES: u32 = 0x6A00_0000;
     /// Ranks of mined negatives.
     pub const MINED: u32 = 0x6B00_0000;
+    /// Dropout of whole ids.
+    pub const IDS: u32 = 0x6000_0000;
 }
 
 /// The four words of counter `counter` under `key`.

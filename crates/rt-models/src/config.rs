@@ -114,6 +114,8 @@ choice! {
         Tanh = "tanh",
         /// Logistic function.
         Sigmoid = "sigmoid",
+        /// GELU, tanh form (Hendrycks, Gimpel 2016).
+        Gelu = "gelu",
     }
 }
 
@@ -160,6 +162,9 @@ choice! {
         Separate = "separate",
     }
 }
+
+mod choices;
+pub use choices::{Norm, Numbers};
 
 pub(crate) trait Value: Sized {
     fn parse(key: &str, text: &str) -> Result<Self>;
@@ -219,6 +224,15 @@ impl Value for bool {
     }
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for String {
+    fn parse(_: &str, text: &str) -> Result<Self> {
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        format!("{self:?}")
     }
 }
 
@@ -391,6 +405,32 @@ config! {
     mine_ranks: Vec<usize> = (vec![101, 500], vec![101, 500]),
     /// Drawn negatives for each mined one, on average.
     mine_share: f32 = (100.0, 100.0),
+    /// Normalisation of hidden layers, between the linear layer and its activation: none, layer or batch.
+    norm: Norm = (Norm::None, Norm::None),
+    /// Does a hidden layer that is as wide as its input add its input?
+    residual: bool = (false, false),
+    /// Are the fields of a tower's input weighed by squeeze-and-excitation (FiBiNET)?
+    senet: bool = (false, false),
+    /// Does the age of the example enter the user tower (Covington et al. 2016)?
+    example_age: bool = (false, false),
+    /// The age that evaluation and recommendations use: 0 is the end of training, 1 its start.
+    example_age_serving: f32 = (0.0, 0.0),
+    /// Share of training rows whose user id is left out, so that users without one are served well.
+    user_id_dropout: f32 = (0.0, 0.0),
+    /// Share of training rows whose item id is left out (DSSM); items without an event in training then have none.
+    item_id_dropout: f32 = (0.0, 0.0),
+    /// Number columns: raw, standard (minus mean, over deviation) or quantile (ten buckets, embedded).
+    numbers: Numbers = (Numbers::Standard, Numbers::Standard),
+    /// Categories crossed into new ones: columns of one side, such as gender*age,occupation*gender.
+    cross: String = (String::new(), String::new()),
+    /// Rows that user ids are hashed into; 0: a row for each user.
+    hash_rows: usize = (0, 0),
+    /// Rows that a hashed id adds up: 1 or 2.
+    hash_functions: usize = (1, 1),
+    /// File of pretrained item vectors, .npy or .safetensors; read in training alone.
+    item_vectors: String = (String::new(), String::new()),
+    /// Do those vectors start the item table, to be trained on, instead of being features that stay?
+    item_vectors_tune: bool = (false, false),
 }
 
 impl Config {
@@ -478,6 +518,7 @@ impl Config {
                 return Err(bad(key, &widths.show(), "widths from 1 to 65536"));
             }
         }
+        crate::features::check(self)?;
         crate::negatives::check_values(self)
     }
 

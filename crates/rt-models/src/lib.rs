@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod age;
+mod blocks;
 mod check;
 mod config;
 mod error;
 pub mod eval;
 mod examples;
+mod features;
 mod keys;
 mod losses;
 mod mine;
@@ -21,9 +24,12 @@ mod step;
 pub mod text;
 mod towers;
 mod train;
+mod vectors;
 
 pub use check::check_models;
-pub use config::{Config, Frequency, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, OptimizerKind, Sampler, Switch};
+pub use config::{
+    Config, Frequency, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, Norm, Numbers, OptimizerKind, Sampler, Switch,
+};
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};
 pub use retrieve::Index;

@@ -37,7 +37,7 @@ impl OptimizerKind {
 /// Records a training step without its updates; gives the tape and its loss.
 pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes) -> Result<(Tape, Var)> {
     let mut tape = Tape::new();
-    let mut towers = Towers { config, schema, training: true, draws: 0 };
+    let mut towers = Towers { config, schema, training: true, draws: 0, built: crate::blocks::Built::default() };
     let order = tape.input_ids("order", counts.examples, 1);
     let items = tape.input_ids("items", counts.events, 1);
     let users = tape.input_ids("event_user", counts.events, 1);
@@ -58,11 +58,19 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
             Some(tape.take(slices, batch.event)?)
         }
     };
-    let inputs = UserInputs { session, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    let age = if config.example_age {
+        let ages = tape.input("event.age", counts.events, crate::age::WIDTH);
+        Some(tape.take(ages, batch.event)?)
+    } else {
+        None
+    };
+    let inputs = UserInputs { session, age, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    towers.rows_have(batch.weight);
     let user = towers.user(&mut tape, &inputs)?;
     let weight = crate::examples::weight(&mut tape, config, schema.user_rows, &batch)?;
     let batch = BatchVars { weight, ..batch };
     let rows = loss_rows(&mut tape, &mut towers, user, &batch, counts.events)?;
+    towers.built.check(config)?;
     let loss = tape.sum(rows)?;
     tape.log_sum("loss", rows, counts.steps(config.batch))?;
     tape.backward(loss)?;
@@ -114,6 +122,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
         Loss::Full => {
             let catalogue = tape.input_ids("catalogue", schema.catalogue, 1);
             let index = tape.input_ids("catalogue.index", schema.item_rows, 1);
+            towers.all_rows(tape, schema.catalogue)?;
             let vectors = towers.item(tape, catalogue)?;
             let label = tape.take(index, target)?;
             let spec = softmax(vectors, None, None, PositiveVar::Label(label), false);
@@ -122,6 +131,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
         Loss::Sampled => {
             let ids = negatives::draw(tape, config, schema, k)?;
             let positives = towers.item(tape, target)?;
+            towers.all_rows(tape, k)?;
             let vectors = towers.item(tape, ids)?;
             let table = tape.input("logq.sampler", schema.item_rows, 1);
             let corrected = config.logq != LogQ::Off;
@@ -133,7 +143,10 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
         }
         Loss::List | Loss::Pointwise | Loss::Bpr | Loss::Hinge => {
             let own = negatives::own(tape, config, schema, batch, events)?;
-            let (positives, others) = (towers.item(tape, target)?, towers.item(tape, own.flat)?);
+            let positives = towers.item(tape, target)?;
+            let of_each = tape.shape(own.ids)[1];
+            towers.each_row(tape, weight, of_each)?;
+            let others = towers.item(tape, own.flat)?;
             let near = tape.group_dot(user, positives, scale)?;
             let far = tape.group_dot(user, others, scale)?;
             let z = tape.concat(&[near, far])?;
@@ -176,6 +189,9 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
     }
     if config.session_seconds() > 0 {
         store.put_u32("event.session", &crate::session::slices(schema, data, config.session_seconds()))?;
+    }
+    if config.example_age {
+        store.put_f32("event.age", &crate::age::of_events(data, split))?;
     }
     let targets = split.target_counts(data);
     match config.loss {

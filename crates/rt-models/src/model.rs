@@ -75,11 +75,18 @@ impl Model {
     ///
     /// [`Error::Config`] where configuration and data do not go together; device errors.
     pub fn new(device: &Device, config: &Config, data: Arc<Dataset>, split: &Split, seed: u64) -> Result<Self> {
+        let vectors = crate::vectors::read(config, &data)?;
+        let data = vectors.as_ref().map_or_else(|| Ok(data.clone()), |v| v.attach(config, &data))?;
         let config = config.resolve(&data, split)?;
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
-        let schema = Schema::new(&config, &data, split.history_is_set, longest);
+        let mut schema = Schema::new(&config, &data, split.history_is_set, longest);
+        schema.extra.item_ids = crate::features::item_ids(&config, &data, split);
         let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(end, start)| end > start).collect();
-        Self::build(device, config, schema, data, trained, seed)
+        let model = Self::build(device, config, schema, data, trained, seed)?;
+        if let Some(vectors) = vectors.filter(|_| model.config.item_vectors_tune) {
+            vectors.start(&model.store)?;
+        }
+        Ok(model)
     }
 
     pub(crate) fn build(
@@ -384,7 +391,7 @@ fn user_chunk(schema: &Schema) -> usize {
 
 fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> {
     let mut tape = Tape::with_params(params.clone());
-    let mut towers = Towers { config, schema, training: false, draws: 0 };
+    let mut towers = Towers { config, schema, training: false, draws: 0, built: crate::blocks::Built::default() };
     let rows = user_chunk(schema);
     let context = (!schema.context.is_empty()).then(|| tape.input_ids("query.context", rows, schema.context.len()));
     let inputs = UserInputs {
@@ -394,15 +401,22 @@ fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> 
         session: (config.session_seconds() > 0).then(|| tape.input_ids("query.session", rows, 2)),
         hole: None,
         context,
+        age: config.example_age.then(|| serving_age(&mut tape, config, rows)).transpose()?,
     };
     let vectors = towers.user(&mut tape, &inputs)?;
     tape.output("vectors", vectors);
     Ok(tape)
 }
 
+/// The Example Age that all queries have.
+fn serving_age(tape: &mut Tape, config: &Config, rows: usize) -> Result<rt_tensor::Var> {
+    let age = crate::age::inputs(config.example_age_serving);
+    Ok(tape.constant(&age.repeat(rows), rows, age.len())?)
+}
+
 fn item_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> {
     let mut tape = Tape::with_params(params.clone());
-    let mut towers = Towers { config, schema, training: false, draws: 0 };
+    let mut towers = Towers { config, schema, training: false, draws: 0, built: crate::blocks::Built::default() };
     let ids = tape.input_ids("query.item", CHUNK, 1);
     let vectors = towers.item(&mut tape, ids)?;
     tape.output("vectors", vectors);

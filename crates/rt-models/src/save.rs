@@ -265,6 +265,9 @@ impl Model {
             let times: Vec<u32> = data.event_time.iter().map(since).collect();
             list.push(("data.event_time".into(), Dtype::U32, vec![times.len()], words(&times)));
         }
+        if let Some(ids) = &self.schema.extra.item_ids {
+            list.push(("data.item_ids".into(), Dtype::U32, vec![ids.len()], words(ids)));
+        }
         for (side, features) in sides(data) {
             for (i, (_, column)) in features.columns.iter().enumerate() {
                 let name = format!("data.{side}.{i}");
@@ -311,7 +314,14 @@ impl Model {
         let data = Arc::new(read_data(&readable, &tensors).map_err(&damaged)?);
         let trained = read_words(&tensors, "data.trained").map_err(&damaged)?.iter().map(|t| *t != 0).collect();
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
-        let schema = Schema::new(&config, &data, readable.history_is_set, longest);
+        let mut schema = Schema::new(&config, &data, readable.history_is_set, longest);
+        if config.item_id_dropout > 0.0 {
+            let ids = read_words(&tensors, "data.item_ids").map_err(&damaged)?;
+            if ids.len() != schema.item_rows || ids.iter().any(|id| *id as usize >= schema.item_rows) {
+                return Err(damaged("rows of item ids and items do not fit each other".into()));
+            }
+            schema.extra.item_ids = Some(ids);
+        }
         let model = Self::build(device, config, schema, data, trained, 0)?;
         set_parameters(&model.store, &tensors).map_err(|e| match e {
             Error::Request(what) => damaged(what),

@@ -1,6 +1,7 @@
 //! What the towers are built from: which columns there are, how wide their embeddings are, how long their lists.
 
 use crate::config::{Config, Gap, Loss, ModelKind, Switch};
+use crate::features::{Extra, USER_ID, USER_ID_AGAIN};
 use crate::session::{self, Session};
 use crate::{Error, Result};
 use rt_data::{Column, Dataset, Features, Split};
@@ -49,6 +50,8 @@ pub(crate) struct Schema {
     pub history_is_set: bool,
     /// Items of a history that enter the tower, at most.
     pub history: usize,
+    /// How columns are made of columns.
+    pub extra: Extra,
 }
 
 /// Width of a category's embedding by its number of rows: 8 for small ones, 16 for larger ones.
@@ -91,6 +94,7 @@ impl Config {
             let what = format!("windows: the last one, {last}, is longer than history = {}", config.history);
             return Err(Error::Config(what));
         }
+        crate::features::resolve(&mut config, data)?;
         let plain = |(_, column): &&(String, Column)| !matches!(column, Column::Category { .. });
         if let Some((name, _)) = data.event_features.columns.iter().find(plain) {
             let what = format!(
@@ -131,13 +135,18 @@ impl Schema {
     /// Reads the schema off the data.
     pub(crate) fn new(config: &Config, data: &Dataset, split_is_set: bool, longest: usize) -> Self {
         let (user_rows, item_rows) = (data.users.rows(), data.items.rows());
-        let mut user = if config.user_features { side(&data.user_features) } else { Side::default() };
+        let extra = Extra::new(config);
+        let mut user = if config.user_features { side(&extra, &data.user_features) } else { Side::default() };
         if config.user_id == Switch::On {
-            user.categories.insert(0, Category { name: "user_id".into(), rows: user_rows, dim: config.dim });
+            let rows = if config.hash_rows > 0 { config.hash_rows + 1 } else { user_rows };
+            if config.hash_functions == 2 {
+                user.categories.insert(0, Category { name: USER_ID_AGAIN.into(), rows, dim: config.dim });
+            }
+            user.categories.insert(0, Category { name: USER_ID.into(), rows, dim: config.dim });
         }
         let with_items = config.model == ModelKind::Dssm && config.item_features;
-        let item = if with_items { side(&data.item_features) } else { Side::default() };
-        let mut context = side(&data.event_features).categories;
+        let item = if with_items { side(&extra, &data.item_features) } else { Side::default() };
+        let mut context = side(&Extra::default(), &data.event_features).categories;
         match config.gap {
             Gap::Off => {}
             Gap::Coarse => context.push(Category { name: GAP.into(), rows: COARSE_GAPS, dim: 8 }),
@@ -149,21 +158,33 @@ impl Schema {
         }
         let history = if split_is_set { longest.max(1) } else { config.history };
         let catalogue = data.catalogue.len();
-        Self { user_rows, item_rows, catalogue, user, item, context, history_is_set: split_is_set, history }
+        Self { user_rows, item_rows, catalogue, user, item, context, history_is_set: split_is_set, history, extra }
     }
 
     /// Puts the features of users, items and events into the store, for every tape to share.
     pub(crate) fn upload(&self, store: &Store, data: &Dataset, trained: &[bool]) -> Result<()> {
-        upload_side(store, "user", &self.user, &data.user_features, self.user_rows, |user| {
-            if trained.get(user).copied().unwrap_or(false) { user as u32 } else { 0 }
+        let rows = self.extra.hash_rows;
+        let user_features = self.extra.derive(&data.user_features);
+        upload_side(store, "user", &self.user, &user_features, self.user_rows, |name, user| match rows {
+            // Hashed ids need no training: users whom it never saw share rows with those whom it did.
+            1.. if user > 0 => {
+                let function = u64::from(name == USER_ID_AGAIN);
+                crate::features::hashed(data.users.raw(user as u32), rows, function)
+            }
+            0 if trained.get(user).copied().unwrap_or(false) => user as u32,
+            _ => 0,
         })?;
-        upload_side(store, "item", &self.item, &data.item_features, self.item_rows, |item| item as u32)
+        if let Some(ids) = &self.extra.item_ids {
+            store.put_u32("item.ids", ids)?;
+        }
+        let item_features = self.extra.derive(&data.item_features);
+        upload_side(store, "item", &self.item, &item_features, self.item_rows, |_, item| item as u32)
     }
 }
 
-fn side(features: &Features) -> Side {
+fn side(extra: &Extra, features: &Features) -> Side {
     let mut side = Side::default();
-    for (name, column) in &features.columns {
+    for (name, column) in &extra.derive(features).columns {
         let name = name.clone();
         match column {
             Column::Category { vocab, .. } => {
@@ -176,11 +197,8 @@ fn side(features: &Features) -> Side {
                 }
             }
             Column::Number { values } => {
-                let known = values.get(1..).unwrap_or(&[]);
-                let n = known.len().max(1) as f64;
-                let mean = known.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
-                let square = known.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n;
-                side.numbers.push((name, mean as f32, square.sqrt().max(1e-6) as f32));
+                let (mean, deviation) = extra.moments(values.get(1..).unwrap_or(&[]));
+                side.numbers.push((name, mean, deviation));
             }
         }
     }
@@ -193,7 +211,7 @@ fn upload_side(
     side: &Side,
     features: &Features,
     rows: usize,
-    id: impl Fn(usize) -> u32,
+    id: impl Fn(&str, usize) -> u32,
 ) -> Result<()> {
     let find = |name: &str| features.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c);
     let width = side.categories.len();
@@ -203,7 +221,7 @@ fn upload_side(
             for row in 0..rows {
                 matrix[row * width + c] = match find(&category.name) {
                     Some(Column::Category { values, .. }) => values.get(row).copied().unwrap_or(0),
-                    _ => id(row),
+                    _ => id(&category.name, row),
                 };
             }
         }

@@ -71,6 +71,7 @@ impl StepBench {
             context: Vec::new(),
             history_is_set: false,
             history: config.history,
+            extra: crate::features::Extra::default(),
         };
         // Each example has its own run of events: its history, then its target. Four batches take turns.
         let run = config.history + 1;

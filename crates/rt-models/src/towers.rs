@@ -1,7 +1,8 @@
 //! Towers: features side by side, then a multi-layer perceptron.
 
 use crate::Result;
-use crate::config::{Config, Hidden};
+use crate::config::{Config, Hidden, Norm};
+use crate::features::{USER_ID, USER_ID_AGAIN};
 use crate::schema::{Schema, Side};
 use rt_tensor::{Activation, BagOptions, Init, Tape, Var};
 
@@ -20,6 +21,8 @@ pub(crate) struct UserInputs {
     pub session: Option<Var>,
     /// Context categories `[n, columns]`.
     pub context: Option<Var>,
+    /// Example Age `[n, 3]`.
+    pub age: Option<Var>,
 }
 
 /// A model being recorded.
@@ -30,6 +33,8 @@ pub(crate) struct Towers<'a> {
     pub training: bool,
     /// Numbers the dropouts of the tape.
     pub draws: u32,
+    /// What parts of towers need of each other.
+    pub built: crate::blocks::Built,
 }
 
 impl Towers<'_> {
@@ -80,10 +85,19 @@ impl Towers<'_> {
         parts: &mut Vec<Var>,
     ) -> Result<()> {
         for (c, category) in categories.iter().enumerate() {
-            let name = format!("{prefix}.{}", category.name);
+            let again = category.name == USER_ID_AGAIN;
+            let name = format!("{prefix}.{}", if again { USER_ID } else { &category.name });
             let table = tape.table(&name, category.rows, category.dim, self.table_init())?;
-            let ids = tape.columns(taken, c, 1)?;
-            parts.push(tape.gather(table, ids)?);
+            let mut ids = tape.columns(taken, c, 1)?;
+            let p = self.config.user_id_dropout;
+            if self.training && p > 0.0 && (again || category.name == USER_ID) {
+                ids = tape.drop_ids(ids, p, 0)?; // both hashes of a row are left out together
+            }
+            let part = tape.gather(table, ids)?;
+            match parts.last_mut().filter(|_| again) {
+                Some(first) => *first = tape.add(*first, part)?,
+                None => parts.push(part),
+            }
         }
         Ok(())
     }
@@ -118,7 +132,10 @@ impl Towers<'_> {
             let options = BagOptions { windows: vec![usize::MAX], ..options };
             parts.push(tape.bag(table, inputs.items, session, &options)?);
         }
+        parts.extend(inputs.age);
+        let widths: Vec<usize> = parts.iter().map(|part| tape.shape(*part)[1]).collect();
         let x = tape.concat(&parts)?;
+        let x = self.senet(tape, "user", x, &widths)?;
         let hidden = self.config.user_hidden.clone();
         let v = self.mlp(tape, "user", x, &hidden)?;
         self.finish(tape, v)
@@ -137,10 +154,21 @@ impl Towers<'_> {
             return self.finish(tape, v);
         }
         let table = self.item_table(tape)?;
-        let mut parts = vec![tape.gather(table, ids)?];
         let schema = self.schema;
+        let mut own = ids;
+        if schema.extra.item_ids.is_some() {
+            let map = tape.input_ids("item.ids", schema.item_rows, 1);
+            own = tape.take(map, ids)?;
+        }
+        if self.training && self.config.item_id_dropout > 0.0 {
+            let number = self.next_draw();
+            own = tape.drop_ids(own, self.config.item_id_dropout, number)?;
+        }
+        let mut parts = vec![tape.gather(table, own)?];
         self.columns(tape, "item", &schema.item, ids, &mut parts)?;
+        let widths: Vec<usize> = parts.iter().map(|part| tape.shape(*part)[1]).collect();
         let x = tape.concat(&parts)?;
+        let x = self.senet(tape, "item", x, &widths)?;
         let hidden = self.config.item_hidden.clone();
         let v = self.mlp(tape, "item", x, &hidden)?;
         self.finish(tape, v)
@@ -156,8 +184,10 @@ impl Towers<'_> {
         let inputs = tape.shape(x)[1];
         let mut h = x;
         for (layer, width) in hidden.iter().enumerate() {
+            let before = h;
             h = self.layer(tape, &format!("{name}.{layer}"), h, *width, None, Some(self.config.activation))?;
             h = self.dropout(tape, h)?;
+            h = self.residual(tape, before, h)?;
         }
         let dim = self.config.dim;
         let skip = if self.config.skip && !hidden.is_empty() {
@@ -180,19 +210,24 @@ impl Towers<'_> {
     ) -> Result<Var> {
         let inputs = tape.shape(x)[1];
         let w = tape.param(&format!("{name}.weight"), [inputs, width], linear_init(inputs))?;
+        if let Some(hidden) = hidden.filter(|_| self.config.norm == Norm::Batch) {
+            // Its mean takes a bias away again; the norm has one.
+            let y = tape.linear(x, w, None, None, Activation::None)?;
+            return self.normed(tape, name, y, hidden);
+        }
         let b = tape.param(&format!("{name}.bias"), [1, width], linear_init(inputs))?;
         let activation = match hidden {
+            Some(_) if self.config.norm == Norm::Layer => Activation::None,
             Some(Hidden::Relu) => Activation::Relu,
             Some(Hidden::Tanh) => Activation::Tanh,
             Some(Hidden::Sigmoid) => Activation::Sigmoid,
-            Some(Hidden::Prelu) | None => Activation::None,
+            Some(Hidden::Prelu | Hidden::Gelu) | None => Activation::None,
         };
         let y = tape.linear(x, w, Some(b), skip, activation)?;
-        if hidden == Some(Hidden::Prelu) {
-            let slope = tape.param(&format!("{name}.slope"), [1, width], Init::Constant(0.25))?;
-            return Ok(tape.prelu(y, slope)?);
+        match hidden {
+            Some(hidden) if activation == Activation::None => self.normed(tape, name, y, hidden),
+            _ => Ok(y),
         }
-        Ok(y)
     }
 
     fn dropout(&mut self, tape: &mut Tape, x: Var) -> Result<Var> {

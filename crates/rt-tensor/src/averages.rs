@@ -50,6 +50,8 @@ impl Store {
                     let kept = kept.ok_or_else(|| Error::NoSuch { what: "average", name: p.name.clone() })?;
                     weights.iter().zip(kept).map(|(w, e)| settle(*w, *e, d)).collect()
                 }
+                // Running statistics are averages already.
+                ParamKind::State => weights,
                 ParamKind::Table => {
                     let (kept, last) = (floats(&of(&p.name))?, floats(&last(&p.name))?);
                     let mut values = Vec::with_capacity(weights.len());

@@ -325,6 +325,34 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             let y = t.l2_normalize(x)?;
             weigh(t, y)
         })?,
+        "layer_norm" => add("", &|t| {
+            let x = t.param("x", [N, D], normal)?;
+            let (gain, bias) = (t.param("gain", [1, D], normal)?, t.param("bias", [1, D], normal)?);
+            let y = t.layer_norm(x, gain, bias)?;
+            weigh(t, y)
+        })?,
+        "batch_norm" => add("a row of padding", &|t| {
+            let x = t.param("x", [N, D], normal)?;
+            let (gain, bias) = (t.param("gain", [1, D], normal)?, t.param("bias", [1, D], normal)?);
+            let rows = weight(t)?;
+            let y = t.batch_norm(x, gain, bias, Some(rows), "norm")?;
+            weigh(t, y)
+        })?,
+        "gelu" => add("", &|t| {
+            let x = t.param("x", [N, D], Init::Normal(2.0))?;
+            let y = t.gelu(x)?;
+            weigh(t, y)
+        })?,
+        "field_mean" => add("", &|t| {
+            let x = t.param("x", [N, D], normal)?;
+            let y = t.field_mean(x, &[1, 3, 1])?;
+            weigh(t, y)
+        })?,
+        "field_scale" => add("", &|t| {
+            let (x, factors) = (t.param("x", [N, D], normal)?, t.param("factors", [N, 3], normal)?);
+            let y = t.field_scale(x, factors, &[1, 3, 1])?;
+            weigh(t, y)
+        })?,
         "group_dot" => add("", &|t| {
             let (u, v) = (t.param("u", [N, D], normal)?, t.param("v", [3 * N, D], normal)?);
             let z = t.group_dot(u, v, 1.3)?;

@@ -22,6 +22,9 @@ pub enum ParamKind {
     Table,
     /// All cells take part in every step; lives in one arena with the other dense parameters.
     Dense,
+    /// Values that steps write themselves, without gradient or optimiser, and that are saved with the parameters: running
+    /// statistics.
+    State,
 }
 
 /// One parameter.

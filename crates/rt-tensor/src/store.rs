@@ -30,7 +30,7 @@ impl Store {
         let store = Self { device: device.clone(), params: params.clone(), values: Arc::default() };
         store.insert(ARENA, Slabs::zeros(device, Dtype::F32, [params.dense_words(), 1], "dense parameters")?);
         for (number, p) in params.list().iter().enumerate() {
-            if p.kind == ParamKind::Table {
+            if p.kind != ParamKind::Dense {
                 let name = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
                 store.insert(&p.name, Slabs::zeros(device, Dtype::F32, p.shape, &name)?);
             }
@@ -87,7 +87,7 @@ impl Store {
     pub fn get(&self, name: &str) -> Result<Vec<f32>> {
         let p = self.param(name)?;
         let words = match p.kind {
-            ParamKind::Table => self.place(&p.name)?.read(&self.device)?,
+            ParamKind::Table | ParamKind::State => self.place(&p.name)?.read(&self.device)?,
             ParamKind::Dense => self.device.read(&self.arena()?, p.offset, p.shape[0] * p.shape[1])?,
         };
         Ok(words.into_iter().map(f32::from_bits).collect())
@@ -129,7 +129,7 @@ impl Store {
     fn write(&self, p: &Param, values: &[f32]) -> Result<()> {
         let words: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
         match p.kind {
-            ParamKind::Table => self.place(&p.name)?.write(&self.device, &words),
+            ParamKind::Table | ParamKind::State => self.place(&p.name)?.write(&self.device, &words),
             ParamKind::Dense => Ok(self.device.write(&self.arena()?, p.offset, &words)?),
         }
     }

@@ -146,6 +146,20 @@ impl Tape {
         Ok(v)
     }
 
+    /// State `[rows, cols]` that nodes write in place and that is saved with the parameters; it has no gradient.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Declared`] where the name stands for another shape.
+    pub(crate) fn state(&mut self, name: &str, shape: [usize; 2], init: Init) -> Result<Var> {
+        self.params.declare(name, shape, ParamKind::State, init)?;
+        let kind = Kind::State { name: name.into() };
+        if let Some(i) = self.values.iter().position(|v| v.kind == kind) {
+            return Ok(Var(i as u32));
+        }
+        Ok(self.value(shape, Dtype::F32, kind))
+    }
+
     pub(crate) fn arena(&mut self) -> Var {
         if let Some(arena) = self.arena {
             return arena;

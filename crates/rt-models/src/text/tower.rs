@@ -88,9 +88,12 @@ impl Recorder<'_> {
             Hidden::Relu => Activation::Relu,
             Hidden::Tanh => Activation::Tanh,
             Hidden::Sigmoid => Activation::Sigmoid,
-            Hidden::Prelu => Activation::None,
+            Hidden::Prelu | Hidden::Gelu => Activation::None,
         };
         let y = tape.linear(x, w, bias, add, activation)?;
+        if self.config.activation == Hidden::Gelu {
+            return Ok(tape.gelu(y)?);
+        }
         if self.config.activation != Hidden::Prelu {
             return Ok(y);
         }

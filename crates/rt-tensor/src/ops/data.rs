@@ -4,7 +4,7 @@ use super::dropout::threshold;
 use crate::Result;
 use crate::tape::{Tape, Var};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{Batch, DrawAlias, DrawUniform, HistoryMask, LogQ, Take};
+use rt_kernels::kernels::{Batch, DrawAlias, DrawUniform, DropIds, HistoryMask, LogQ, Take};
 use rt_kernels::philox;
 
 /// The interactions on the device, and how a batch is cut from them.
@@ -115,6 +115,23 @@ impl Tape {
         let kernel = HistoryMask { rows, words, keep_threshold: threshold(1.0 - p), stream };
         self.push(kernel, Vec::new(), vec![Some(mask)], None)?;
         Ok(mask)
+    }
+
+    /// Records `ids` `[n, 1]` with each left out, which is 0, with probability `p`: what row 0 of a table says, zero, takes
+    /// the place of what the id's row says. `number` tells the draws of a tape apart.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] unless 0 <= p < 1, or where `ids` is no column of ids.
+    pub fn drop_ids(&mut self, ids: Var, p: f32, number: u32) -> Result<Var> {
+        if !(0.0..1.0).contains(&p) {
+            return Err(crate::error::shape("drop_ids", format!("probability {p} has to lie in [0, 1)")));
+        }
+        let n = self.shape(ids)[0];
+        let out = self.temp_ids(n, 1);
+        let kernel = DropIds { n, keep_threshold: threshold(1.0 - p), stream: philox::stream::IDS + number };
+        self.push(kernel, vec![Some(ids)], vec![Some(out)], None)?;
+        Ok(out)
     }
 
     /// Records `n` draws uniform over the ids `low .. low + count`, `[n, 1]`.

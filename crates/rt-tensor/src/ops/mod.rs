@@ -3,13 +3,17 @@
 mod activation;
 mod add;
 mod bag;
+mod batch_norm;
 mod bce;
 mod concat;
 mod data;
 mod dropout;
+mod fields;
 mod gather;
+mod gelu;
 mod group_dot;
 mod l2_normalize;
+mod layer_norm;
 mod linear;
 mod list_softmax;
 mod negatives;
@@ -36,12 +40,17 @@ pub(crate) enum Op {
     Activation(activation::ActivationOp),
     Add(add::AddOp),
     Bag(bag::BagOp),
+    BatchNorm(batch_norm::BatchNormOp),
     Bce(bce::BceOp),
     Concat(concat::ConcatOp),
     Dropout(dropout::DropoutOp),
+    FieldMean(fields::FieldMeanOp),
+    FieldScale(fields::FieldScaleOp),
     Gather(gather::GatherOp),
+    Gelu(gelu::GeluOp),
     GroupDot(group_dot::GroupDotOp),
     L2Normalize(l2_normalize::L2NormalizeOp),
+    LayerNorm(layer_norm::LayerNormOp),
     Linear(linear::LinearOp),
     ListSoftmax(list_softmax::ListSoftmaxOp),
     Pairwise(pairwise::PairwiseOp),
@@ -57,12 +66,17 @@ macro_rules! each {
             Op::Activation($op) => $body,
             Op::Add($op) => $body,
             Op::Bag($op) => $body,
+            Op::BatchNorm($op) => $body,
             Op::Bce($op) => $body,
             Op::Concat($op) => $body,
             Op::Dropout($op) => $body,
+            Op::FieldMean($op) => $body,
+            Op::FieldScale($op) => $body,
             Op::Gather($op) => $body,
+            Op::Gelu($op) => $body,
             Op::GroupDot($op) => $body,
             Op::L2Normalize($op) => $body,
+            Op::LayerNorm($op) => $body,
             Op::Linear($op) => $body,
             Op::ListSoftmax($op) => $body,
             Op::Pairwise($op) => $body,
@@ -92,12 +106,17 @@ impl Op {
             Self::Activation(_) => "activation",
             Self::Add(_) => "add",
             Self::Bag(_) => "bag",
+            Self::BatchNorm(_) => "batch_norm",
             Self::Bce(_) => "bce",
             Self::Concat(_) => "concat",
             Self::Dropout(_) => "dropout",
+            Self::FieldMean(_) => "field_mean",
+            Self::FieldScale(_) => "field_scale",
             Self::Gather(_) => "gather",
+            Self::Gelu(_) => "gelu",
             Self::GroupDot(_) => "group_dot",
             Self::L2Normalize(_) => "l2_normalize",
+            Self::LayerNorm(_) => "layer_norm",
             Self::Linear(_) => "linear",
             Self::ListSoftmax(_) => "list_softmax",
             Self::Pairwise(_) => "pairwise",
@@ -113,12 +132,17 @@ impl Op {
         "activation",
         "add",
         "bag",
+        "batch_norm",
         "bce",
         "concat",
         "dropout",
+        "field_mean",
+        "field_scale",
         "gather",
+        "gelu",
         "group_dot",
         "l2_normalize",
+        "layer_norm",
         "linear",
         "list_softmax",
         "pairwise",

@@ -1,0 +1,94 @@
+//! Normalisation, reweighting of fields as plain loops on one thread: the ones to read first.
+
+use crate::CpuIo;
+use crate::kernels::{BatchNormStats, BatchNormSums, FieldDot, FieldScale, LayerNorm, LayerNormBackward, NORM_EPS};
+
+pub(crate) fn layer_norm(k: &LayerNorm, io: &mut CpuIo<'_>) {
+    let (x, gain, bias) = (io.read(0), io.read(1).row(0), io.read(2).row(0));
+    let (mut y, mut stats) = (io.write(0), io.write(1));
+    for r in 0..k.rows {
+        let x = x.row(r);
+        let mean = x.iter().sum::<f32>() / k.dim as f32;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / k.dim as f32;
+        let rstd = 1.0 / (variance + NORM_EPS).sqrt();
+        stats.row(r).copy_from_slice(&[mean, rstd]);
+        for (c, y) in y.row(r).iter_mut().enumerate() {
+            *y = gain[c] * (x[c] - mean) * rstd + bias[c];
+        }
+    }
+}
+
+pub(crate) fn layer_norm_backward(k: &LayerNormBackward, io: &mut CpuIo<'_>) {
+    let (x, stats, gain, dy) = (io.read(0), io.read(1), io.read(2).row(0), io.read(3));
+    let (mut dx, mut cells) = (io.write(0), io.write_opt(1));
+    let n = k.dim as f32;
+    for r in 0..k.rows {
+        let (mean, rstd, dy) = (stats.row(r)[0], stats.row(r)[1], dy.row(r));
+        let h: Vec<f32> = x.row(r).iter().map(|x| (x - mean) * rstd).collect();
+        let level = (0..k.dim).map(|c| gain[c] * dy[c]).sum::<f32>() / n;
+        let along = (0..k.dim).map(|c| gain[c] * dy[c] * h[c]).sum::<f32>() / n;
+        for (c, dx) in dx.row(r).iter_mut().enumerate() {
+            *dx = rstd * (gain[c] * dy[c] - level - h[c] * along);
+        }
+        if let Some(cells) = &mut cells {
+            cells.row(r).iter_mut().enumerate().for_each(|(c, cell)| *cell = dy[c] * h[c]);
+        }
+    }
+}
+
+pub(crate) fn batch_norm_stats(k: &BatchNormStats, io: &mut CpuIo<'_>) {
+    let (x, weight, mut stats) = (io.read(0), io.read(1), io.write(0));
+    let (mut running_mean, mut running_variance) = (io.write(1), io.write(2));
+    let counts: Vec<usize> = (0..k.rows).filter(|r| weight.row(*r)[0] > 0.0).collect();
+    let n = counts.len().max(1) as f32;
+    for c in 0..k.cols {
+        let mean = counts.iter().map(|r| x.row(*r)[c]).sum::<f32>() / n;
+        let variance = counts.iter().map(|r| (x.row(*r)[c] - mean).powi(2)).sum::<f32>() / n;
+        stats.row(0)[c] = mean;
+        stats.row(1)[c] = variance;
+        stats.row(2)[c] = 1.0 / n;
+        running_mean.row(0)[c] += k.momentum * (mean - running_mean.row(0)[c]);
+        let unbiased = variance * n / (n - 1.0).max(1.0);
+        running_variance.row(0)[c] += k.momentum * (unbiased - running_variance.row(0)[c]);
+    }
+}
+
+pub(crate) fn batch_norm_sums(k: &BatchNormSums, io: &mut CpuIo<'_>) {
+    let (x, stats, dy, mut sums) = (io.read(0), io.read(1), io.read(2), io.write(0));
+    for c in 0..k.cols {
+        let rstd = 1.0 / (stats.row(1)[c] + NORM_EPS).sqrt();
+        let mean = stats.row(0)[c];
+        sums.row(0)[c] = (0..k.rows).map(|r| dy.row(r)[c] * (x.row(r)[c] - mean) * rstd).sum();
+        sums.row(1)[c] = (0..k.rows).map(|r| dy.row(r)[c]).sum();
+    }
+}
+
+/// The field of each column.
+fn fields(starts: &[u32]) -> Vec<usize> {
+    let field = |(f, w): (usize, &[u32])| vec![f; (w[1] - w[0]) as usize];
+    starts.windows(2).enumerate().flat_map(field).collect()
+}
+
+pub(crate) fn field_dot(k: &FieldDot, io: &mut CpuIo<'_>) {
+    let (x, other, starts, mut out) = (io.read(0), io.read_opt(1), io.read(2).row_u32(0), io.write(0));
+    let fields = fields(starts);
+    for r in 0..k.rows {
+        let out = out.row(r);
+        out.fill(0.0);
+        for (c, f) in fields.iter().enumerate() {
+            let width = (starts[f + 1] - starts[*f]) as f32;
+            out[*f] += other.map_or(x.row(r)[c] / width, |y| x.row(r)[c] * y.row(r)[c]);
+        }
+    }
+}
+
+pub(crate) fn field_scale(k: &FieldScale, io: &mut CpuIo<'_>) {
+    let (a, x, starts, mut out) = (io.read(0), io.read_opt(1), io.read(2).row_u32(0), io.write(0));
+    let fields = fields(starts);
+    for r in 0..k.rows {
+        for (c, f) in fields.iter().enumerate() {
+            let width = (starts[f + 1] - starts[*f]) as f32;
+            out.row(r)[c] = a.row(r)[*f] * x.map_or(1.0 / width, |x| x.row(r)[c]);
+        }
+    }
+}

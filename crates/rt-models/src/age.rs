@@ -1,0 +1,23 @@
+//! Example Age (Covington, Adams, Sargin, RecSys 2016): how old a training example is, so that the model can tell what was
+//! popular when, and serves as of the end of training.
+
+use rt_data::{Dataset, Split};
+
+/// Inputs made of an age: x, x^2 and sqrt(x), as the paper feeds powers of its continuous features.
+pub(crate) const WIDTH: usize = 3;
+
+/// The inputs for an age from 0 (the end of the train part) to 1 (its start).
+pub(crate) fn inputs(age: f32) -> [f32; WIDTH] {
+    [age, age * age, age.sqrt()]
+}
+
+/// Inputs of every event, row-major: (t_max - t) / (t_max - t_min) over the train events' times. Later events, which are no
+/// examples, count as of t_max.
+pub(crate) fn of_events(data: &Dataset, split: &Split) -> Vec<f32> {
+    let users = 0..data.users.rows() as u32;
+    let times = || users.clone().flat_map(|user| split.train_events(data, user)).map(|event| data.event_time[event]);
+    let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+    let span = (last - first).max(1) as f64;
+    let age = |time: &i64| ((last - time) as f64 / span).clamp(0.0, 1.0) as f32;
+    data.event_time.iter().flat_map(|time| inputs(age(time))).collect()
+}
