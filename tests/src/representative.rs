@@ -89,10 +89,10 @@ fn sparse(cases: &mut Vec<Case>) {
     let windows = vec![1, 5, usize::MAX];
     for dim in [7, 64] {
         both(cases, Gather { rows: 100, dim });
-        for mean in [false, true] {
+        for (mean, zones) in [(false, false), (true, false), (true, true)] {
             let (rows, windows) = (100, windows.clone());
-            both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), mean });
-            both(cases, BagBackward { rows, dim, windows, mean });
+            both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), mean, zones });
+            both(cases, BagBackward { rows, dim, windows, mean, zones });
         }
         let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
         both(cases, SegmentSum { table, rows: capacity, entries, dim, tables });

@@ -334,6 +334,9 @@ config! {
     logq: LogQ = (LogQ::Negatives, LogQ::Negatives),
     /// Are negatives that equal the target masked?
     mask_hits: bool = (true, true),
+    /// Are the zones between the windows' ends pooled (items 1, 2, 3, 4 to 5, ...) instead of the nested windows? With
+    /// windows = 1,2,3,4,5 that is the last five items' embeddings side by side.
+    zones: bool = (false, false),
 }
 
 impl Config {
@@ -448,50 +451,4 @@ impl std::str::FromStr for ModelKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn toml_round_trips() {
-        for model in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
-            let mut config = Config::new(model);
-            config.set("windows", "1,3,all").unwrap();
-            config.set("lr", "0.0125").unwrap();
-            let mut again = Config::new(model);
-            again.read_toml(&config.to_toml()).unwrap();
-            assert_eq!(again, config);
-        }
-    }
-
-    #[test]
-    fn toml_files_are_read_as_people_write_them() {
-        let mut config = Config::new(ModelKind::Dssm);
-        let file = "# a comment\nlr = 1e-3\nuser_hidden = [\n  256, # wide\n  64,\n]\nwindows = [1, \"all\"]\nloss = 'full'\nskip = false\n";
-        config.read_toml(file).unwrap();
-        let mut want = Config::new(ModelKind::Dssm);
-        for pair in ["lr=1e-3", "user_hidden=256,64", "windows=1,all", "loss=full", "skip=false"] {
-            want.set_pair(pair).unwrap();
-        }
-        assert_eq!(config, want);
-        let refuse = |text: &str| Config::new(ModelKind::Dssm).read_toml(text).unwrap_err().to_string();
-        assert!(refuse("lr = 1e-3\nepochs = = 4").contains("line 2"));
-        assert!(refuse("[training]\nlr = 1").contains("`training`"));
-        assert!(refuse("lr = nan").contains("`lr"));
-    }
-
-    #[test]
-    fn errors_name_the_key_and_what_would_be_right() {
-        let mut config = Config::new(ModelKind::Dssm);
-        let text = |r: Result<()>| r.unwrap_err().to_string();
-        assert!(text(config.set("dropuot", "1")).contains("nearest is `dropout`"));
-        assert!(text(config.set("lr", "banana")).contains("`lr = banana`: has to be a number"));
-        assert!(text(config.set("lr", "NaN")).contains("has to be a number"));
-        assert!(text(config.set("loss", "hinge")).contains("one of in-batch full"));
-        assert!(text(config.set_pair("epochs")).contains("key=value"));
-        config.set("batch", "0").unwrap();
-        assert!(text(config.check()).contains("`batch = 0`: has to be at least 1"));
-        let mut config = Config::new(ModelKind::Dssm);
-        config.set("windows", "5,1").unwrap();
-        assert!(text(config.check()).contains("ascending"));
-    }
-}
+mod tests;
