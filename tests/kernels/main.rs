@@ -12,6 +12,7 @@ mod gather;
 mod gemm;
 mod group;
 mod group_dot;
+mod history;
 mod history_mask;
 mod l2_normalize;
 mod list_softmax;

@@ -3,6 +3,8 @@
 //!
 //! A kernel that is not here is a plain loop over its cells already.
 
+pub(crate) mod history;
+
 use crate::kernels::{
     Activation, Bag, BagBackward, ColumnSum, Dropout, Gather, Gemm, Group, GroupDot, GroupDotBackward, L2Normalize,
     L2NormalizeBackward, Positive, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdatePart, UpdateRows, UseKind,

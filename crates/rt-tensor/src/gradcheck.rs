@@ -3,6 +3,8 @@
 //! The differences are taken of the reference, not of the kernels, so that they are good to nine digits; the kernels'
 //! gradient is held against them.
 
+mod history;
+
 use crate::ops::{BagOptions, Negatives, Op, PositiveVar, SoftmaxSpec};
 use crate::params::{Init, ParamKind};
 use crate::reference::Env;
@@ -391,6 +393,11 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                         correct_positive,
                     })
                 })?;
+            }
+        }
+        "max_pool" | "history_weights" | "weighted_pool" => {
+            for (variant, record) in history::cases(name, seed) {
+                add(variant, &*record)?;
             }
         }
         _ => {

@@ -48,14 +48,7 @@ impl Tape {
         self.table_param("bag", table)?;
         self.ids_below("bag", items, self.shape(table)[0])?;
         let windows = options.windows.clone();
-        if windows.is_empty() || windows[0] == 0 || windows.windows(2).any(|w| w[0] >= w[1]) {
-            let what = format!("windows {windows:?} have to be ascending, from 1");
-            return Err(crate::error::shape("bag", what));
-        }
-        if windows.len() > MAX_WINDOWS {
-            let what = format!("{} windows, at most {MAX_WINDOWS} are pooled side by side", windows.len());
-            return Err(crate::error::shape("bag", what));
-        }
+        check_windows("bag", &windows)?;
         let (rows, dim) = (self.shape(slice)[0], self.shape(table)[1]);
         let out = self.temp(rows, windows.len() * dim);
         let (mean, zones) = (options.mean, options.zones);
@@ -64,6 +57,18 @@ impl Tape {
         self.push(Bag { rows, dim, apart: dim, windows, mean, zones }, reads, vec![Some(out)], Some(op))?;
         Ok(out)
     }
+}
+
+/// Fails for windows that are not ascending from 1, or too many.
+pub(super) fn check_windows(op: &'static str, windows: &[usize]) -> Result<()> {
+    if windows.is_empty() || windows[0] == 0 || windows.windows(2).any(|w| w[0] >= w[1]) {
+        return Err(crate::error::shape(op, format!("windows {windows:?} have to be ascending, from 1")));
+    }
+    if windows.len() > MAX_WINDOWS {
+        let what = format!("{} windows, at most {MAX_WINDOWS} are pooled side by side", windows.len());
+        return Err(crate::error::shape(op, what));
+    }
+    Ok(())
 }
 
 impl BagOp {

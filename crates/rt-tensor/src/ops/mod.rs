@@ -9,13 +9,17 @@ mod data;
 mod dropout;
 mod gather;
 mod group_dot;
+mod history;
+mod history_weights;
 mod l2_normalize;
 mod linear;
 mod list_softmax;
+mod max_pool;
 mod prelu;
 mod scale;
 mod softmax_loss;
 mod sum;
+mod weighted_pool;
 
 pub use bag::BagOptions;
 pub use data::{BatchSpec, BatchVars};
@@ -45,6 +49,9 @@ pub(crate) enum Op {
     Scale(scale::ScaleOp),
     SoftmaxLoss(softmax_loss::SoftmaxLossOp),
     Sum(sum::SumOp),
+    MaxPool(max_pool::MaxPoolOp),
+    HistoryWeights(history_weights::HistoryWeightsOp),
+    WeightedPool(weighted_pool::WeightedPoolOp),
 }
 
 macro_rules! each {
@@ -65,6 +72,9 @@ macro_rules! each {
             Op::Scale($op) => $body,
             Op::SoftmaxLoss($op) => $body,
             Op::Sum($op) => $body,
+            Op::MaxPool($op) => $body,
+            Op::HistoryWeights($op) => $body,
+            Op::WeightedPool($op) => $body,
         }
     };
 }
@@ -99,6 +109,9 @@ impl Op {
             Self::Scale(_) => "scale",
             Self::SoftmaxLoss(_) => "softmax_loss",
             Self::Sum(_) => "sum",
+            Self::MaxPool(_) => "max_pool",
+            Self::HistoryWeights(_) => "history_weights",
+            Self::WeightedPool(_) => "weighted_pool",
         }
     }
 
@@ -119,6 +132,9 @@ impl Op {
         "scale",
         "softmax_loss",
         "sum",
+        "max_pool",
+        "history_weights",
+        "weighted_pool",
     ];
 }
 
