@@ -9,7 +9,7 @@ use std::sync::Arc;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
     let (rows, dim) = (100_000, 64);
-    let bag = Bag { rows: 1024, dim, windows: vec![50], mean: true, apart: dim };
+    let bag = Bag { rows: 1024, dim, windows: vec![50], mean: true, zones: false, apart: dim };
     bench(&mut criterion, "1024x50of100000x64", bag, &[rows, 1024 * 50]);
     bench(&mut criterion, "16384of100000x64", Gather { rows: 16_384, dim }, &[rows]);
     bench(&mut criterion, "16384x64", L2Normalize { rows: 16_384, dim }, &[]);

@@ -3,6 +3,8 @@
 //   out[i, y * apart + c] = sum over kept positions k < min(ends[y], len_i) of table[items[start_i + len_i - 1 - k], c]
 //                         (* 1 / number of kept positions with mean; 0 if there is none)
 //
+// With zones the positions of y start at ends[y - 1] instead of 0: no two overlap.
+//
 // A position is kept if its mask bit is set (positions past the mask are), it is not the row's hole and its id is not 0.
 //
 // shapes    table [any, dim] f32 | items [any] u32 | slice [rows, 2] u32 (start, length) | mask [rows, mask_words] u32 |
@@ -38,7 +40,7 @@ struct Params {
     out_offset: u32,
     out_stride: u32,
     apart: u32, // columns from one window's first to the next one's
-    reserved_0: u32,
+    zones: u32, // 1: sum and count start anew after each window
     ends: array<vec4<u32>, 4>,
 }
 
@@ -84,6 +86,10 @@ fn main(
     var count = 0u;
     var k = 0u;
     for (var y = 0u; y < params.windows; y += 1u) {
+        if params.zones != 0u {
+            sum = 0.0;
+            count = 0u;
+        }
         let end = min(len, params.ends[y / 4u][y % 4u]);
         for (; k < end; k += 1u) {
             let place = start + len - 1u - k;

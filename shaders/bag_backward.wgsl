@@ -3,6 +3,8 @@
 //   zones[i * windows + z, :] = sum over windows y >= z of dout[i, y * dim ..] * scale_y
 //   scale_y = 1, with mean 1 / (kept positions of window y), 0 if there is none
 //
+// With alone (a bag of zones, which do not overlap) it is dout[i, z * dim ..] * scale_z, counted in the zone.
+//
 // Zone z holds the positions from ends[z - 1] to ends[z]: all its items have this gradient. Kept as in bag.wgsl.
 //
 // shapes    dout [rows, windows * dim] f32 | items [any] u32 | slice [rows, 2] u32 | mask [rows, mask_words] u32 |
@@ -36,8 +38,8 @@ struct Params {
     dout_stride: u32,
     zones_offset: u32,
     zones_stride: u32,
+    alone: u32,
     reserved_0: u32,
-    reserved_1: u32,
     ends: array<vec4<u32>, 4>,
 }
 
@@ -84,6 +86,9 @@ fn main(
         var count = 0u;
         var k = 0u;
         for (var y = 0u; y < params.windows; y += 1u) {
+            if params.alone != 0u {
+                count = 0u;
+            }
             let end = min(len, params.ends[y / 4u][y % 4u]);
             for (; k < end; k += 1u) {
                 let place = start + len - 1u - k;
@@ -102,6 +107,9 @@ fn main(
     var sum = 0.0;
     for (var z = params.windows; z > 0u; z -= 1u) {
         let y = z - 1u;
+        if params.alone != 0u {
+            sum = 0.0;
+        }
         sum = dout[params.dout_offset + row * params.dout_stride + y * params.dim + column] * scale[y] + sum;
         zones[params.zones_offset + (row * params.windows + y) * params.zones_stride + column] = sum;
     }

@@ -122,7 +122,8 @@ fn shapes_are_checked_when_recorded() {
     let error = tape.gather(table, past).unwrap_err().to_string();
     assert!(error.contains("id 9 at place 2") && error.contains("9 rows"), "{error}");
     let slice = tape.input_ids("slice", 4, 2);
-    let many = rt_tensor::BagOptions { windows: (1..=17).collect(), mean: true, max_len: 20, mask: None, hole: None };
+    let windows = (1..=17).collect();
+    let many = rt_tensor::BagOptions { windows, mean: true, zones: false, max_len: 20, mask: None, hole: None };
     let error = tape.bag(table, ids, slice, &many).unwrap_err().to_string();
     assert!(error.contains("17 windows"), "{error}");
     let error = tape.gather(table, x).unwrap_err().to_string();

@@ -100,6 +100,15 @@ pub(crate) fn end(window: usize) -> usize {
     if window == 0 { usize::MAX } else { window }
 }
 
+/// Means and sums, of windows and of zones.
+const WAYS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
+
+/// The items that count in window (or zone) `y` of a row.
+fn held(row: &[u32], windows: &[usize], y: usize, zones: bool) -> impl Iterator<Item = u32> {
+    let first = if zones && y > 0 { end(windows[y - 1]) } else { 0 };
+    row.iter().take(end(windows[y])).skip(first).copied().filter(|id| *id != 0)
+}
+
 type Case = (&'static str, usize, usize, usize, &'static [usize], Take);
 
 #[rustfmt::skip] // a table
@@ -127,12 +136,12 @@ fn bag_matches_the_oracle() {
         let h = history(rows, max_len, 300, take, 11);
         let mut reads = vec![f(&table, 300, dim)];
         reads.extend(h.operands());
-        for mean in [false, true] {
+        for (mean, zones) in WAYS {
             let (mut want, mut bounds, mut in_order) = (Vec::new(), Vec::new(), Vec::new());
             for i in 0..rows {
                 let row = h.row(i);
-                for w in windows {
-                    let kept: Vec<u32> = row.iter().take(end(*w)).copied().filter(|id| *id != 0).collect();
+                for y in 0..windows.len() {
+                    let kept: Vec<u32> = held(&row, windows, y, zones).collect();
                     let scale = if mean { 1.0 / kept.len().max(1) as f64 } else { 1.0 };
                     for c in 0..dim {
                         let terms = kept.iter().map(|id| f64::from(table[*id as usize * dim + c]));
@@ -146,14 +155,14 @@ fn bag_matches_the_oracle() {
             }
             check(
                 what,
-                || Bag { rows, dim, apart: dim, windows: windows.to_vec(), mean },
+                || Bag { rows, dim, apart: dim, windows: windows.to_vec(), mean, zones },
                 &reads,
                 (rows, windows.len() * dim),
                 &want,
                 &bounds,
             );
             if !mean {
-                let kernel = Bag { rows, dim, apart: dim, windows: windows.to_vec(), mean };
+                let kernel = Bag { rows, dim, apart: dim, windows: windows.to_vec(), mean, zones };
                 let out = [out_f(rows, windows.len() * dim)];
                 let got = run(&devices_with_checks()[0], kernel, &Step::default(), Lay::Dense, &reads, &out);
                 assert_eq!(floats(&got[0]), in_order, "{what}: order of the sums");
@@ -170,13 +179,12 @@ fn bag_backward_matches_the_oracle() {
         let h = history(rows, max_len, 300, take, 11);
         let mut reads = vec![f(&dout, rows, w * dim)];
         reads.extend(h.operands());
-        for mean in [false, true] {
+        for (mean, zones) in WAYS {
             let (mut want, mut bounds) = (Vec::new(), Vec::new());
             for i in 0..rows {
                 let row = h.row(i);
-                let scale: Vec<f64> = windows
-                    .iter()
-                    .map(|w| match row.iter().take(end(*w)).filter(|id| **id != 0).count() {
+                let scale: Vec<f64> = (0..w)
+                    .map(|y| match held(&row, windows, y, zones).count() {
                         _ if !mean => 1.0,
                         0 => 0.0,
                         n => 1.0 / n as f64,
@@ -184,7 +192,8 @@ fn bag_backward_matches_the_oracle() {
                     .collect();
                 for z in 0..w {
                     for c in 0..dim {
-                        let terms = (z..w).map(|y| f64::from(dout[(i * w + y) * dim + c]) * scale[y]);
+                        let longest = if zones { z + 1 } else { w };
+                        let terms = (z..longest).map(|y| f64::from(dout[(i * w + y) * dim + c]) * scale[y]);
                         let (sum, size) = terms.fold((0.0, 0.0), |(s, a), x| (s + x, a + x.abs()));
                         want.push(sum);
                         bounds.push((w + 7) as f64 * f64::from(f32::EPSILON) / 2.0 * size);
@@ -193,7 +202,7 @@ fn bag_backward_matches_the_oracle() {
             }
             check(
                 what,
-                || BagBackward { rows, dim, windows: windows.to_vec(), mean },
+                || BagBackward { rows, dim, windows: windows.to_vec(), mean, zones },
                 &reads,
                 (rows * w, dim),
                 &want,

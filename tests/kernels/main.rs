@@ -18,6 +18,7 @@ mod gelu;
 mod gemm;
 mod group;
 mod group_dot;
+mod history;
 mod history_mask;
 mod l2_normalize;
 mod list_softmax;

@@ -113,7 +113,7 @@ fn lookups_in_slabs_have_the_bits_of_the_whole_table() {
         let reads = [table(), items, integers(&slices, 2), None, None];
         for windows in [vec![7], vec![1, 5, usize::MAX]] {
             let writes = [nan(windows.len() * dim)];
-            let bag = Bag { rows: n, dim, apart: dim, windows, mean: true };
+            let bag = Bag { rows: n, dim, apart: dim, windows, mean: true, zones: false };
             same_bits(what, bag, widths, &reads, &writes);
         }
     }

@@ -95,10 +95,10 @@ fn sparse(cases: &mut Vec<Case>) {
     let windows = vec![1, 5, usize::MAX];
     for dim in [7, 64] {
         both(cases, Gather { rows: 100, dim });
-        for mean in [false, true] {
+        for (mean, zones) in [(false, false), (true, false), (true, true)] {
             let (rows, windows) = (100, windows.clone());
-            both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), mean });
-            both(cases, BagBackward { rows, dim, windows, mean });
+            both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), mean, zones });
+            both(cases, BagBackward { rows, dim, windows, mean, zones });
         }
         let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
         both(cases, SegmentSum { table, rows: capacity, entries, dim, tables });
@@ -120,6 +120,7 @@ fn sparse(cases: &mut Vec<Case>) {
             }
         }
     }
+    pooled(cases);
     let ids = |source, entry| GroupUse { table: 0, source, entry, kind: UseKind::Ids { n: 100 } };
     let bag = GroupUse { table: 1, source: 0, entry: 200, kind: UseKind::Bag { rows: 100, max_len: 50, windows } };
     let table = |base, rows| GroupTable { base, rows };
@@ -131,6 +132,21 @@ fn sparse(cases: &mut Vec<Case>) {
             capacity: 5200,
         },
     );
+}
+
+fn pooled(cases: &mut Vec<Case>) {
+    let (rows, history, heads, dim) = (100, 20, 2, 33);
+    both(cases, HistoryIds { rows, history });
+    both(cases, HistoryGaps { rows, history });
+    both(cases, MaxPool { rows, history, dim, windows: vec![1, 5, usize::MAX], zones: false });
+    both(cases, MaxPoolBackward { rows, history, dim, windows: 3 });
+    for decay in [false, true] {
+        both(cases, HistoryWeights { rows, history, heads, decay });
+        both(cases, HistoryWeightsBackward { rows, history, heads, decay });
+    }
+    both(cases, WeightedPool { rows, history, heads, dim });
+    cases.push(Case::new(WeightedPoolBackward { rows, history, heads, dim }, &[]));
+    cases.push(Case::new(WeightedPoolBackward { rows, history, heads, dim }, &["dx"]));
 }
 
 fn dense(cases: &mut Vec<Case>) {

@@ -30,7 +30,8 @@ fn steps(device: &Device, dim: usize, optimizer: &Optimizer, states: &[&str]) ->
     let items = tape.input_ids("items", 300, 1);
     let slice = tape.input_ids("slice", BATCH, 2);
     let target = tape.input_ids("target", 2 * BATCH, 1);
-    let options = BagOptions { windows: vec![2, usize::MAX], mean: true, max_len: 40, mask: None, hole: None };
+    let options =
+        BagOptions { windows: vec![2, usize::MAX], mean: true, zones: false, max_len: 40, mask: None, hole: None };
     let bag = tape.bag(table, items, slice, &options).unwrap();
     let targets = tape.gather(table, target).unwrap();
     let weights = tape.param("w", [2 * dim, dim], Init::Uniform(0.3)).unwrap();

@@ -3,6 +3,8 @@
 //!
 //! A kernel that is not here is a plain loop over its cells already.
 
+pub(crate) mod history;
+
 use crate::kernels::{
     Activation, Bag, BagBackward, ColumnSum, Dropout, Gather, Gemm, Group, GroupDot, GroupDotBackward, L2Normalize,
     L2NormalizeBackward, Positive, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdatePart, UpdateRows, UseKind,
@@ -64,7 +66,8 @@ pub(crate) fn bag(k: &Bag, io: &mut CpuIo<'_>) {
             let out = &mut out.row(i)[y * k.apart..][..k.dim];
             out.fill(0.0);
             let mut count = 0;
-            for id in slices.items(i, end(*window)).flatten() {
+            let first = if k.zones && y > 0 { end(k.windows[y - 1]) } else { 0 };
+            for id in slices.items(i, end(*window)).skip(first).flatten() {
                 axpy(1.0, table.row(id as usize), out);
                 count += 1;
             }
@@ -81,9 +84,11 @@ pub(crate) fn bag_backward(k: &BagBackward, io: &mut CpuIo<'_>) {
         for z in 0..k.windows.len() {
             let zone = zones.row(i * k.windows.len() + z);
             zone.fill(0.0);
-            // An item of zone z stands in this window and in all longer ones.
-            for y in (z..k.windows.len()).rev() {
-                let count = slices.items(i, end(k.windows[y])).flatten().count();
+            // An item of zone z stands in this window and, where they are nested, in all longer ones.
+            let longest = if k.zones { z + 1 } else { k.windows.len() };
+            for y in (z..longest).rev() {
+                let first = if k.zones && y > 0 { end(k.windows[y - 1]) } else { 0 };
+                let count = slices.items(i, end(k.windows[y])).skip(first).flatten().count();
                 let scale = match (k.mean, count) {
                     (false, _) => 1.0,
                     (true, 0) => 0.0,

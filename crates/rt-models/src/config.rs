@@ -431,6 +431,9 @@ config! {
     item_vectors: String = (String::new(), String::new()),
     /// Do those vectors start the item table, to be trained on, instead of being features that stay?
     item_vectors_tune: bool = (false, false),
+    /// Are the zones between the windows' ends pooled (items 1, 2, 3, 4 to 5, ...) instead of the nested windows? With
+    /// windows = 1,2,3,4,5 that is the last five items' embeddings side by side.
+    zones: bool = (false, false),
 }
 
 impl Config {

@@ -85,6 +85,11 @@ impl Config {
                     "windows: the data has no time, so a history is a set and has no last items; leave windows empty";
                 return Err(Error::Config(what.into()));
             }
+            if config.zones {
+                let what =
+                    "zones: the data has no time, so a history is a set and has no last items; set zones = false";
+                return Err(Error::Config(what.into()));
+            }
             config.windows = vec![usize::MAX];
         } else if config.windows.is_empty() {
             config.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < config.history).collect();

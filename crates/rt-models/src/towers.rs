@@ -65,8 +65,14 @@ impl Towers<'_> {
             let slices = tape.input_ids(&format!("{prefix}.{}.slices", bag.name), rows, 2);
             let values = tape.input_ids(&format!("{prefix}.{}.values", bag.name), bag.values, 1);
             let slice = tape.take(slices, ids)?;
-            let options =
-                BagOptions { windows: vec![usize::MAX], mean: true, max_len: bag.max_len, mask: None, hole: None };
+            let options = BagOptions {
+                windows: vec![usize::MAX],
+                mean: true,
+                zones: false,
+                max_len: bag.max_len,
+                mask: None,
+                hole: None,
+            };
             parts.push(tape.bag(table, values, slice, &options)?);
         }
         if !side.numbers.is_empty() {
@@ -122,6 +128,7 @@ impl Towers<'_> {
         let options = BagOptions {
             windows: self.config.windows.clone(),
             mean: true,
+            zones: self.config.zones,
             max_len: schema.history,
             mask,
             hole: inputs.hole,

@@ -3,6 +3,8 @@
 //! The differences are taken of the reference, not of the kernels, so that they are good to nine digits; the kernels'
 //! gradient is held against them.
 
+mod history;
+
 use crate::ops::{BagOptions, Negatives, Op, PositiveVar, SoftmaxSpec};
 use crate::params::{Init, ParamKind};
 use crate::reference::Env;
@@ -283,10 +285,12 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             weigh(t, y)
         })?,
         "bag" => {
-            for (what, mean, windows, masked) in [
-                ("mean", true, vec![50], false),
-                ("sum", false, vec![2, 3], false),
-                ("mean, three windows, masked, shared table", true, vec![1, 3, usize::MAX], true),
+            for (what, mean, windows, masked, zones) in [
+                ("mean", true, vec![50], false, false),
+                ("sum", false, vec![2, 3], false, false),
+                ("mean, three windows, masked, shared table", true, vec![1, 3, usize::MAX], true, false),
+                ("mean, three zones, masked, shared table", true, vec![1, 3, usize::MAX], true, true),
+                ("sum, two zones", false, vec![2, 5], false, true),
             ] {
                 add(what, &|t| {
                     let table = t.table("table", 6, D, normal)?;
@@ -294,7 +298,7 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                     let slices = [0u32, 4, 1, 7, 8, 1, 3, 0, 2, 5, 0, 9, 4, 1];
                     let slice = t.constant_ids(&slices, N, 2)?;
                     let mask = masked.then(|| t.history_mask(N, 1, 0.3, 0)).transpose()?;
-                    let options = BagOptions { windows: windows.clone(), mean, max_len: 9, mask, hole: None };
+                    let options = BagOptions { windows: windows.clone(), mean, zones, max_len: 9, mask, hole: None };
                     let y = t.bag(table, items, slice, &options)?;
                     let ids = t.constant_ids(&ids, N, 1)?;
                     let z = t.gather(table, ids)?;
@@ -434,6 +438,11 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                         correct_positive,
                     })
                 })?;
+            }
+        }
+        "max_pool" | "history_weights" | "weighted_pool" => {
+            for (variant, record) in history::cases(name, seed) {
+                add(variant, &*record)?;
             }
         }
         _ => {

@@ -13,6 +13,10 @@ pub enum Init {
     Normal(f32),
     /// Uniform in [-bound, bound).
     Uniform(f32),
+    /// Evenly spaced from the first of these to the second, in the order of the cells.
+    Spread(f32, f32),
+    /// So many runs of equal length, cell k of run h at `-k / 2^(6 h / (runs - 1))`: from steep to nearly flat.
+    Slopes(usize),
 }
 
 /// How a parameter is stored and updated.
@@ -104,6 +108,15 @@ impl Param {
             Init::Constant(c) => vec![c; n],
             Init::Normal(deviation) => rt_kernels::philox::normal(seed, number, n, deviation),
             Init::Uniform(bound) => rt_kernels::philox::uniform(seed, number, n, bound),
+            Init::Spread(from, to) => {
+                let step = (to - from) / n.saturating_sub(1).max(1) as f32;
+                (0..n).map(|i| from + step * i as f32).collect()
+            }
+            Init::Slopes(runs) => {
+                let length = (n / runs.max(1)).max(1);
+                let flatter = 6.0 / runs.saturating_sub(1).max(1) as f32;
+                (0..n).map(|i| -((i % length) as f32) / ((i / length) as f32 * flatter).exp2()).collect()
+            }
         };
         if self.kind == ParamKind::Table {
             values[..self.shape[1].min(n)].fill(0.0);

@@ -51,7 +51,9 @@ fn positions(windows: &[usize]) -> usize {
 /// counted from the newest, that are kept: bit k of the row's `mask` is set (positions past the mask's bits are kept),
 /// the place in `items` is not the row's `hole`, and the id is not 0. `mean` divides by the number of kept positions; an
 /// empty window gives zeros. One pass: the running f32 sum goes from the newest to the oldest item and is written out at
-/// each window's end, so all windows cost what the longest costs.
+/// each window's end, so all windows cost what the longest costs. With `zones` the sum and the count start anew after
+/// each window: zone y holds the positions from `windows[y - 1]` to `windows[y]`, so that windows 1, 2, 3 of sums are the
+/// last three rows side by side.
 ///
 /// Windows ascend; the last may be 0 or `usize::MAX`: everything. At most [`MAX_WINDOWS`].
 ///
@@ -72,6 +74,8 @@ pub struct Bag {
     pub windows: Vec<usize>,
     /// Mean instead of sum.
     pub mean: bool,
+    /// The zones between the windows' ends instead of nested windows.
+    pub zones: bool,
 }
 
 pub(crate) fn slice_slots(rows: usize) -> [Slot; 4] {
@@ -135,7 +139,7 @@ impl Kernel for Bag {
         let ends = window_ends(&self.windows);
         let ends = &ends[..self.windows.len()];
         let (table, slices, out) = (io.read(0), Slices::of(io, 1), io.write(0));
-        let (dim, apart, mean) = (self.dim, self.apart, self.mean);
+        let (dim, apart, mean, zones) = (self.dim, self.apart, self.mean, self.zones);
         out.par_blocks(BLOCK, |first, mut out| {
             vectorize(
                 #[inline(always)]
@@ -143,7 +147,7 @@ impl Kernel for Bag {
                     // The widest register tile that fits, again and again: widths 16, 32, 64 and 128 are one tile.
                     let mut c = 0;
                     while c < dim {
-                        let tile = Tile { column: c, apart, ends, mean };
+                        let tile = Tile { column: c, apart, ends, mean, zones };
                         c += match dim - c {
                             128.. => tile.pool::<128>(&table, &slices, first, &mut out),
                             64.. => tile.pool::<64>(&table, &slices, first, &mut out),
@@ -170,7 +174,7 @@ impl Kernel for Bag {
         for o in [table, out] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
-        params.extend([self.apart as u32, 0]); // windows start on 16 bytes
+        params.extend([self.apart as u32, u32::from(self.zones)]); // windows start on 16 bytes
         params.extend(window_ends(&self.windows));
         let mut bindings = vec![Binding::Read(table.buffer)];
         bindings.extend(slices);
@@ -192,6 +196,7 @@ struct Tile<'a> {
     apart: usize,
     ends: &'a [u32],
     mean: bool,
+    zones: bool,
 }
 
 impl Tile<'_> {
@@ -211,6 +216,9 @@ impl Tile<'_> {
             let mut sum = [0.0f32; T];
             let (mut count, mut k) = (0u32, 0u32);
             for (y, end) in self.ends.iter().enumerate() {
+                if self.zones {
+                    (sum, count) = ([0.0; T], 0);
+                }
                 for k in k..row.len.min(*end) {
                     let ahead = k + AHEAD as u32;
                     if ahead < row.len.min(longest) {

@@ -49,7 +49,14 @@ impl Recorder<'_> {
         } else {
             None
         };
-        let options = BagOptions { windows: vec![usize::MAX], mean: false, max_len: texts.longest, mask, hole: None };
+        let options = BagOptions {
+            windows: vec![usize::MAX],
+            mean: false,
+            max_len: texts.longest,
+            mask,
+            hole: None,
+            zones: false,
+        };
         let widths: Vec<usize> = config.hidden.iter().copied().chain([config.dim]).collect();
         let table = tape.table(&format!("{name}.trigrams"), self.vocab, widths[0], Init::Normal(config.init_std))?;
         let bag = tape.bag(table, texts.ids, texts.slices, &options)?;

@@ -18,6 +18,8 @@ pub struct BagOptions {
     pub windows: Vec<usize>,
     /// Mean (true) or sum.
     pub mean: bool,
+    /// The zones between the windows' ends side by side, instead of windows that hold each other.
+    pub zones: bool,
     /// The longest slice that can occur.
     pub max_len: usize,
     /// Bits `[rows, words]` of the positions that are kept, the newest first; none keeps all.
@@ -46,30 +48,36 @@ impl Tape {
         self.table_param("bag", table)?;
         self.ids_below("bag", items, self.shape(table)[0])?;
         let windows = options.windows.clone();
-        if windows.is_empty() || windows[0] == 0 || windows.windows(2).any(|w| w[0] >= w[1]) {
-            let what = format!("windows {windows:?} have to be ascending, from 1");
-            return Err(crate::error::shape("bag", what));
-        }
-        if windows.len() > MAX_WINDOWS {
-            let what = format!("{} windows, at most {MAX_WINDOWS} are pooled side by side", windows.len());
-            return Err(crate::error::shape("bag", what));
-        }
+        check_windows("bag", &windows)?;
         let (rows, dim) = (self.shape(slice)[0], self.shape(table)[1]);
         let out = self.temp(rows, windows.len() * dim);
+        let (mean, zones) = (options.mean, options.zones);
         let op = Op::Bag(BagOp { table, items, slice, out, options: options.clone() });
         let reads = vec![Some(table), Some(items), Some(slice), options.mask, options.hole];
-        self.push(Bag { rows, dim, apart: dim, windows, mean: options.mean }, reads, vec![Some(out)], Some(op))?;
+        self.push(Bag { rows, dim, apart: dim, windows, mean, zones }, reads, vec![Some(out)], Some(op))?;
         Ok(out)
     }
+}
+
+/// Fails for windows that are not ascending from 1, or too many.
+pub(super) fn check_windows(op: &'static str, windows: &[usize]) -> Result<()> {
+    if windows.is_empty() || windows[0] == 0 || windows.windows(2).any(|w| w[0] >= w[1]) {
+        return Err(crate::error::shape(op, format!("windows {windows:?} have to be ascending, from 1")));
+    }
+    if windows.len() > MAX_WINDOWS {
+        let what = format!("{} windows, at most {MAX_WINDOWS} are pooled side by side", windows.len());
+        return Err(crate::error::shape(op, what));
+    }
+    Ok(())
 }
 
 impl BagOp {
     pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let d_out = tape.grad_var(out, self.out)?;
         let (rows, dim) = (tape.shape(self.slice)[0], tape.shape(self.table)[1]);
-        let BagOptions { windows, mean, max_len, mask, hole } = self.options.clone();
+        let BagOptions { windows, mean, zones, max_len, mask, hole } = self.options.clone();
         let source = tape.temp(rows * windows.len(), dim);
-        let kernel = BagBackward { rows, dim, windows: windows.clone(), mean };
+        let kernel = BagBackward { rows, dim, windows: windows.clone(), mean, zones };
         let reads = vec![Some(d_out), Some(self.items), Some(self.slice), mask, hole];
         tape.push(kernel, reads, vec![Some(source)], None)?;
         let ids = UseIds::Bag { items: self.items, slice: self.slice, mask, hole, max_len, windows };
@@ -83,9 +91,10 @@ impl BagOp {
         let mut out = Vec::new();
         for (row, s) in slice.chunks(2).enumerate() {
             let (start, len) = (s[0] as usize, s[1] as usize);
-            for &window in &self.options.windows {
+            for (y, &window) in self.options.windows.iter().enumerate() {
                 let (mut sum, mut count) = (vec![0.0; dim], 0.0f64);
-                for k in 0..window.min(len) {
+                let first = if self.options.zones && y > 0 { self.options.windows[y - 1] } else { 0 };
+                for k in first..window.min(len) {
                     let place = start + len - 1 - k;
                     let kept = self.options.mask.is_none_or(|m| {
                         let words = env.shape(m)[1];

@@ -12,16 +12,20 @@ mod fields;
 mod gather;
 mod gelu;
 mod group_dot;
+mod history;
+mod history_weights;
 mod l2_normalize;
 mod layer_norm;
 mod linear;
 mod list_softmax;
+mod max_pool;
 mod negatives;
 mod pairwise;
 mod prelu;
 mod scale;
 mod softmax_loss;
 mod sum;
+mod weighted_pool;
 
 pub use bag::BagOptions;
 pub use data::{BatchSpec, BatchVars};
@@ -58,6 +62,9 @@ pub(crate) enum Op {
     Scale(scale::ScaleOp),
     SoftmaxLoss(softmax_loss::SoftmaxLossOp),
     Sum(sum::SumOp),
+    MaxPool(max_pool::MaxPoolOp),
+    HistoryWeights(history_weights::HistoryWeightsOp),
+    WeightedPool(weighted_pool::WeightedPoolOp),
 }
 
 macro_rules! each {
@@ -84,6 +91,9 @@ macro_rules! each {
             Op::Scale($op) => $body,
             Op::SoftmaxLoss($op) => $body,
             Op::Sum($op) => $body,
+            Op::MaxPool($op) => $body,
+            Op::HistoryWeights($op) => $body,
+            Op::WeightedPool($op) => $body,
         }
     };
 }
@@ -124,6 +134,9 @@ impl Op {
             Self::Scale(_) => "scale",
             Self::SoftmaxLoss(_) => "softmax_loss",
             Self::Sum(_) => "sum",
+            Self::MaxPool(_) => "max_pool",
+            Self::HistoryWeights(_) => "history_weights",
+            Self::WeightedPool(_) => "weighted_pool",
         }
     }
 
@@ -150,6 +163,9 @@ impl Op {
         "scale",
         "softmax_loss",
         "sum",
+        "max_pool",
+        "history_weights",
+        "weighted_pool",
     ];
 }
 

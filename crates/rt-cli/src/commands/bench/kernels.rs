@@ -157,7 +157,7 @@ fn cases(large: bool) -> Done<Vec<Case>> {
         let items = t.input_ids("items", rows * 50, 1);
         let slices: Vec<u32> = (0..rows as u32).flat_map(|i| [i * 50, 50]).collect();
         let slice = t.constant_ids(&slices, rows, 2)?;
-        let options = BagOptions { windows: vec![50], mean: true, max_len: 50, mask: None, hole: None };
+        let options = BagOptions { windows: vec![50], mean: true, zones: false, max_len: 50, mask: None, hole: None };
         let y = t.bag(table, items, slice, &options)?;
         finish(&mut t, y)?;
         t.optimize(&rule)?;

@@ -8,7 +8,8 @@ use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 ///
 /// Zone z of row i holds the positions from `windows[z - 1]` to `windows[z]`; all its items have the same gradient,
 /// `zones[i * W + z, :] = sum over windows y >= z of dout[i, y * dim ..] / count_y` (no division for sums, 0 where
-/// `count_y` is 0), added from the last window down to z. [`Group`](crate::kernels::Group) makes the items of a zone refer to its
+/// `count_y` is 0), added from the last window down to z. For a bag of `zones`, whose windows do not overlap, it is
+/// `dout[i, z * dim ..] / count_z` alone, `count_z` the kept positions of the zone. [`Group`](crate::kernels::Group) makes the items of a zone refer to its
 /// row.
 ///
 /// Reads `dout` `[rows, W * dim]`, `items`, `slice`, optional `mask`, optional `hole` as in [`Bag`](super::Bag); writes `zones`
@@ -23,6 +24,8 @@ pub struct BagBackward {
     pub windows: Vec<usize>,
     /// Mean instead of sum.
     pub mean: bool,
+    /// As [`Bag::zones`](super::Bag::zones).
+    pub zones: bool,
 }
 
 impl Kernel for BagBackward {
@@ -39,12 +42,15 @@ impl Kernel for BagBackward {
     fn cost(&self) -> Cost {
         let cells = self.rows * self.windows.len() * self.dim;
         let ids = if self.mean { self.rows * (positions(&self.windows) + 2) } else { 0 };
-        Cost { bytes: 4.0 * (2 * cells + ids) as f64, flops: (if self.mean { 2 * cells } else { cells }) as f64 }
+        Cost {
+            bytes: 4.0 * (2 * cells + ids) as f64,
+            flops: (if self.mean && !self.zones { 2 * cells } else { cells }) as f64,
+        }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let ends = window_ends(&self.windows);
-        let (w, dim, mean) = (self.windows.len(), self.dim, self.mean);
+        let (w, dim, mean, alone) = (self.windows.len(), self.dim, self.mean, self.zones);
         let (dout, slices, zones) = (io.read(0), Slices::of(io, 1), io.write(0));
         zones.par_blocks(BLOCK * w, |first, mut zones| {
             vectorize(
@@ -56,6 +62,9 @@ impl Kernel for BagBackward {
                         if mean {
                             let (mut count, mut k) = (0u32, 0u32);
                             for (scale, end) in scale.iter_mut().zip(&ends[..w]) {
+                                if alone {
+                                    count = 0;
+                                }
                                 count += (k..row.len.min(*end)).filter(|k| row.kept(&slices, *k)).count() as u32;
                                 k = row.len.min(*end);
                                 *scale = if count > 0 { 1.0 / count as f32 } else { 0.0 };
@@ -68,7 +77,7 @@ impl Kernel for BagBackward {
                             let (head, above) = words.split_at_mut((z * stride + dim).min(words.len()));
                             let out = &mut head[z * stride..];
                             let from = &dout[z * dim..][..dim];
-                            if z + 1 == w {
+                            if alone || z + 1 == w {
                                 for (o, d) in out.iter_mut().zip(from) {
                                     *o = d * scale[z];
                                 }
@@ -96,7 +105,7 @@ impl Kernel for BagBackward {
         for o in [dout, zones] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
-        params.extend([0, 0]); // windows start on 16 bytes
+        params.extend([u32::from(self.zones), 0]); // windows start on 16 bytes
         params.extend(window_ends(&self.windows));
         let mut bindings = vec![Binding::Read(dout.buffer)];
         bindings.extend(slices);

@@ -1,0 +1,121 @@
+//! History slices written out: ids by row and position, and how long ago each event was.
+
+use super::bag::{Slices, slice_slots};
+use super::cells::{dispatch, each_row};
+use crate::{Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot};
+
+/// Ids of history slices by position: `ids[i * history + k, 0] = items[start + len - 1 - k]`, k counted from the newest, and
+/// 0 where k is past the slice, dropped by the mask or the row's hole (as in [`Bag`](super::Bag)).
+///
+/// Reads `items` `[any, 1]` u32, `slice` `[rows, 2]` u32 (start, length), optional `mask` `[rows, any]` u32, optional `hole`
+/// `[rows, 1]` u32; writes `ids` `[rows * history, 1]` u32. Moves `2 * rows * (history + 1)` words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryIds {
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Positions of a row; older ones are left out.
+    pub history: usize,
+}
+
+/// `gaps[i, k] = ln(1 + (t_newest - t_k) / 3600)`, the seconds from the event at position k of a slice (0 is the newest) to
+/// the slice's newest event, in hours and compressed; 0 for positions past the slice and for times after the newest's.
+///
+/// Reads `times` `[any, 1]` u32 (seconds from any origin), `slice` `[rows, 2]` u32; writes `gaps` `[rows, history]`. Moves
+/// `2 * rows * (history + 1)` words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryGaps {
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Positions of a row.
+    pub history: usize,
+}
+
+/// Seconds that a gap is counted in: an hour.
+const UNIT: f32 = 3600.0;
+
+/// Cuts `[rows * history, any]` into blocks of whole rows of a batch, with the first of them, some 16,384 words each.
+pub(super) fn each_history(out: MatMut<'_>, history: usize, f: impl Fn(usize, MatMut<'_>) + Sync + Send) {
+    let history = history.max(1);
+    let block = (16_384 / (history * out.cols.max(1))).max(1);
+    out.par_blocks(block * history, |first, out| f(first / history, out));
+}
+
+impl Kernel for HistoryIds {
+    fn name(&self) -> &'static str {
+        "history_ids"
+    }
+
+    fn signature(&self) -> Signature {
+        let ids = Slot::u32("ids", self.rows * self.history, 1);
+        Signature { reads: slice_slots(self.rows).to_vec(), writes: vec![ids] }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { bytes: 8.0 * (self.rows * (self.history + 1)) as f64, flops: 0.0 }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let (slices, history) = (Slices::of(io, 0), self.history);
+        each_history(io.write(0), history, |first, mut ids| {
+            for r in 0..ids.rows / history {
+                let row = slices.row(first + r);
+                for k in 0..history {
+                    let at = k as u32;
+                    let kept = at < row.len && row.kept(&slices, at);
+                    ids.row_u32(r * history + k)[0] = if kept { row.id(&slices, at) } else { 0 };
+                }
+            }
+        });
+    }
+
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::history::ids(self, io);
+        true
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let words = operands.reads[2].map_or(0, |m| m.cols as u32);
+        let attributes = [self.rows as u32, self.history as u32, words, u32::from(operands.reads[3].is_some())];
+        vec![dispatch("history_ids", &attributes, &operands.reads, &operands.writes, self.rows * self.history)]
+    }
+}
+
+impl Kernel for HistoryGaps {
+    fn name(&self) -> &'static str {
+        "history_gaps"
+    }
+
+    fn signature(&self) -> Signature {
+        Signature {
+            reads: vec![Slot::u32("times", 0, 1), Slot::u32("slice", self.rows, 2)],
+            writes: vec![Slot::f32("gaps", self.rows, self.history)],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let cells = self.rows * self.history;
+        Cost { bytes: 8.0 * (cells + self.rows) as f64, flops: 3.0 * cells as f64 }
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let (times, slice) = (io.read(0), io.read(1));
+        each_row(
+            io.write(0),
+            #[inline(always)]
+            |r, gaps| {
+                let (start, len) = (slice.row_u32(r)[0] as usize, slice.row_u32(r)[1] as usize);
+                gaps.fill(0.0);
+                for (k, gap) in gaps.iter_mut().enumerate().take(len) {
+                    let newest = times.id(start + len - 1);
+                    let seconds = newest.saturating_sub(times.id(start + len - 1 - k));
+                    *gap = (1.0 + seconds as f32 / UNIT).ln();
+                }
+            },
+        );
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let attributes = [self.rows as u32, self.history as u32];
+        vec![dispatch("history_gaps", &attributes, &operands.reads, &operands.writes, self.rows * self.history)]
+    }
+}

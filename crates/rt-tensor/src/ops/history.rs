@@ -1,0 +1,50 @@
+//! Histories written out by position: ids, and gaps in time. No gradient flows through them.
+
+use crate::Result;
+use crate::tape::{Tape, Var};
+use rt_kernels::kernels::{HistoryGaps, HistoryIds};
+
+impl Tape {
+    /// Records the ids of slices by position: row `i * history + k` of `[n * history, 1]` is the item at position k, counted
+    /// from the newest, of slice i; 0 where k is past the slice `[n, 2]` (start, length), dropped by the mask
+    /// ([`Tape::history_mask`]) or the row's hole `[n, 1]`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the shapes do not fit.
+    pub fn history_ids(
+        &mut self,
+        items: Var,
+        slice: Var,
+        history: usize,
+        mask: Option<Var>,
+        hole: Option<Var>,
+    ) -> Result<Var> {
+        let rows = self.shape(slice)[0];
+        let ids = self.temp_ids(rows * history, 1);
+        let reads = vec![Some(items), Some(slice), mask, hole];
+        self.push(HistoryIds { rows, history }, reads, vec![Some(ids)], None)?;
+        Ok(ids)
+    }
+
+    /// Records `ln(1 + (t_newest - t_k) / 3600)` for each position k of each slice, `[n, history]`: how long before the
+    /// slice's newest event each event was. `times` `[events, 1]` are whole seconds from any origin.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the shapes do not fit.
+    pub fn history_gaps(&mut self, times: Var, slice: Var, history: usize) -> Result<Var> {
+        let rows = self.shape(slice)[0];
+        let gaps = self.temp(rows, history);
+        self.push(HistoryGaps { rows, history }, vec![Some(times), Some(slice)], vec![Some(gaps)], None)?;
+        Ok(gaps)
+    }
+}
+
+/// Positions of a row, where `total` positions belong to `rows` rows.
+pub(super) fn positions(op: &'static str, total: usize, rows: usize) -> Result<usize> {
+    if rows == 0 || total == 0 || total % rows != 0 {
+        return Err(crate::error::shape(op, format!("{total} positions cannot be those of {rows} rows")));
+    }
+    Ok(total / rows)
+}
