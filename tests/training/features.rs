@@ -173,7 +173,7 @@ fn settings_that_would_do_nothing_are_refused() {
     let (data, split) = data();
     for (kind, settings, what) in [
         (ModelKind::Dssm, &["residual=true"][..], "repeat a width"),
-        (ModelKind::YoutubeDnn, &["senet=true", "user_features=false", "user_id=off"], "two fields"),
+        (ModelKind::YoutubeDnn, &["senet=true", "user_features=false", "user_id=off", "session=0"], "two fields"),
         (ModelKind::YoutubeDnn, &["norm=layer", "user_hidden="], "norm: neither tower"),
         (ModelKind::YoutubeDnn, &["item_id_dropout=0.1"], "needs model dssm"),
         (ModelKind::Dssm, &["item_id_dropout=0.1", "item_features=false"], "only its features"),
