@@ -181,3 +181,16 @@ fn settings_come_from_a_file_and_the_command_line() {
         assert!(config.lines().any(|l| l == line), "{line} in {config}");
     }
 }
+
+#[test]
+fn mining_says_what_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, figures) = (folder.path().join("m"), folder.path().join("t.json"));
+    let data = "synthetic:users=120,items=90,events=12";
+    let mut args = vec!["train", "--data", data, "--model", "dssm", "--out", text(&model), "--json", text(&figures)];
+    args.extend(SMALL);
+    args.extend(["--set", "loss=bpr", "--set", "mine=1", "--set", "mine_every=2", "--set", "mine_ranks=5,20"]);
+    let printed = ok(&args);
+    assert!(printed.contains("mining hard negatives took"), "{printed}");
+    assert!(json(&figures)["mine_seconds"].as_f64().unwrap() > 0.0);
+}

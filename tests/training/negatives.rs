@@ -2,7 +2,7 @@
 //! not go together are refused by name.
 
 use super::{LOSSES, MINED, config, data, fit};
-use rt_models::{Config, ModelKind, train};
+use rt_models::{Config, ModelKind, StepBench, StepSizes, train};
 use rt_tests::devices;
 use std::ops::ControlFlow;
 
@@ -110,6 +110,11 @@ fn settings_that_do_not_go_together_are_refused_by_name() {
         let got = refuse(ModelKind::Dssm, settings);
         assert!(want.iter().all(|part| got.contains(part)), "{settings:?}: {got}");
     }
+    // A step over made-up data has no users' items.
+    let sizes = StepSizes { users: 20, items: 20, user_columns: false };
+    let own = config(ModelKind::Dssm, &["loss=bpr", "exclude_own=true"]);
+    let error = StepBench::new(&devices()[0], &own, sizes, 1).err().unwrap().to_string();
+    assert!(error.contains("exclude_own"), "{error}");
     let error = {
         let config = config(ModelKind::Dssm, &["subsample=1e-30"]);
         let run = train(&devices()[0], &config, data.clone(), &split, 1, &mut |_| ControlFlow::Continue(()));
