@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Wants exit `code` and a message that contains all of `words`; no panic, and nothing written.
-fn fails(args: &[&str], code: i32, words: &[&str]) {
+pub(crate) fn fails(args: &[&str], code: i32, words: &[&str]) {
     let output = recall(args);
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");

@@ -28,6 +28,19 @@ fn whole_models_with_every_loss() {
     }
 }
 
+#[test]
+fn the_text_model_with_both_losses() {
+    for device in devices() {
+        let checks = rt_models::text::check_text(device, 7).unwrap();
+        assert_eq!(checks.len(), 3, "in-batch with one tower and with two, list");
+        for check in checks {
+            for p in &check.parameters {
+                assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);
+            }
+        }
+    }
+}
+
 /// The checker itself has to be able to fail: a tape whose gradient is doubled on its way.
 #[test]
 fn a_wrong_gradient_is_found() {

@@ -13,6 +13,7 @@ mod saved;
 mod serving;
 #[cfg(feature = "gpu")]
 mod slabs;
+mod text;
 
 use rt_data::{Dataset, Split, SplitKind, SplitOptions, Synthetic, split};
 use rt_models::{Config, Device, Model, ModelKind, TrainReport, train};

@@ -10,6 +10,7 @@ pub(crate) fn run(global: &Global) -> Done {
     let device = super::open(global)?;
     let mut checks = check_ops(&device, global.seed)?;
     checks.extend(check_models(&device, global.seed)?);
+    checks.extend(rt_models::text::check_text(&device, global.seed)?);
     let mut t = output::table(&["op", "parameters", "cells", "largest error", ""]);
     let mut failed = 0;
     for check in &checks {

@@ -85,7 +85,7 @@ text_config! {
     /// Pairs a step.
     batch: usize = 1024,
     /// Learning rate of dense parameters.
-    lr: f32 = 1e-3,
+    lr: f32 = 3e-3,
     /// Learning rate of table rows; 0 = the same as `lr`.
     lr_rows: f32 = 0.0,
     /// Optimiser: adam, adagrad (row-wise, for tables) or sgd.
@@ -94,18 +94,18 @@ text_config! {
     weight_decay: f32 = 0.0,
     /// Epochs without a better validation recall@10 (of equal ones: MRR) after which training stops.
     patience: usize = 4,
-    /// Widths of the hidden layers; the first is the width of the trigram table.
-    hidden: Vec<usize> = vec![300, 300],
+    /// Widths of the hidden layers; the first layer's width is that of the trigram table.
+    hidden: Vec<usize> = vec![],
     /// Width of the vectors.
-    dim: usize = 128,
+    dim: usize = 300,
     /// Activation of all layers, the last one too (the paper's figure): tanh, relu, prelu or sigmoid.
     activation: Hidden = Hidden::Tanh,
     /// A trigram table of width `dim` whose sum is added to the last layer, before its activation.
     skip: bool = false,
     /// One tower for queries and documents, or one each.
-    shared_towers: bool = false,
+    shared_towers: bool = true,
     /// Share of a text's trigrams that are dropped in training.
-    dropout: f32 = 0.0,
+    dropout: f32 = 0.2,
     /// Deviation of the normal distribution that trigram tables start from.
     init_std: f32 = 0.05,
     /// Letter trigrams of a text that count, at most: the first known ones.

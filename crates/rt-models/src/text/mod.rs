@@ -23,6 +23,7 @@
 //! ```
 
 mod batches;
+mod check;
 mod config;
 mod hashing;
 mod model;
@@ -34,6 +35,7 @@ mod tfidf;
 mod tower;
 mod train;
 
+pub use check::check_text;
 pub use config::{TextConfig, TextLoss};
 pub use hashing::{trigrams, words};
 pub use model::{Found, TextModel};

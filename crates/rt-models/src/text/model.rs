@@ -134,9 +134,9 @@ impl TextModel {
                 slice.copy_from_slice(&[start, ids.len() as u32 - start]);
             }
             if !ids.is_empty() {
-                program.write_u32("text.trigrams", &ids)?;
+                program.write_u32("input.texts", &ids)?;
             }
-            program.write_u32("text.slices", &slices)?;
+            program.write_u32("input.slices", &slices)?;
             program.run(&Step::new(1, 0, 0, texts.len() as u32))?;
             out.extend_from_slice(&program.read_f32("vectors")?[..texts.len() * self.dim()]);
         }

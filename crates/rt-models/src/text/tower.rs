@@ -38,7 +38,7 @@ impl Recorder<'_> {
     pub(crate) fn tower(&mut self, tape: &mut Tape, side: Side, texts: TextInputs) -> Result<Var> {
         let config = self.config;
         let name = match (config.shared_towers, side) {
-            (true, _) => "text",
+            (true, _) => "shared",
             (false, Side::Query) => "query",
             (false, Side::Document) => "document",
         };
@@ -199,8 +199,8 @@ pub(crate) fn tower_tape(
 ) -> Result<Tape> {
     let mut tape = params.map_or_else(Tape::new, |p| Tape::with_params(p.clone()));
     let texts = TextInputs {
-        ids: tape.input_ids("text.trigrams", chunk * config.max_trigrams, 1),
-        slices: tape.input_ids("text.slices", chunk, 2),
+        ids: tape.input_ids("input.texts", chunk * config.max_trigrams, 1),
+        slices: tape.input_ids("input.slices", chunk, 2),
         longest: config.max_trigrams,
     };
     let vectors = Recorder { config, vocab, training: false, draws: 0 }.tower(&mut tape, side, texts)?;

@@ -12,7 +12,7 @@ use crate::train::{OnProgress, Progress};
 use crate::{Error, Result};
 use rt_data::Vocab;
 use rt_kernels::philox;
-use rt_tensor::{Device, Step, Tape};
+use rt_tensor::{Device, Step, Store, Tape};
 use std::time::Instant;
 
 /// What training reports.
@@ -41,7 +41,7 @@ pub struct TextReport {
 }
 
 /// The training part of the data, as the tape reads it.
-struct Prepared {
+pub(crate) struct Prepared {
     trigrams: Vocab,
     queries: Texts,
     documents: Texts,
@@ -53,7 +53,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(config: &TextConfig, all: &Pairs, split: &TextSplit) -> Self {
+    pub(crate) fn new(config: &TextConfig, all: &Pairs, split: &TextSplit) -> Self {
         let pairs: Vec<Pair> = split.train.iter().map(|i| all.clicked[*i as usize]).collect();
         let mut vocab = Vocab::new();
         let mut clicked = vec![Vec::new(); all.queries.len()];
@@ -76,7 +76,7 @@ impl Prepared {
         Self { trigrams: vocab, queries, documents, pairs, examples, clicked }
     }
 
-    fn sizes(&self) -> TextSizes {
+    pub(crate) fn sizes(&self) -> TextSizes {
         let (q, d) = (&self.queries, &self.documents);
         TextSizes {
             vocab: self.trigrams.rows(),
@@ -88,9 +88,14 @@ impl Prepared {
         }
     }
 
-    /// Puts what a step reads into the model's store.
-    fn upload(&self, model: &TextModel) -> Result<()> {
-        let store = &model.store;
+    /// Negatives `[pairs, k]` of an epoch, for the list loss.
+    pub(crate) fn negatives(&self, config: &TextConfig, all: &Pairs, seed: u64, epoch: u32) -> Vec<u32> {
+        let (shown, n) = (&all.shown, all.documents.len());
+        negatives(seed, epoch, &self.pairs, &self.clicked, shown, n, config.negatives)
+    }
+
+    /// Puts what a step reads into a store, but for the negatives.
+    pub(crate) fn upload(&self, store: &Store) -> Result<()> {
         let number = |of: fn(&Pair) -> u32| self.pairs.iter().map(|p| of(p) + 1).collect::<Vec<u32>>();
         store.put_u32("order", &self.examples)?;
         store.put_u32("pair.query", &number(|p| p.query))?;
@@ -169,13 +174,10 @@ pub fn train(
     tape.optimize(&optimizer)?;
     let (documents, name) = (pairs.documents.clone(), pairs.name.clone());
     let model = TextModel::build(device, config.clone(), data.trigrams.clone(), documents, name, seed)?;
-    data.upload(&model)?;
-    let draw = |epoch| {
-        let (shown, n) = (&pairs.shown, pairs.documents.len());
-        negatives(seed, epoch, &data.pairs, &data.clicked, shown, n, config.negatives)
-    };
+    data.upload(&model.store)?;
     if config.loss == TextLoss::List {
-        model.store.put_u32("negatives", &draw(0))?;
+        // Compiled programs find what is there; each epoch writes over it.
+        model.store.put_u32("negatives", &vec![0; data.pairs.len() * config.negatives])?;
     }
     let mut program = tape.compile(&model.store)?;
     let mut report = TextReport { dispatches: program.dispatches(), ..TextReport::default() };
@@ -193,7 +195,7 @@ pub fn train(
             }
             TextLoss::List => {
                 model.store.put_u32("order", &order)?;
-                model.store.put_u32("negatives", &draw(epoch as u32))?;
+                model.store.put_u32("negatives", &data.negatives(config, pairs, seed, epoch as u32))?;
             }
         }
         let mut at = Progress {
