@@ -1,6 +1,7 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
 mod determinism;
+mod history;
 mod padding;
 mod quality;
 #[cfg(feature = "gpu")]
@@ -48,4 +49,6 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
     (ModelKind::YoutubeDnn, &["loss=full"]),
     (ModelKind::YoutubeDnn, &["loss=sampled", "negatives=50", "logq=all", "item_table=separate"]),
     (ModelKind::YoutubeDnn, &["loss=list", "negatives=4", "normalize=false", "temperature=1", "optimizer=sgd"]),
+    (ModelKind::Dssm, &["loss=in-batch", "pool=max", "position_heads=2"]),
+    (ModelKind::YoutubeDnn, &["loss=full", "zones=true", "pool=sum", "decay_heads=2"]),
 ];

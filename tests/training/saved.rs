@@ -18,7 +18,7 @@ fn a_saved_model_answers_the_same_on_every_device() {
         assert_eq!(files, ["manifest.json", "model.json", "model.safetensors"], "no other file");
         let user = 7;
         let history = data.event_item[data.events_of(user)].to_vec();
-        let query = Query { user, history: &history, context: &[] };
+        let query = Query { user, history: &history, context: &[], times: &[] };
         let want = model.recommend(&query, &history, 10).unwrap();
         assert_eq!(want.len(), 10);
         assert!(want.iter().all(|r| !history.contains(&r.item)), "what was seen is left out");

@@ -14,7 +14,7 @@ fn towers_give_unit_vectors_of_equal_width_and_scores_are_their_products() {
     let (data, _) = data();
     let (model, _) = fit(&devices()[1], &config(ModelKind::Dssm, &[]), 1);
     let history = &data.event_item[data.events_of(1)];
-    let users = model.user_tower(&[Query { user: 1, history, context: &[] }]).unwrap();
+    let users = model.user_tower(&[Query { user: 1, history, context: &[], times: &[] }]).unwrap();
     let items = model.item_tower(&[1, 2, 3]).unwrap();
     assert_eq!((users.len(), items.len()), (model.dim(), 3 * model.dim()));
     for row in items.chunks(model.dim()).chain([users.as_slice()]) {
@@ -22,7 +22,7 @@ fn towers_give_unit_vectors_of_equal_width_and_scores_are_their_products() {
         assert!((length - 1.0).abs() < 1e-5, "length {length}");
     }
     let mut scores = vec![0.0; data.items.rows()];
-    model.scores(&[Query { user: 1, history, context: &[] }], &mut scores).unwrap();
+    model.scores(&[Query { user: 1, history, context: &[], times: &[] }], &mut scores).unwrap();
     for (item, v) in [1, 2, 3].into_iter().zip(items.chunks(model.dim())) {
         assert!((scores[item] - cosine(&users, v)).abs() < 1e-5);
     }
@@ -33,18 +33,18 @@ fn unknown_users_and_empty_histories_are_answered() {
     let (data, _) = data();
     for device in devices() {
         let (model, _) = fit(device, &config(ModelKind::YoutubeDnn, &[]), 1);
-        let nobody = Query { user: 0, history: &[], context: &[] };
+        let nobody = Query { user: 0, history: &[], context: &[], times: &[] };
         let best = model.recommend(&nobody, &[], 5).unwrap();
         assert_eq!(best.len(), 5);
         assert!(best.iter().all(|r| r.score.is_finite() && r.item != 0));
         // A history alone changes the answer, and so does its end: the last items count by windows.
         let history = &data.event_item[data.events_of(3)];
-        let known = Query { user: 0, history, context: &[] };
+        let known = Query { user: 0, history, context: &[], times: &[] };
         assert_ne!(model.user_tower(&[nobody]).unwrap(), model.user_tower(&[known]).unwrap());
         let error = model.user("nobody-at-all").unwrap_err();
         assert!(error.to_string().contains("`nobody-at-all`"), "{error}");
         assert_eq!(error.exit_code(), 2);
-        assert!(model.user_tower(&[Query { user: 1_000_000, history: &[], context: &[] }]).is_err());
+        assert!(model.user_tower(&[Query { user: 1_000_000, history: &[], context: &[], times: &[] }]).is_err());
         assert!(model.recommend(&nobody, &[], 0).is_err());
         assert!(model.recommend(&nobody, &[], 1_000_000).unwrap().len() == data.catalogue.len());
     }
@@ -69,7 +69,7 @@ fn a_user_whom_training_never_saw_has_no_id_vector_but_features() {
     )
     .unwrap();
     assert!(!model.was_trained(user) && model.was_trained(1));
-    let vector = |user| model.user_tower(&[Query { user, history: &[5, 6], context: &[] }]).unwrap();
+    let vector = |user| model.user_tower(&[Query { user, history: &[5, 6], context: &[], times: &[] }]).unwrap();
     assert_eq!(vector(user), vector(0), "an untrained id is the unknown id");
     assert_ne!(vector(1), vector(0));
 }

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let user = model.user("4")?;
     let seen = model.history_of(user);
-    let best = model.recommend(&Query { user, history: seen, context: &[] }, seen, 1)?;
+    let best = model.recommend(&Query { user, history: seen, context: &[], times: &[] }, seen, 1)?;
     println!(
         r#"{{"device": "{}", "first_step_ms": {:.2}, "loss": {:?}, "recommended": "{}"}}"#,
         device.name(),

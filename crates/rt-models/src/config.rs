@@ -144,6 +144,18 @@ choice! {
     }
 }
 
+choice! {
+    /// How the items of a window of the history are pooled.
+    Pool {
+        /// Their mean.
+        Mean = "mean",
+        /// Their sum.
+        Sum = "sum",
+        /// The largest value of each column.
+        Max = "max",
+    }
+}
+
 trait Value: Sized {
     fn parse(key: &str, text: &str) -> Result<Self>;
     fn show(&self) -> String;
@@ -337,6 +349,13 @@ config! {
     /// Are the zones between the windows' ends pooled (items 1, 2, 3, 4 to 5, ...) instead of the nested windows? With
     /// windows = 1,2,3,4,5 that is the last five items' embeddings side by side.
     zones: bool = (false, false),
+    /// How the items of a window are pooled: mean, sum or max (of each column).
+    pool: Pool = (Pool::Mean, Pool::Mean),
+    /// Weighted means of the history beside the windows, their weights learned by position from the newest; 0 = none.
+    position_heads: usize = (0, 0),
+    /// Weighted means of the history beside the windows, their weights falling as a learned power of the time between an
+    /// event and the newest of the history; 0 = none. Needs clock times.
+    decay_heads: usize = (0, 0),
 }
 
 impl Config {
@@ -428,7 +447,7 @@ impl Config {
                 return Err(bad(key, &widths.show(), "widths from 1 to 65536"));
             }
         }
-        Ok(())
+        self.check_history()
     }
 
     /// Learning rate of table rows.

@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod error;
 pub mod eval;
+mod history;
 mod losses;
 mod model;
 mod retrieve;
@@ -15,7 +16,7 @@ mod towers;
 mod train;
 
 pub use check::check_models;
-pub use config::{Config, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, OptimizerKind, Sampler, Switch};
+pub use config::{Config, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, OptimizerKind, Pool, Sampler, Switch};
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};
 pub use retrieve::Index;

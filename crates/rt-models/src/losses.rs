@@ -43,7 +43,8 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
         let matrix = tape.input_ids("event.categories", counts.events, schema.context.len());
         Some(tape.take(matrix, batch.event)?)
     };
-    let inputs = UserInputs { user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    let times = (config.decay_heads > 0).then(|| tape.input_ids("event.seconds", counts.events, 1));
+    let inputs = UserInputs { user: batch.user, items, slice: batch.slice, hole: batch.hole, context, times };
     let user = towers.user(&mut tape, &inputs)?;
     let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
     let loss = tape.sum(rows)?;
@@ -162,6 +163,9 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
     }
     if !schema.context.is_empty() {
         store.put_u32("event.categories", &crate::schema::event_context(schema, data))?;
+    }
+    if config.decay_heads > 0 {
+        store.put_u32("event.seconds", &crate::history::seconds(&data.event_time)?)?;
     }
     let targets = split.target_counts(data);
     match config.loss {

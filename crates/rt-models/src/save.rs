@@ -21,6 +21,8 @@ const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const TENSORS: &str = "model.safetensors";
 const READABLE: &str = "model.json";
+/// Times of the events: there where the model has decay heads, which ask for them.
+const TIMES: &str = "data.event_time";
 const KIND: &str = "recall-tape model";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -179,6 +181,10 @@ impl Model {
         ] {
             list.push((name.into(), Dtype::U32, vec![values.len()], words(values)));
         }
+        if self.config.decay_heads > 0 {
+            let times = data.event_time.iter().flat_map(|t| t.to_le_bytes()).collect();
+            list.push((TIMES.into(), Dtype::I64, vec![data.event_time.len()], times));
+        }
         for (side, features) in sides(data) {
             for (i, (_, column)) in features.columns.iter().enumerate() {
                 let name = format!("data.{side}.{i}");
@@ -252,7 +258,11 @@ impl Model {
         let kind: ModelKind = readable.model.parse()?;
         let mut config = Config::new(kind);
         config.read_toml(&readable.config)?;
-        let data = Arc::new(read_data(&readable, &tensors).map_err(&damaged)?);
+        let mut data = read_data(&readable, &tensors).map_err(&damaged)?;
+        if config.decay_heads > 0 {
+            data.event_time = read_times(&tensors, data.event_item.len()).map_err(&damaged)?;
+        }
+        let data = Arc::new(data);
         let trained = read_words(&tensors, "data.trained").map_err(&damaged)?.iter().map(|t| *t != 0).collect();
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
         let schema = Schema::new(&config, &data, readable.history_is_set, longest);
@@ -351,6 +361,15 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
         items,
         ..Dataset::default()
     })
+}
+
+fn read_times(tensors: &SafeTensors<'_>, events: usize) -> Parsed<Vec<i64>> {
+    let tensor = tensors.tensor(TIMES).map_err(|e| format!("tensor `{TIMES}`: {e}"))?;
+    if tensor.dtype() != Dtype::I64 || tensor.data().len() != 8 * events {
+        return Err(format!("tensor `{TIMES}` does not hold a time for each of {events} events"));
+    }
+    let (times, _) = tensor.data().as_chunks::<8>();
+    Ok(times.iter().map(|b| i64::from_le_bytes(*b)).collect())
 }
 
 fn read_words(tensors: &SafeTensors<'_>, name: &str) -> Parsed<Vec<u32>> {

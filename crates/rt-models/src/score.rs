@@ -40,6 +40,20 @@ impl<'a> ModelScorer<'a> {
     }
 }
 
+impl ModelScorer<'_> {
+    /// Times of the events of a case's history, of items that the model knows; empty where it does not ask for them.
+    fn times(&self, case: &EvalCase) -> Vec<i64> {
+        let events = case.history.start as usize..case.history.end as usize;
+        let Some(times) = self.data.event_time.get(events.clone()).filter(|_| self.model.config().decay_heads > 0)
+        else {
+            return Vec::new();
+        };
+        let known = |item: &u32| self.map.as_ref().is_none_or(|(_, items)| items[*item as usize] != 0);
+        let events = self.data.event_item[events].iter().zip(times);
+        events.filter(|(item, _)| known(item)).map(|(_, time)| *time).collect()
+    }
+}
+
 impl eval::Scorer for ModelScorer<'_> {
     fn scores(&self, cases: &[&EvalCase], out: &mut [f32]) -> eval::Result<()> {
         let history = |case: &EvalCase| {
@@ -52,10 +66,12 @@ impl eval::Scorer for ModelScorer<'_> {
         let histories: Vec<Vec<u32>> = cases.iter().map(|case| history(case)).collect();
         let contexts: Vec<Vec<u32>> =
             cases.iter().map(|c| self.model.context_of(self.context, c.targets[0] as usize)).collect();
+        let times: Vec<Vec<i64>> = cases.iter().map(|case| self.times(case)).collect();
         let query = |(i, case): (usize, &&EvalCase)| Query {
             user: self.map.as_ref().map_or(case.user, |(users, _)| users[case.user as usize]),
             history: &histories[i],
             context: &contexts[i],
+            times: &times[i],
         };
         let queries: Vec<Query<'_>> = cases.iter().enumerate().map(query).collect();
         let Some((_, items)) = &self.map else {

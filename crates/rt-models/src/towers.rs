@@ -18,6 +18,8 @@ pub(crate) struct UserInputs {
     pub hole: Option<Var>,
     /// Context categories `[n, columns]`.
     pub context: Option<Var>,
+    /// Times of the items, whole seconds, where the configuration has decay heads.
+    pub times: Option<Var>,
 }
 
 /// A model being recorded.
@@ -109,15 +111,7 @@ impl Towers<'_> {
         } else {
             None
         };
-        let options = BagOptions {
-            windows: self.config.windows.clone(),
-            mean: true,
-            zones: self.config.zones,
-            max_len: schema.history,
-            mask,
-            hole: inputs.hole,
-        };
-        parts.push(tape.bag(table, inputs.items, inputs.slice, &options)?);
+        parts.extend(self.pooled(tape, table, inputs, mask)?);
         let x = tape.concat(&parts)?;
         let hidden = self.config.user_hidden.clone();
         let v = self.mlp(tape, "user", x, &hidden)?;

@@ -20,14 +20,14 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
     }
     let device = super::open(global)?;
     let model = Model::load(&device, &args.model)?;
-    let (user, history) = match (&args.user, &args.history) {
+    let (user, history, times) = match (&args.user, &args.history) {
         (Some(raw), _) => {
             let user = model.user(raw)?;
             let history = model.history_of(user).to_vec();
             if history.is_empty() {
                 output::note(global, &format!("user {raw} has no history: served from what else is known of them"));
             }
-            (user, history)
+            (user, history, model.times_of(user))
         }
         (None, Some(text)) => {
             let raws = text.split(',').map(str::trim).filter(|raw| !raw.is_empty());
@@ -35,12 +35,12 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
             if history.is_empty() {
                 output::note(global, "the history is empty: what suits a user of whom nothing is known");
             }
-            (0, history)
+            (0, history, &[][..])
         }
         (None, None) => return Err(Fail::user("give --user or --history")),
     };
     let context = model.default_context();
-    let query = Query { user, history: &history, context: &context };
+    let query = Query { user, history: &history, context: &context, times };
     let exclude: &[u32] = if args.seen { &[] } else { &history };
     let best = model.recommend(&query, exclude, args.k)?;
     if best.len() < args.k {
