@@ -3,6 +3,7 @@
 mod averages;
 mod determinism;
 mod features;
+mod history;
 mod negatives;
 mod padding;
 mod probability;
@@ -93,4 +94,6 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
             "weight_decay=0.01",
         ],
     ),
+    (ModelKind::Dssm, &["loss=in-batch", "pool=max", "position_heads=2"]),
+    (ModelKind::YoutubeDnn, &["loss=full", "zones=true", "pool=sum", "decay_heads=2"]),
 ];

@@ -88,7 +88,7 @@ fn a_session_changes_vectors_through_the_times_of_the_history_alone() {
     // Times that are not known: one session, as if all had come at once.
     assert_eq!(vector(&[]), vector(&[4, 4, 4, 4]));
     let query = Query { user, history: items, times: &[1, 2], context: &[] };
-    assert!(model.user_tower(&[query]).unwrap_err().to_string().contains("2 times for 4 items"));
+    assert!(model.user_tower(&[query]).unwrap_err().to_string().contains("2 times for a history of 4 items"));
     // A model without sessions does not look at times.
     let (plain, _) = fit(&devices()[1], &config(ModelKind::Dssm, &["session=0"]), 1);
     let at = |times| plain.user_tower(&[Query { user, history: items, times, context: &[] }]).unwrap();

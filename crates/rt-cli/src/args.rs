@@ -187,7 +187,7 @@ pub(crate) struct Recommend {
     /// A user's raw id
     #[arg(long, conflicts_with = "history", required_unless_present = "history")]
     pub user: Option<String>,
-    /// Raw item ids, oldest first
+    /// Raw item ids, oldest first; their times are not known, so decay heads take them as simultaneous
     #[arg(long, value_name = "RAW,RAW,...")]
     pub history: Option<String>,
     /// How many items

@@ -163,6 +163,18 @@ choice! {
     }
 }
 
+choice! {
+    /// How the items of a window of the history are pooled.
+    Pool {
+        /// Their mean.
+        Mean = "mean",
+        /// Their sum.
+        Sum = "sum",
+        /// The largest value of each column.
+        Max = "max",
+    }
+}
+
 mod choices;
 pub use choices::{Norm, Numbers};
 
@@ -434,6 +446,13 @@ config! {
     /// Are the zones between the windows' ends pooled (items 1, 2, 3, 4 to 5, ...) instead of the nested windows? With
     /// windows = 1,2,3,4,5 that is the last five items' embeddings side by side.
     zones: bool = (false, false),
+    /// How the items of a window are pooled: mean, sum or max (of each column).
+    pool: Pool = (Pool::Mean, Pool::Mean),
+    /// Weighted means of the history beside the windows, their weights learned by position from the newest; 0 = none.
+    position_heads: usize = (0, 0),
+    /// Weighted means of the history beside the windows, their weights falling as a learned power of the time between an
+    /// event and the newest of the history; 0 = none. Needs clock times.
+    decay_heads: usize = (0, 0),
 }
 
 impl Config {
@@ -522,7 +541,8 @@ impl Config {
             }
         }
         crate::features::check(self)?;
-        crate::negatives::check_values(self)
+        crate::negatives::check_values(self)?;
+        self.check_history()
     }
 
     /// Seconds that end a session; 0 where sessions are not used or not resolved yet.

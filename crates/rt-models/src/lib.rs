@@ -8,6 +8,7 @@ mod error;
 pub mod eval;
 mod examples;
 mod features;
+mod history;
 mod keys;
 mod losses;
 mod mine;
@@ -28,7 +29,8 @@ mod vectors;
 
 pub use check::check_models;
 pub use config::{
-    Config, Frequency, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, Norm, Numbers, OptimizerKind, Sampler, Switch,
+    Config, Frequency, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, Norm, Numbers, OptimizerKind, Pool, Sampler,
+    Switch,
 };
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};

@@ -64,7 +64,9 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     } else {
         None
     };
-    let inputs = UserInputs { session, age, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    let times = (config.decay_heads > 0).then(|| tape.input_ids("event.seconds", counts.events, 1));
+    let inputs =
+        UserInputs { session, age, times, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     towers.rows_have(batch.weight);
     let user = towers.user(&mut tape, &inputs)?;
     let weight = crate::examples::weight(&mut tape, config, schema.user_rows, &batch)?;
@@ -192,6 +194,9 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
     }
     if config.example_age {
         store.put_f32("event.age", &crate::age::of_events(data, split))?;
+    }
+    if config.decay_heads > 0 {
+        store.put_u32("event.seconds", &crate::history::seconds(&data.event_time)?)?;
     }
     let targets = split.target_counts(data);
     match config.loss {

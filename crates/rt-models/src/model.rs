@@ -24,8 +24,8 @@ pub struct Query<'a> {
     pub history: &'a [u32],
     /// Context categories in the order of the schema; shorter is padded with 0, "unknown".
     pub context: &'a [u32],
-    /// Seconds of each item of the history, from any origin; empty where they are not known: the history then counts as
-    /// one session.
+    /// Seconds of each item of the history, from any origin; empty where they are not known: then all count as simultaneous,
+    /// as one session.
     pub times: &'a [i64],
 }
 
@@ -143,7 +143,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Unknown`] for a user or item past the vocabularies; device errors.
+    /// [`Error::Unknown`] for a user or item past the vocabularies, [`Error::Request`] for times that are not as many as the
+    /// history's items; device errors.
     pub fn user_tower(&self, queries: &[Query<'_>]) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(queries.len() * self.dim());
         let mut towers = self.towers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,6 +156,7 @@ impl Model {
             let mut slices = vec![0u32; chunk * 2];
             let mut context = vec![0u32; chunk * columns];
             let mut sessions = vec![0u32; chunk * 2];
+            let mut seconds = vec![0u32; if self.config.decay_heads > 0 { chunk * history } else { 0 }];
             for (i, q) in queries.iter().enumerate() {
                 self.check_ids(q)?;
                 let last = &q.history[q.history.len().saturating_sub(history)..];
@@ -175,6 +177,11 @@ impl Model {
                         }
                     }
                 }
+                if self.config.decay_heads > 0 {
+                    let times = &q.times[q.times.len().saturating_sub(history)..];
+                    let since = crate::history::seconds_of_request(times);
+                    seconds[i * history..].iter_mut().zip(since).for_each(|(to, s)| *to = s);
+                }
             }
             let program = &mut towers.user;
             if !self.schema.user.is_empty() {
@@ -187,6 +194,9 @@ impl Model {
             }
             if columns > 0 {
                 program.write_u32("query.context", &context)?;
+            }
+            if self.config.decay_heads > 0 {
+                program.write_u32("query.seconds", &seconds)?;
             }
             program.run(&Step::new(1, 0, 0, queries.len() as u32))?;
             out.extend_from_slice(&program.read_f32("vectors")?[..queries.len() * self.config.dim]);
@@ -201,6 +211,11 @@ impl Model {
         }
         if let Some(item) = q.history.iter().find(|i| **i as usize >= self.schema.item_rows) {
             return Err(unknown("item", *item));
+        }
+        if !q.times.is_empty() && q.times.len() != q.history.len() {
+            let (times, items) = (q.times.len(), q.history.len());
+            let what = format!("{times} times for a history of {items} items: give one for each item, or none");
+            return Err(Error::Request(what));
         }
         for (value, category) in q.context.iter().zip(&self.schema.context) {
             if *value as usize >= category.rows {
@@ -312,7 +327,8 @@ impl Model {
     /// Seconds of the events of [`Model::history_of`]; empty where the data has no clock times.
     #[must_use]
     pub fn times_of(&self, user: u32) -> &[i64] {
-        self.data.event_time.get(self.data.events_of(user)).unwrap_or(&[])
+        let times = self.data.event_time.get(self.data.events_of(user));
+        times.filter(|_| !self.data.time_is_order).unwrap_or(&[])
     }
 
     /// Dense id of a user.
@@ -402,6 +418,7 @@ fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> 
         hole: None,
         context,
         age: config.example_age.then(|| serving_age(&mut tape, config, rows)).transpose()?,
+        times: (config.decay_heads > 0).then(|| tape.input_ids("query.seconds", rows * schema.history, 1)),
     };
     let vectors = towers.user(&mut tape, &inputs)?;
     tape.output("vectors", vectors);

@@ -85,11 +85,6 @@ impl Config {
                     "windows: the data has no time, so a history is a set and has no last items; leave windows empty";
                 return Err(Error::Config(what.into()));
             }
-            if config.zones {
-                let what =
-                    "zones: the data has no time, so a history is a set and has no last items; set zones = false";
-                return Err(Error::Config(what.into()));
-            }
             config.windows = vec![usize::MAX];
         } else if config.windows.is_empty() {
             config.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < config.history).collect();
@@ -129,6 +124,7 @@ impl Config {
         if config.gap != Gap::Off && (data.event_time.is_empty() || data.time_is_order) {
             return Err(Error::Config("gap: the data has no clock times".into()));
         }
+        config.check_history_of(data, split.history_is_set)?;
         if config.model == ModelKind::YoutubeDnn && !config.item_hidden.is_empty() {
             return Err(Error::Config("item_hidden: youtube-dnn has no item tower, its items are a table".into()));
         }

@@ -23,6 +23,8 @@ pub(crate) struct UserInputs {
     pub context: Option<Var>,
     /// Example Age `[n, 3]`.
     pub age: Option<Var>,
+    /// Times of the items, whole seconds, where the configuration has decay heads.
+    pub times: Option<Var>,
 }
 
 /// A model being recorded.
@@ -125,18 +127,17 @@ impl Towers<'_> {
         } else {
             None
         };
-        let options = BagOptions {
-            windows: self.config.windows.clone(),
-            mean: true,
-            zones: self.config.zones,
-            max_len: schema.history,
-            mask,
-            hole: inputs.hole,
-        };
-        parts.push(tape.bag(table, inputs.items, inputs.slice, &options)?);
+        parts.extend(self.pooled(tape, table, inputs, mask)?);
         if let Some(session) = inputs.session {
             // The session's items are the newest of the history: the same ones are dropped.
-            let options = BagOptions { windows: vec![usize::MAX], ..options };
+            let options = BagOptions {
+                windows: vec![usize::MAX],
+                mean: true,
+                zones: false,
+                max_len: schema.history,
+                mask,
+                hole: inputs.hole,
+            };
             parts.push(tape.bag(table, inputs.items, session, &options)?);
         }
         parts.extend(inputs.age);

@@ -5,10 +5,11 @@ use crate::params::Init;
 use crate::tape::{Tape, Var};
 use rt_kernels::philox;
 
-/// Rows, positions of a row, columns.
+/// Rows, positions of a row, columns, rows of the table.
 const N: usize = 7;
 const HISTORY: usize = 6;
 const D: usize = 5;
+const VOCAB: usize = 6;
 
 /// What one variant of an op records: its loss by row.
 type Record = Box<dyn Fn(&mut Tape) -> Result<Var>>;
@@ -77,11 +78,11 @@ fn ids(t: &mut Tape) -> Result<(Var, Var)> {
     let items = t.constant_ids(&[1, 2, 2, 5, 0, 3, 1, 4, 5], 9, 1)?;
     let slice = t.constant_ids(&[0, 4, 1, 6, 8, 1, 3, 0, 2, 5, 3, 6, 4, 1], N, 2)?;
     let mask = t.history_mask(N, 1, 0.3, 0)?;
-    Ok((t.history_ids(items, slice, HISTORY, Some(mask), None)?, slice))
+    Ok((t.history_ids(items, VOCAB, slice, HISTORY, Some(mask), None)?, slice))
 }
 
 fn rows(t: &mut Tape, ids: Var) -> Result<Var> {
-    let table = t.table("table", 6, D, Init::Normal(0.7))?;
+    let table = t.table("table", VOCAB, D, Init::Normal(0.7))?;
     t.gather(table, ids)
 }
 

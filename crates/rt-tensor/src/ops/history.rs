@@ -7,19 +7,22 @@ use rt_kernels::kernels::{HistoryGaps, HistoryIds};
 impl Tape {
     /// Records the ids of slices by position: row `i * history + k` of `[n * history, 1]` is the item at position k, counted
     /// from the newest, of slice i; 0 where k is past the slice `[n, 2]` (start, length), dropped by the mask
-    /// ([`Tape::history_mask`]) or the row's hole `[n, 1]`.
+    /// ([`Tape::history_mask`]) or the row's hole `[n, 1]`. All items lie below `vocab`,
+    /// the rows of the table that they look up.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] where the shapes do not fit.
+    /// [`crate::Error::Shape`] where the shapes do not fit, or an item is not below `vocab`.
     pub fn history_ids(
         &mut self,
         items: Var,
+        vocab: usize,
         slice: Var,
         history: usize,
         mask: Option<Var>,
         hole: Option<Var>,
     ) -> Result<Var> {
+        self.ids_below("history_ids", items, vocab)?;
         let rows = self.shape(slice)[0];
         let ids = self.temp_ids(rows * history, 1);
         let reads = vec![Some(items), Some(slice), mask, hole];
@@ -43,7 +46,7 @@ impl Tape {
 
 /// Positions of a row, where `total` positions belong to `rows` rows.
 pub(super) fn positions(op: &'static str, total: usize, rows: usize) -> Result<usize> {
-    if rows == 0 || total == 0 || total % rows != 0 {
+    if rows == 0 || total == 0 || !total.is_multiple_of(rows) {
         return Err(crate::error::shape(op, format!("{total} positions cannot be those of {rows} rows")));
     }
     Ok(total / rows)

@@ -164,6 +164,29 @@ fn cases(large: bool) -> Done<Vec<Case>> {
         let shape = format!("{rows}x50of{vocab}x{dim},{name}");
         out.push(Case { shape, tape: t, ids: vec![("items", rows * 50, vocab as u32)], large: false });
     }
+    // Histories by position: maxima, learned weights, weighted sums.
+    for (rows, vocab, dim) in [(1024, 100_000, 64), (257, 1_009, 33)] {
+        let mut t = Tape::new();
+        let table = t.table("table", vocab, dim, normal)?;
+        let items = t.input_ids("items", rows * 50, 1);
+        let slices: Vec<u32> = (0..rows as u32).flat_map(|i| [i * 50, 50]).collect();
+        let slice = t.constant_ids(&slices, rows, 2)?;
+        let times: Vec<u32> = (0..rows as u32 * 50).map(|i| i * 977).collect();
+        let times = t.constant_ids(&times, rows * 50, 1)?;
+        let ids = t.history_ids(items, vocab, slice, 50, None, None)?;
+        let x = t.gather(table, ids)?;
+        let (scores, rates) = (t.param("scores", [1, 100], Init::Slopes(2))?, t.param("rates", [1, 2], normal)?);
+        let gaps = t.history_gaps(times, slice, 50)?;
+        let (by_position, by_gap) =
+            (t.history_weights(ids, rows, scores, None)?, t.history_weights(ids, rows, rates, Some(gaps))?);
+        let largest = t.max_pool(x, ids, rows, &[1, 5, 50], false)?;
+        let parts = [largest, t.weighted_pool(x, by_position)?, t.weighted_pool(x, by_gap)?];
+        let y = t.concat(&parts)?;
+        finish(&mut t, y)?;
+        t.optimize(&Optimizer::sgd())?;
+        let shape = format!("{rows}x50of{vocab}x{dim}");
+        out.push(Case { shape, tape: t, ids: vec![("items", rows * 50, vocab as u32)], large: false });
+    }
     for (rows, vocab, dim) in [(65_536, 1_000_000, 64), (1_001, 5_003, 48)] {
         let mut t = Tape::new();
         let table = t.table("table", vocab, dim, normal)?;

@@ -1,0 +1,143 @@
+//! How the item history enters the user tower: means, sums or maxima of windows, and sums with learned weights.
+
+use crate::config::{Config, Pool};
+use crate::towers::{Towers, UserInputs};
+use crate::{Error, Result};
+use rt_data::Dataset;
+use rt_tensor::{BagOptions, Init, Tape, Var};
+
+/// Most heads of a kind.
+const MAX_HEADS: usize = 64;
+/// ln of the exponents that decay heads start from, the first head's and the last's: weights (1 + hours)^-2 to
+/// (1 + hours)^-1/4.
+const DECAYS: (f32, f32) = (std::f32::consts::LN_2, -2.0 * std::f32::consts::LN_2);
+
+impl Config {
+    /// Checks the keys of the history alone.
+    pub(crate) fn check_history(&self) -> Result<()> {
+        for (key, heads) in [("position_heads", self.position_heads), ("decay_heads", self.decay_heads)] {
+            if heads > MAX_HEADS {
+                return Err(Error::Config(format!("`{key} = {heads}`: has to be at most {MAX_HEADS}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the keys of the history against the data.
+    pub(crate) fn check_history_of(&self, data: &Dataset, is_set: bool) -> Result<()> {
+        if is_set {
+            for (key, off) in [("zones", !self.zones), ("position_heads", self.position_heads == 0)] {
+                if !off {
+                    let what = format!(
+                        "{key}: the data has no time, so a history is a set and has no last items; leave {key} off"
+                    );
+                    return Err(Error::Config(what));
+                }
+            }
+        }
+        if self.decay_heads > 0 && !has_clock(data) {
+            return Err(Error::Config("decay_heads: the data has no clock times; set decay_heads = 0".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Are the events' times seconds, and not only their order?
+fn has_clock(data: &Dataset) -> bool {
+    !data.event_time.is_empty() && !data.time_is_order
+}
+
+/// Seconds of each event since the first of all, for the kernel of the gaps.
+///
+/// # Errors
+///
+/// [`Error::Config`] where the events span more than 2^32 seconds.
+pub(crate) fn seconds(times: &[i64]) -> Result<Vec<u32>> {
+    let first = times.iter().min().copied().unwrap_or(0);
+    let since = |t: &i64| t.checked_sub(first).and_then(|s| u32::try_from(s).ok());
+    times.iter().map(since).collect::<Option<_>>().ok_or_else(|| {
+        Error::Config("decay_heads: the events span more than 136 years; are their times seconds?".into())
+    })
+}
+
+/// Seconds of a request's events since the first of them; spans past 2^32 seconds are cut there.
+pub(crate) fn seconds_of_request(times: &[i64]) -> impl Iterator<Item = u32> {
+    let newest = times.last().copied().unwrap_or(0);
+    // Counted back from the newest, so that a cut loses the difference between very old events alone.
+    times.iter().map(move |t| u32::MAX - u32::try_from(newest.saturating_sub(*t).max(0)).unwrap_or(u32::MAX))
+}
+
+impl Towers<'_> {
+    /// The parts of the user tower's input that come from the history: the windows side by side, `[n, windows * dim]`,
+    /// then a part `[n, heads * dim]` for each kind of heads.
+    pub(crate) fn pooled(
+        &self,
+        tape: &mut Tape,
+        table: Var,
+        inputs: &UserInputs,
+        mask: Option<Var>,
+    ) -> Result<Vec<Var>> {
+        let (config, history) = (self.config, self.schema.history);
+        let rows = tape.shape(inputs.slice)[0];
+        let heads = config.position_heads + config.decay_heads > 0;
+        let written = if heads || config.pool == Pool::Max {
+            let ids =
+                tape.history_ids(inputs.items, self.schema.item_rows, inputs.slice, history, mask, inputs.hole)?;
+            Some((ids, tape.gather(table, ids)?))
+        } else {
+            None
+        };
+        let mut parts = Vec::new();
+        match (config.pool, written) {
+            (Pool::Max, Some((ids, x))) => parts.push(tape.max_pool(x, ids, rows, &config.windows, config.zones)?),
+            (pool, _) => {
+                let options = BagOptions {
+                    windows: config.windows.clone(),
+                    mean: pool == Pool::Mean,
+                    zones: config.zones,
+                    max_len: history,
+                    mask,
+                    hole: inputs.hole,
+                };
+                parts.push(tape.bag(table, inputs.items, inputs.slice, &options)?);
+            }
+        }
+        let Some((ids, x)) = written else {
+            return Ok(parts);
+        };
+        if config.position_heads > 0 {
+            let heads = config.position_heads;
+            let scores = tape.param("history.position", [1, heads * history], Init::Slopes(heads))?;
+            let w = tape.history_weights(ids, rows, scores, None)?;
+            parts.push(tape.weighted_pool(x, w)?);
+        }
+        if let Some(times) = inputs.times {
+            let (first, last) = DECAYS;
+            let rates = tape.param("history.decay", [1, config.decay_heads], Init::Spread(first, last))?;
+            let gaps = tape.history_gaps(times, inputs.slice, history)?;
+            let w = tape.history_weights(ids, rows, rates, Some(gaps))?;
+            parts.push(tape.weighted_pool(x, w)?);
+        }
+        Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_start_at_the_first_event() {
+        assert_eq!(seconds(&[-5, 10, -5, 4_294_967_290]).unwrap(), [0, 15, 0, u32::MAX]);
+        assert!(seconds(&[0, 1 << 32]).unwrap_err().to_string().contains("136 years"));
+        assert!(seconds(&[i64::MIN, i64::MAX]).is_err());
+        assert!(seconds(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_request_keeps_the_differences_to_its_newest_event() {
+        let got: Vec<u32> = seconds_of_request(&[i64::MIN, 100, 7_300, 100_000]).collect();
+        assert_eq!(got, [0, u32::MAX - 99_900, u32::MAX - 92_700, u32::MAX]);
+        assert_eq!(seconds_of_request(&[50, 20]).collect::<Vec<_>>(), [u32::MAX, u32::MAX], "later than the newest");
+    }
+}
