@@ -1,5 +1,7 @@
 //! Gradients of every op and of both whole models, on every device, against central differences of the f64 reference.
 
+mod sampling;
+
 use rt_models::check_models;
 use rt_tensor::{Init, Optimizer, Step, Store, TOLERANCE, Tape, check_gradients, check_ops};
 use rt_tests::devices;
@@ -78,7 +80,7 @@ fn no_gradient_is_an_error_and_names_the_parameter() {
     let mut tape = Tape::new();
     let z = tape.param("z", [3, 2], Init::Normal(1.0)).unwrap();
     let w = tape.constant(&[1.0; 3], 3, 1).unwrap();
-    let rows = tape.list_softmax(z, w, None, None, false).unwrap();
+    let rows = tape.list_softmax(z, w, None, None, false, 0.0).unwrap();
     let s = tape.param("s", [3, 1], Init::Constant(1.0)).unwrap();
     let product = tape.group_dot(rows, s, 1.0).unwrap();
     let loss = tape.sum(product).unwrap();

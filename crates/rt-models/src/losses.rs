@@ -88,6 +88,8 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
         mask_hits: ids.map(|_| target),
         scale,
         correct_positive,
+        smoothing: 0.0,
+        mask: None,
     };
     match config.loss {
         Loss::InBatch => {
@@ -142,7 +144,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
                 let others = tape.reshape(others, rows, k)?;
                 Some(tape.concat(&[own, others])?)
             };
-            Ok(tape.list_softmax(z, weight, masked, logq, all)?)
+            Ok(tape.list_softmax(z, weight, masked, logq, all, 0.0)?)
         }
     }
 }

@@ -5,6 +5,7 @@ mod add;
 mod bag;
 mod bce;
 mod concat;
+mod concat_rows;
 mod data;
 mod dropout;
 mod gather;
@@ -13,7 +14,9 @@ mod l2_normalize;
 mod linear;
 mod list_softmax;
 mod prelu;
+mod queue;
 mod scale;
+mod scale_by_exp;
 mod softmax_loss;
 mod sum;
 
@@ -35,6 +38,7 @@ pub(crate) enum Op {
     Bag(bag::BagOp),
     Bce(bce::BceOp),
     Concat(concat::ConcatOp),
+    ConcatRows(concat_rows::ConcatRowsOp),
     Dropout(dropout::DropoutOp),
     Gather(gather::GatherOp),
     GroupDot(group_dot::GroupDotOp),
@@ -43,6 +47,7 @@ pub(crate) enum Op {
     ListSoftmax(list_softmax::ListSoftmaxOp),
     Prelu(prelu::PreluOp),
     Scale(scale::ScaleOp),
+    ScaleByExp(scale_by_exp::ScaleByExpOp),
     SoftmaxLoss(softmax_loss::SoftmaxLossOp),
     Sum(sum::SumOp),
 }
@@ -55,6 +60,7 @@ macro_rules! each {
             Op::Bag($op) => $body,
             Op::Bce($op) => $body,
             Op::Concat($op) => $body,
+            Op::ConcatRows($op) => $body,
             Op::Dropout($op) => $body,
             Op::Gather($op) => $body,
             Op::GroupDot($op) => $body,
@@ -63,6 +69,7 @@ macro_rules! each {
             Op::ListSoftmax($op) => $body,
             Op::Prelu($op) => $body,
             Op::Scale($op) => $body,
+            Op::ScaleByExp($op) => $body,
             Op::SoftmaxLoss($op) => $body,
             Op::Sum($op) => $body,
         }
@@ -89,6 +96,7 @@ impl Op {
             Self::Bag(_) => "bag",
             Self::Bce(_) => "bce",
             Self::Concat(_) => "concat",
+            Self::ConcatRows(_) => "concat_rows",
             Self::Dropout(_) => "dropout",
             Self::Gather(_) => "gather",
             Self::GroupDot(_) => "group_dot",
@@ -97,6 +105,7 @@ impl Op {
             Self::ListSoftmax(_) => "list_softmax",
             Self::Prelu(_) => "prelu",
             Self::Scale(_) => "scale",
+            Self::ScaleByExp(_) => "scale_by_exp",
             Self::SoftmaxLoss(_) => "softmax_loss",
             Self::Sum(_) => "sum",
         }
@@ -109,6 +118,7 @@ impl Op {
         "bag",
         "bce",
         "concat",
+        "concat_rows",
         "dropout",
         "gather",
         "group_dot",
@@ -117,9 +127,18 @@ impl Op {
         "list_softmax",
         "prelu",
         "scale",
+        "scale_by_exp",
         "softmax_loss",
         "sum",
     ];
+}
+
+/// Refuses a label smoothing outside 0 to 1.
+fn check_smoothing(op: &'static str, smoothing: f32) -> Result<()> {
+    if (0.0..=1.0).contains(&smoothing) {
+        return Ok(());
+    }
+    Err(crate::error::shape(op, format!("label smoothing {smoothing}: has to be 0 to 1")))
 }
 
 /// Does a value need a gradient?
