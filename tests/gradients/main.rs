@@ -21,7 +21,7 @@ fn every_op() {
 fn whole_models_with_every_loss() {
     for device in devices() {
         let checks = check_models(device, 7).unwrap();
-        assert_eq!(checks.len(), 10, "two models with five losses");
+        assert_eq!(checks.len(), 14, "two models with five losses, and options of these");
         for check in checks {
             for p in &check.parameters {
                 assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);

@@ -75,7 +75,7 @@ fn the_hardest_by_rank() {
                     .collect();
                 let (candidate_ids, targets) = (ids(candidates, 12, 4), ids(rows, 12, 5));
                 let label = ids(rows, candidates as u32, 6);
-                let masked = words(rows, candidates, false, |i, j| (i * 7 + j * j) % 5 == 0);
+                let masked = words(rows, candidates, false, |i, j| (i * 7 + j * j).is_multiple_of(5));
                 let place = |i: usize| match positive {
                     Positive::Diagonal => Some(i),
                     Positive::Label => Some(label[i] as usize),
@@ -83,7 +83,8 @@ fn the_hardest_by_rank() {
                 };
                 let ranked = |i: usize| {
                     let left = |j: &usize| {
-                        let out = logq[*j] >= 1e29 || candidate_ids[*j] == targets[i] || (i * 7 + j * j) % 5 == 0;
+                        let out =
+                            logq[*j] >= 1e29 || candidate_ids[*j] == targets[i] || (i * 7 + j * j).is_multiple_of(5);
                         place(i) != Some(*j) && !(with && out)
                     };
                     let logit = |j: usize| {

@@ -16,11 +16,16 @@ use rt_tensor::{Device, OpCheck, Step, Store, check_gradients};
 pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8")?.generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
+    let options: [&[&str]; 2] = [
+        &["symmetric=true", "learn_temperature=true", "label_smoothing=0.1"],
+        &["mixed=6", "queue=2", "mask_own=true", "hard_negatives=7", "hard_from=2"],
+    ];
     let losses = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List, Loss::Pointwise];
     let mut checks = Vec::new();
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
-        for (loss, logq) in losses.into_iter().zip([LogQ::Negatives, LogQ::Off, LogQ::All, LogQ::Negatives, LogQ::Off])
-        {
+        let corrections = [LogQ::Negatives, LogQ::Off, LogQ::All, LogQ::Negatives, LogQ::Off];
+        let plain = losses.into_iter().zip(corrections).map(|(loss, logq)| (loss, logq, &[][..]));
+        for (loss, logq, options) in plain.chain(options.map(|o| (Loss::InBatch, LogQ::Negatives, o))) {
             let mut config = Config::new(kind);
             config.batch = 9;
             config.dim = 6;
@@ -35,6 +40,9 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
             config.negatives = 4;
             config.loss = loss;
             config.logq = logq;
+            for pair in options {
+                config.set_pair(pair)?;
+            }
             let config = config.resolve(&data, &split)?;
             let schema = Schema::new(&config, &data, false, 0);
             let sizes = Sizes { examples: split.examples.len(), events: data.event_item.len() };
@@ -46,7 +54,9 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
             // Two rows of padding: the last of nine examples and one more are left out.
             let parameters = check_gradients(&tape, value, &store, &Step::new(2, seed, 3, 7), 12, |_| Ok(()))?;
             checks.push(OpCheck {
-                op: format!("{} ({loss:?} loss, logQ {logq:?})", kind.name()).to_lowercase(),
+                op: [&[&format!("{} ({loss:?} loss, logQ {logq:?})", kind.name()).to_lowercase()[..]], options]
+                    .concat()
+                    .join(" "),
                 parameters,
             });
         }

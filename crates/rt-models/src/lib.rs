@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod candidates;
 mod check;
 mod config;
 mod error;
 pub mod eval;
+mod loss_options;
 mod losses;
 mod model;
 mod retrieve;

@@ -1,16 +1,18 @@
 //! The training step of a model: batch, towers, loss, backward, updates, on one tape.
 
 use crate::Result;
+use crate::candidates::{self, Pool};
 use crate::config::{Config, LogQ, Loss, OptimizerKind, Sampler};
 use crate::schema::Schema;
 use crate::towers::{Towers, UserInputs};
 use rt_data::{Dataset, Split};
-use rt_tensor::{BatchSpec, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
+use rt_tensor::{BatchSpec, BatchVars, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
 
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
     let (mut tape, _) = record_gradients(config, schema, counts)?;
     tape.optimize(&config.optimizer())?;
+    candidates::limit(&mut tape, config)?;
     Ok(tape)
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     };
     let inputs = UserInputs { session, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     let user = towers.user(&mut tape, &inputs)?;
-    let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
+    let rows = loss_rows(&mut tape, &mut towers, user, &batch, counts.events)?;
     let loss = tape.sum(rows)?;
     tape.log_sum("loss", rows, counts.steps(config.batch))?;
     tape.backward(loss)?;
@@ -74,9 +76,13 @@ impl Sizes {
 }
 
 /// The loss of each row.
-fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, weight: Var) -> Result<Var> {
+fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchVars, events: usize) -> Result<Var> {
     let (config, schema) = (towers.config, towers.schema);
-    let scale = 1.0 / config.temperature;
+    let target = batch.target;
+    let (user, scale) = candidates::scaled(tape, config, user)?;
+    // A symmetric loss is the mean of two.
+    let weight = if config.symmetric { tape.scale(batch.weight, 0.5)? } else { batch.weight };
+    let (rows, sizes) = ([batch.user, target], [schema.user_rows, events]);
     let k = config.negatives;
     let ln_k = (k as f64).ln() as f32;
     let all = config.logq == LogQ::All;
@@ -88,20 +94,23 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
         mask_hits: ids.map(|_| target),
         scale,
         correct_positive,
-        smoothing: 0.0,
+        smoothing: config.label_smoothing,
         mask: None,
     };
     match config.loss {
         Loss::InBatch => {
-            let vectors = towers.item(tape, target)?;
-            // Without logQ the table is zero and all columns are "corrected" alike, which changes nothing; what stays is
-            // that padding is left out.
-            let table = tape.input("logq.targets", schema.item_rows, 1);
-            let logq = tape.logq(table, target, true, 0.0)?;
-            let ids = config.mask_hits.then_some(target);
+            let pool = Pool::new(tape, towers, target)?;
+            let Negatives { vectors, logq, ids } = pool.candidates;
             let correct_positive = config.logq != LogQ::Negatives;
-            let spec = softmax(vectors, Some(logq), ids, PositiveVar::Diagonal, correct_positive);
-            Ok(tape.softmax_loss(&spec)?)
+            let hits = ids.filter(|_| config.mask_hits);
+            let spec = softmax(vectors, logq, hits, PositiveVar::Diagonal, correct_positive);
+            let to_items = candidates::masked_loss(tape, config, spec, pool.ids(), rows, sizes)?;
+            pool.keep(tape, target)?;
+            if !config.symmetric {
+                return Ok(to_items);
+            }
+            let to_users = candidates::items_to_users(tape, &spec, pool.targets, target)?;
+            Ok(tape.add(to_items, to_users)?)
         }
         Loss::Full => {
             let catalogue = tape.input_ids("catalogue", schema.catalogue, 1);
@@ -109,7 +118,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
             let vectors = towers.item(tape, catalogue)?;
             let label = tape.take(index, target)?;
             let spec = softmax(vectors, None, None, PositiveVar::Label(label), false);
-            Ok(tape.softmax_loss(&spec)?)
+            candidates::masked_loss(tape, config, spec, catalogue, rows, sizes)
         }
         Loss::Sampled => {
             let ids = draw(tape, config, schema, k)?;
@@ -121,7 +130,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
             let own = all.then(|| tape.logq(table, target, false, ln_k)).transpose()?;
             let positive = PositiveVar::Own { vectors: positives, logq: own };
             let spec = softmax(vectors, logq, config.mask_hits.then_some(ids), positive, all);
-            Ok(tape.softmax_loss(&spec)?)
+            candidates::masked_loss(tape, config, spec, ids, rows, sizes)
         }
         Loss::List | Loss::Pointwise => {
             let rows = tape.shape(target)[0];
@@ -144,7 +153,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
                 let others = tape.reshape(others, rows, k)?;
                 Some(tape.concat(&[own, others])?)
             };
-            Ok(tape.list_softmax(z, weight, masked, logq, all, 0.0)?)
+            Ok(tape.list_softmax(z, weight, masked, logq, all, config.label_smoothing)?)
         }
     }
 }
@@ -175,6 +184,7 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
     if config.session_seconds() > 0 {
         store.put_u32("event.session", &crate::session::slices(schema, data, config.session_seconds()))?;
     }
+    candidates::upload(store, config, schema, data, split)?;
     let targets = split.target_counts(data);
     match config.loss {
         Loss::InBatch => {

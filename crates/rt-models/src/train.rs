@@ -58,6 +58,8 @@ pub struct TrainReport {
     pub valid: Vec<f64>,
     /// Dispatches of a step (kernel calls on the CPU).
     pub dispatches: usize,
+    /// The temperature that was learned; `None` where it is fixed.
+    pub temperature: Option<f32>,
     /// True where the model did not beat most-popular on validation.
     pub below_popular: bool,
 }
@@ -184,6 +186,7 @@ pub fn train(
             tracing::warn!("the model does not beat most-popular on validation");
         }
     }
+    report.temperature = crate::candidates::learned_temperature(&model.store)?;
     model.weights_changed();
     Ok((model, report))
 }
