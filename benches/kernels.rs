@@ -24,6 +24,7 @@ fn main() {
         positive: Positive::Diagonal,
         correct_positive: false,
         mask_hits: true,
+        smoothing: 0.0,
     };
     bench(&mut criterion, "1024x1024x64", softmax, &[]);
     let search = Search { queries: 100, items: 20_000, dim, k: 100, first: 0 };

@@ -16,6 +16,7 @@ struct Params {
     rows: u32,
     n: u32,
     flags: u32, // 1 mask hits, 2 logq is there, 4 the positive is corrected too, 8 dz is wanted
+    smoothing: f32,
     z_offset: u32,
     z_stride: u32,
     weight_offset: u32,
@@ -71,12 +72,29 @@ fn main(
         sum += exp(logit(row, j) - largest);
     }
     let w = weight[params.weight_offset + row * params.weight_stride];
-    loss[params.loss_offset + row * params.loss_stride] = w * (largest + log(sum) - logit(row, 0u));
+    var kept = 1.0;
+    var spread = 0.0;
+    var mean = 0.0;
+    if params.smoothing > 0.0 {
+        var count = 0.0;
+        for (var j = 0u; j < params.n; j += 1u) {
+            let value = logit(row, j);
+            mean += select(0.0, value, value > MASKED);
+            count += select(0.0, 1.0, value > MASKED);
+        }
+        kept = 1.0 - params.smoothing;
+        spread = params.smoothing / count;
+        mean /= count;
+    }
+    loss[params.loss_offset + row * params.loss_stride] =
+        w * (largest + log(sum) - kept * logit(row, 0u) - params.smoothing * mean);
     if (params.flags & 8u) == 0u {
         return;
     }
     for (var j = 0u; j < params.n; j += 1u) {
-        let p = exp(logit(row, j) - largest) / sum;
-        dz[params.dz_offset + row * params.dz_stride + j] = w * (p - select(0.0, 1.0, j == 0u));
+        let value = logit(row, j);
+        let p = exp(value - largest) / sum;
+        let share = select(0.0, spread, value > MASKED) + select(0.0, kept, j == 0u);
+        dz[params.dz_offset + row * params.dz_stride + j] = w * (p - share);
     }
 }

@@ -1,11 +1,11 @@
 // softmax_gradient: gradient of the softmax loss for users or for candidates, from logits made again in tiles.
 //
-//   g_ij = scale * weight_i * (exp(z_ij - lse_i) - [j is the positive]), 0 where masked
+//   g_ij = scale * weight_i * (exp(z_ij - lse_i) - (1 - smoothing) [j is the positive] - spread_i), 0 where masked
 //   du_i = sum over j of g_ij v_j        (TRANSPOSED 0: a = u, b = v)
 //   dv_j = sum over i of g_ij u_i        (TRANSPOSED 1: a = v, b = u)
 //
-// shapes    a, out [count, dim] f32, b [other, dim] f32 | logq [candidates] f32 | candidate_ids [candidates], target_ids [rows] u32 |
-//           info [rows, 4] u32; offsets and strides in words
+// shapes    a, out [count, dim] f32, b [other, dim] f32 | logq [candidates] f32 | candidate_ids [candidates] u32 |
+//           mask [rows, ceil(candidates / 32)] u32, a bit is set where a candidate is left out | info [rows, 6] u32; offsets and strides in words
 // launch    a workgroup of 16 x 16 lanes for 64 rows of a by 64 columns of out and each of `parts` ranges of `span`
 //           rows of b (a multiple of 64); it walks over tiles of 64 rows of b. Range p is written `part_stride` words after
 //           range p - 1 (parts > 1: out is scratch that gemm_sum.wgsl adds up)
@@ -21,7 +21,8 @@ struct Params {
     candidates: u32,
     dim: u32,
     scale: f32,
-    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there, 16 mask is there
+    smoothing: f32,
     parts: u32,
     span: u32,
     part_stride: u32,
@@ -33,19 +34,20 @@ struct Params {
     logq_stride: u32,
     candidate_ids_offset: u32,
     candidate_ids_stride: u32,
-    target_ids_offset: u32,
-    target_ids_stride: u32,
+    mask_offset: u32,
+    mask_stride: u32,
     out_offset: u32,
     out_stride: u32,
 }
 
-// info: four words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32)
+// info: six words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32), the share of the target
+// that smoothing gives to each candidate (f32), the target's id
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> a: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read> logq: array<f32>;
 @group(0) @binding(5) var<storage, read> candidate_ids: array<u32>;
-@group(0) @binding(6) var<storage, read> target_ids: array<u32>;
+@group(0) @binding(6) var<storage, read> mask: array<u32>;
 @group(0) @binding(7) var<storage, read> info: array<u32>;
 @group(0) @binding(8) var<storage, read_write> out: array<f32>;
 
@@ -79,6 +81,7 @@ struct Row {
     candidate: u32,
     lse: f32,
     factor: f32,
+    spread: f32,
     target_id: u32,
 }
 
@@ -89,17 +92,14 @@ struct Candidate {
 
 fn row_of(i: u32) -> Row {
     let place = min(i, params.rows - 1u);
-    var target_id = 0u;
-    if (params.flags & 2u) != 0u {
-        target_id = target_ids[params.target_ids_offset + place * params.target_ids_stride];
-    }
-    let w = select(0.0, bitcast<f32>(info[place * 4u + 3u]), i < params.rows);
+    let w = select(0.0, bitcast<f32>(info[place * 6u + 3u]), i < params.rows);
     return Row(
-        bitcast<f32>(info[place * 4u]),
-        info[place * 4u + 1u],
-        bitcast<f32>(info[place * 4u + 2u]),
+        bitcast<f32>(info[place * 6u]),
+        info[place * 6u + 1u],
+        bitcast<f32>(info[place * 6u + 2u]),
         params.scale * w,
-        target_id,
+        bitcast<f32>(info[place * 6u + 4u]),
+        info[place * 6u + 5u],
     );
 }
 
@@ -116,12 +116,22 @@ fn candidate_of(j: u32) -> Candidate {
     return Candidate(select(1e30, q, j < params.candidates), id);
 }
 
-fn gradient(row: Row, j: u32, candidate: Candidate, product: f32) -> f32 {
+// Does the mask leave candidate j out of row i?
+fn is_masked(i: u32, j: u32) -> bool {
+    var word = 0u;
+    if (params.flags & 16u) != 0u {
+        let column = min(j, params.candidates - 1u) / 32u;
+        word = mask[params.mask_offset + min(i, params.rows - 1u) * params.mask_stride + column];
+    }
+    return ((word >> (j % 32u)) & 1u) != 0u;
+}
+
+fn gradient(row: Row, i: u32, j: u32, candidate: Candidate, product: f32) -> f32 {
     let positive = j == row.candidate;
     let hit = (params.flags & 2u) != 0u && candidate.id == row.target_id;
     let z = select(params.scale * product - candidate.logq, row.positive, positive);
-    let share = exp(min(z - row.lse, 0.0)) - select(0.0, 1.0, positive);
-    return select(row.factor * share, 0.0, (candidate.logq >= 1e29 || hit) && !positive);
+    let share = exp(min(z - row.lse, 0.0)) - select(0.0, 1.0 - params.smoothing, positive) - row.spread;
+    return select(row.factor * share, 0.0, (candidate.logq >= 1e29 || hit || is_masked(i, j)) && !positive);
 }
 
 // Factors of four rows of a with row `from_b` of b.
@@ -130,12 +140,12 @@ fn factors(from_a: u32, from_b: u32, products: vec4<f32>) -> vec4<f32> {
     if TRANSPOSED != 0u {
         let row = row_of(from_b);
         for (var e = 0u; e < 4u; e += 1u) {
-            g[e] = gradient(row, from_a + e, candidate_of(from_a + e), products[e]);
+            g[e] = gradient(row, from_b, from_a + e, candidate_of(from_a + e), products[e]);
         }
     } else {
         let candidate = candidate_of(from_b);
         for (var e = 0u; e < 4u; e += 1u) {
-            g[e] = gradient(row_of(from_a + e), from_b, candidate, products[e]);
+            g[e] = gradient(row_of(from_a + e), from_a + e, from_b, candidate, products[e]);
         }
     }
     return g;

@@ -1,11 +1,12 @@
 // softmax_gradient_subgroup: gradient of the softmax loss, for software drivers with subgroups of eight lanes.
 //
-//   g_ij = scale * weight_i * (exp(z_ij - lse_i) - [j is the positive]), 0 where masked
+//   g_ij = scale * weight_i * (exp(z_ij - lse_i) - (1 - smoothing) [j is the positive] - spread_i), 0 where masked
 //   du_i = sum over j of g_ij v_j        (TRANSPOSED 0: a = u, b = v)
 //   dv_j = sum over i of g_ij u_i        (TRANSPOSED 1: a = v, b = u)
 //
 // shapes    a, out [count, dim] f32, b [other, dim] f32, dim at most COLUMNS | logq [candidates] f32 | candidate_ids
-//           [candidates], target_ids [rows] u32 | info [rows, 4] u32; offsets and strides in words
+//           [candidates] u32 | mask [rows, ceil(candidates / 32)] u32, a bit is set where a candidate is left
+//           out | info [rows, 6] u32; offsets and strides in words
 // launch    a subgroup of 8 lanes for 32 rows of a and each of `parts` ranges of `span` rows of b (a multiple of 8). A lane
 //           keeps four rows of a and of out whole in registers; each word of b is read once for 32 rows and handed round by
 //           shuffles. Range p is written `part_stride` words after range p - 1 (parts > 1: out is scratch that gemm_sum.wgsl
@@ -24,7 +25,8 @@ struct Params {
     candidates: u32,
     dim: u32,
     scale: f32,
-    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there, 16 mask is there
+    smoothing: f32,
     parts: u32,
     span: u32,
     part_stride: u32,
@@ -36,19 +38,20 @@ struct Params {
     logq_stride: u32,
     candidate_ids_offset: u32,
     candidate_ids_stride: u32,
-    target_ids_offset: u32,
-    target_ids_stride: u32,
+    mask_offset: u32,
+    mask_stride: u32,
     out_offset: u32,
     out_stride: u32,
 }
 
-// info: four words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32)
+// info: six words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32), the share of the target
+// that smoothing gives to each candidate (f32), the target's id
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> a: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read> logq: array<f32>;
 @group(0) @binding(5) var<storage, read> candidate_ids: array<u32>;
-@group(0) @binding(6) var<storage, read> target_ids: array<u32>;
+@group(0) @binding(6) var<storage, read> mask: array<u32>;
 @group(0) @binding(7) var<storage, read> info: array<u32>;
 @group(0) @binding(8) var<storage, read_write> out: array<f32>;
 
@@ -148,6 +151,7 @@ struct Rows {
     candidate: vec4<u32>,
     lse: vec4<f32>,
     factor: vec4<f32>,
+    spread: vec4<f32>,
     target_id: vec4<u32>,
 }
 
@@ -158,16 +162,14 @@ struct Candidates {
 }
 
 fn rows_of(row: vec4<u32>) -> Rows {
-    let i = row * 4u;
+    let i = row * 6u;
     var r: Rows;
     r.positive = bitcast<vec4<f32>>(vec4(info[i.x], info[i.y], info[i.z], info[i.w]));
     r.candidate = vec4(info[i.x + 1u], info[i.y + 1u], info[i.z + 1u], info[i.w + 1u]);
     r.lse = bitcast<vec4<f32>>(vec4(info[i.x + 2u], info[i.y + 2u], info[i.z + 2u], info[i.w + 2u]));
     r.factor = params.scale * bitcast<vec4<f32>>(vec4(info[i.x + 3u], info[i.y + 3u], info[i.z + 3u], info[i.w + 3u]));
-    if (params.flags & 2u) != 0u {
-        let t = params.target_ids_offset + row * params.target_ids_stride;
-        r.target_id = vec4(target_ids[t.x], target_ids[t.y], target_ids[t.z], target_ids[t.w]);
-    }
+    r.spread = bitcast<vec4<f32>>(vec4(info[i.x + 4u], info[i.y + 4u], info[i.z + 4u], info[i.w + 4u]));
+    r.target_id = vec4(info[i.x + 5u], info[i.y + 5u], info[i.z + 5u], info[i.w + 5u]);
     return r;
 }
 
@@ -191,6 +193,7 @@ struct Other {
     candidate: u32,
     lse: f32,
     factor: f32,
+    spread: f32,
     logq: f32,
     id: u32,
 }
@@ -198,13 +201,12 @@ struct Other {
 fn other_of(i: u32) -> Other {
     var o: Other;
     if TRANSPOSED != 0u {
-        o.positive = bitcast<f32>(info[i * 4u]);
-        o.candidate = info[i * 4u + 1u];
-        o.lse = bitcast<f32>(info[i * 4u + 2u]);
-        o.factor = params.scale * bitcast<f32>(info[i * 4u + 3u]);
-        if (params.flags & 2u) != 0u {
-            o.id = target_ids[params.target_ids_offset + i * params.target_ids_stride];
-        }
+        o.positive = bitcast<f32>(info[i * 6u]);
+        o.candidate = info[i * 6u + 1u];
+        o.lse = bitcast<f32>(info[i * 6u + 2u]);
+        o.factor = params.scale * bitcast<f32>(info[i * 6u + 3u]);
+        o.spread = bitcast<f32>(info[i * 6u + 4u]);
+        o.id = info[i * 6u + 5u];
     } else {
         if (params.flags & 1u) != 0u {
             o.logq = logq[params.logq_offset + i * params.logq_stride];
@@ -216,13 +218,26 @@ fn other_of(i: u32) -> Other {
     return o;
 }
 
-fn gradients(r: Rows, c: Candidates, products: vec4<f32>) -> vec4<f32> {
+fn gradients(r: Rows, c: Candidates, masked: vec4<bool>, products: vec4<f32>) -> vec4<f32> {
     let at_positive = r.candidate == c.number;
     let hit = (r.target_id == c.id) & vec4((params.flags & 2u) != 0u);
-    let left_out = (hit | (c.logq >= vec4(1e29))) & !at_positive;
+    let left_out = (hit | masked | (c.logq >= vec4(1e29))) & !at_positive;
     let z = select(params.scale * products - c.logq, r.positive, at_positive);
-    let share = exp(min(z - r.lse, vec4(0.0))) - select(vec4(0.0), vec4(1.0), at_positive);
+    let one = vec4(1.0 - params.smoothing);
+    let share = exp(min(z - r.lse, vec4(0.0))) - select(vec4(0.0), one, at_positive) - r.spread;
     return select(r.factor * share, vec4(0.0), left_out);
+}
+
+// Does the mask leave them out? `kept` are a lane's four rows of a, `other` is the row of b.
+fn masked_of(kept: vec4<u32>, other: u32) -> vec4<bool> {
+    if (params.flags & 16u) == 0u {
+        return vec4(false);
+    }
+    let row = select(kept, vec4(other), vec4(TRANSPOSED != 0u));
+    let candidate = select(vec4(other), kept, vec4(TRANSPOSED != 0u));
+    let w = params.mask_offset + row * params.mask_stride + candidate / 32u;
+    let words = vec4(mask[w.x], mask[w.y], mask[w.z], mask[w.w]);
+    return ((words >> (candidate % 32u)) & vec4(1u)) != vec4(0u);
 }
 
 fn write_eight(place: vec4<u32>, row: vec4<u32>, count: u32, column: u32, x: Eight) {
@@ -347,6 +362,7 @@ fn main(
                     vec4(subgroupShuffle(their.candidate, l)),
                     vec4(subgroupShuffle(their.lse, l)),
                     vec4(subgroupShuffle(their.factor, l)),
+                    vec4(subgroupShuffle(their.spread, l)),
                     vec4(subgroupShuffle(their.id, l)),
                 );
             } else {
@@ -356,7 +372,7 @@ fn main(
                     vec4(subgroupShuffle(their.id, l)),
                 );
             }
-            let g = gradients(rows, candidates, sums.even + sums.odd);
+            let g = gradients(rows, candidates, masked_of(kept, first + l), sums.even + sums.odd);
             d0 = add_eight(d0, g, y0);
             d1 = add_eight(d1, g, y1);
             if COLUMNS > 16u {

@@ -1,9 +1,11 @@
 // softmax_lse_subgroup: running log-sum-exp over candidates, for software drivers with subgroups of eight lanes.
 //
-//   (m_i, s_i) with lse_i = m_i + ln s_i over the candidates that are neither masked nor the positive
+//   (m_i, s_i) with lse_i = m_i + ln s_i over the candidates that are neither masked nor the positive; with SMOOTHED the sum and
+//   the number of their logits too
 //
-// shapes    u [rows, dim], v [candidates, dim] f32, dim at most COLUMNS | logq [candidates] f32 | candidate_ids [candidates],
-//           target_ids [rows] u32 | info [rows, 4] u32 | partial_sums [parts, rows, 2] f32; offsets and strides in words
+// shapes    u [rows, dim], v [candidates, dim] f32, dim at most COLUMNS | logq [candidates] f32 | candidate_ids [candidates]
+//           u32 | mask [rows, ceil(candidates / 32)] u32, a bit is set where a candidate is left
+//           out | info [rows, 6] u32 | partial_sums [parts, rows, 2] f32, with SMOOTHED [parts, rows, 4]; offsets and strides in words
 // launch    a subgroup of 8 lanes for 32 rows and each of `parts` ranges of `span` candidates (a multiple of 8). A lane keeps
 //           four rows whole in registers: such a driver takes as long for a memory access as for 30 multiply-adds, so each word
 //           of a candidate is read once for 32 rows and handed round by shuffles.
@@ -12,6 +14,8 @@
 // cost      2 * rows * candidates * dim operations; reads v once for 32 rows. Weak spot: widths past 64 do not fit.
 // twin      crates/rt-kernels/src/kernels/softmax_loss/cpu.rs
 
+// 1: sum and number of the logits are wanted
+override SMOOTHED: u32 = 0u;
 override COLUMNS: u32 = 64u; // 16, 32 or 64: the columns that are held
 
 struct Params {
@@ -19,7 +23,8 @@ struct Params {
     candidates: u32,
     dim: u32,
     scale: f32,
-    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there, 16 mask is there
+    smoothing: f32,
     parts: u32,
     span: u32,
     u_offset: u32,
@@ -30,17 +35,18 @@ struct Params {
     logq_stride: u32,
     candidate_ids_offset: u32,
     candidate_ids_stride: u32,
-    target_ids_offset: u32,
-    target_ids_stride: u32,
+    mask_offset: u32,
+    mask_stride: u32,
 }
 
-// info: four words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32)
+// info: six words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32), the share of the target
+// that smoothing gives to each candidate (f32), the target's id
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> u: array<f32>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
 @group(0) @binding(4) var<storage, read> logq: array<f32>;
 @group(0) @binding(5) var<storage, read> candidate_ids: array<u32>;
-@group(0) @binding(6) var<storage, read> target_ids: array<u32>;
+@group(0) @binding(6) var<storage, read> mask: array<u32>;
 @group(0) @binding(7) var<storage, read> info: array<u32>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<f32>;
 
@@ -137,13 +143,11 @@ fn main(
     let end = min((part + 1u) * params.span, params.candidates);
     let corrected = (params.flags & 1u) != 0u;
     let hits = (params.flags & 2u) != 0u;
-    var targets = vec4<u32>();
-    if hits {
-        let t = params.target_ids_offset + kept * params.target_ids_stride;
-        targets = vec4(target_ids[t.x], target_ids[t.y], target_ids[t.z], target_ids[t.w]);
-    }
-    let i = kept * 4u + 1u;
+    let masked = (params.flags & 16u) != 0u;
+    let words = params.mask_offset + kept * params.mask_stride;
+    let i = kept * 6u + 1u;
     let positives = vec4(info[i.x], info[i.y], info[i.z], info[i.w]);
+    let targets = vec4(info[i.x + 4u], info[i.y + 4u], info[i.z + 4u], info[i.w + 4u]);
     let places = params.u_offset + kept * params.u_stride;
     var u0: Eight;
     var u1: Eight;
@@ -171,6 +175,8 @@ fn main(
     }
     var running = vec4(MASKED);
     var sum = vec4(0.0);
+    var total = vec4(0.0);
+    var number_of = vec4(0.0);
     for (var first = part * params.span; first < end; first += LANES) {
         // Lane l holds what candidate first + l brings.
         let own = min(first + lane, params.candidates - 1u);
@@ -181,6 +187,12 @@ fn main(
         var ids = 0u;
         if hits {
             ids = candidate_ids[params.candidate_ids_offset + own * params.candidate_ids_stride];
+        }
+        // Eight candidates stand in one word.
+        var bits = vec4<u32>();
+        if masked {
+            let w = words + first / 32u;
+            bits = vec4(mask[w.x], mask[w.y], mask[w.z], mask[w.w]) >> vec4(first % 32u);
         }
         let count = min(end - first, LANES);
         for (var l = 0u; l < count; l += 1u) {
@@ -200,18 +212,29 @@ fn main(
             }
             let q = subgroupShuffle(logqs, l);
             let hit = (targets == vec4(subgroupShuffle(ids, l))) & vec4(hits);
-            let out = (positives == vec4(first + l)) | vec4(q >= 1e29) | hit;
+            let left_out = ((bits >> vec4(l)) & vec4(1u)) != vec4(0u);
+            let out = (positives == vec4(first + l)) | vec4(q >= 1e29) | hit | left_out;
             let z = select(params.scale * (sums.even + sums.odd) - q, vec4(MASKED), out);
             // One exponential whichever is the larger; a masked z is never above the maximum.
             let share = exp(max(-abs(z - running), vec4(-80.0)));
             sum = select(sum + select(share, vec4(0.0), out), sum * share + 1.0, z > running);
             running = max(running, z);
+            if SMOOTHED != 0u {
+                total += select(z, vec4(0.0), out);
+                number_of += select(vec4(1.0), vec4(0.0), out);
+            }
         }
     }
     for (var e = 0u; e < 4u; e += 1u) {
         if row[e] < params.rows {
-            partial_sums[(part * params.rows + row[e]) * 2u] = running[e];
-            partial_sums[(part * params.rows + row[e]) * 2u + 1u] = sum[e];
+            let width = select(2u, 4u, SMOOTHED != 0u);
+            let place = (part * params.rows + row[e]) * width;
+            partial_sums[place] = running[e];
+            partial_sums[place + 1u] = sum[e];
+            if SMOOTHED != 0u {
+                partial_sums[place + 2u] = total[e];
+                partial_sums[place + 3u] = number_of[e];
+            }
         }
     }
 }

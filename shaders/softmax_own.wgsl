@@ -1,8 +1,8 @@
 // softmax_own: gradients through a positive that has a vector of its own.
 //
-//   g_i = scale * weight_i * (exp(z_i,pos - lse_i) - 1); du_i += g_i own_i; down_i = g_i u_i
+//   g_i = scale * weight_i * (exp(z_i,pos - lse_i) - (1 - smoothing) - spread_i); du_i += g_i own_i; down_i = g_i u_i
 //
-// shapes    u, own, du, down [rows, dim] f32 | info [rows, 4] u32; offsets and strides in words
+// shapes    u, own, du, down [rows, dim] f32 | info [rows, 6] u32; offsets and strides in words
 // launch    one invocation per (row, column)
 // writes    every cell of du (in place) and of down once
 // sums      one addition
@@ -18,7 +18,8 @@ struct Params {
     candidates: u32,
     dim: u32,
     scale: f32,
-    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there, 16 mask is there
+    smoothing: f32,
     u_offset: u32,
     u_stride: u32,
     own_offset: u32,
@@ -29,7 +30,8 @@ struct Params {
     down_stride: u32,
 }
 
-// info: four words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32)
+// info: six words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32), the share of the target
+// that smoothing gives to each candidate (f32), the target's id
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> u: array<f32>;
 @group(0) @binding(3) var<storage, read> own: array<f32>;
@@ -49,8 +51,9 @@ fn main(
     }
     let row = cell / params.dim;
     let column = cell % params.dim;
-    let probability = exp(bitcast<f32>(info[row * 4u]) - bitcast<f32>(info[row * 4u + 2u]));
-    let g = params.scale * bitcast<f32>(info[row * 4u + 3u]) * (probability - 1.0);
+    let probability = exp(bitcast<f32>(info[row * 6u]) - bitcast<f32>(info[row * 6u + 2u]));
+    let share = 1.0 - params.smoothing + bitcast<f32>(info[row * 6u + 4u]);
+    let g = params.scale * bitcast<f32>(info[row * 6u + 3u]) * (probability - share);
     if (WANTED & 1u) != 0u {
         du[params.du_offset + row * params.du_stride + column] +=
             g * own[params.own_offset + row * params.own_stride + column];

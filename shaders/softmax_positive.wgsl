@@ -2,10 +2,10 @@
 //
 //   z_i = scale * u_i . v_pos (or own_i), less logq where the positive is corrected too
 //
-// shapes    u, own [rows, dim] f32 | v [candidates, dim] f32 | label [rows] u32 | logq [candidates], own_logq [rows] f32 |
-//           info [rows, 4] u32; offsets and strides in words
+// shapes    u [rows, dim] f32 | vectors [candidates, dim] f32, or [rows, dim] where a row has a vector of its own | logq [candidates]
+//           or [rows] f32 likewise | label, target_ids [rows] u32 | info [rows, 6] u32; offsets and strides in words
 // launch    one invocation per row
-// writes    words 0 and 1 of each row's info once
+// writes    words 0, 1 and 5 of each row's info once
 // sums      columns ascending in one f32
 // cost      reads 2 * rows * dim words. Weak spot: neighbouring lanes read a row apart; it is a small part of the loss.
 // twin      crates/rt-kernels/src/kernels/softmax_loss/cpu.rs
@@ -19,30 +19,29 @@ struct Params {
     candidates: u32,
     dim: u32,
     scale: f32,
-    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there
+    flags: u32, // 1 logq is there, 2 hits are masked, 4 the positive is corrected too, 8 own_logq is there, 16 mask is there
+    smoothing: f32,
     u_offset: u32,
     u_stride: u32,
-    v_offset: u32,
-    v_stride: u32,
-    label_offset: u32,
-    label_stride: u32,
-    own_offset: u32,
-    own_stride: u32,
+    vectors_offset: u32,
+    vectors_stride: u32,
     logq_offset: u32,
     logq_stride: u32,
-    own_logq_offset: u32,
-    own_logq_stride: u32,
+    label_offset: u32,
+    label_stride: u32,
+    target_ids_offset: u32,
+    target_ids_stride: u32,
 }
 
-// info: four words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32)
+// info: six words a row: the positive's logit (f32), its candidate or NONE, log-sum-exp (f32), weight (f32), the share of the target
+// that smoothing gives to each candidate (f32), the target's id
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> u: array<f32>;
-@group(0) @binding(3) var<storage, read> v: array<f32>;
-@group(0) @binding(4) var<storage, read> label: array<u32>;
-@group(0) @binding(5) var<storage, read> own: array<f32>;
-@group(0) @binding(6) var<storage, read> logq: array<f32>;
-@group(0) @binding(7) var<storage, read> own_logq: array<f32>;
-@group(0) @binding(8) var<storage, read_write> info: array<u32>;
+@group(0) @binding(3) var<storage, read> vectors: array<f32>;
+@group(0) @binding(4) var<storage, read> logq: array<f32>;
+@group(0) @binding(5) var<storage, read> label: array<u32>;
+@group(0) @binding(6) var<storage, read> target_ids: array<u32>;
+@group(0) @binding(7) var<storage, read_write> info: array<u32>;
 
 const NONE: u32 = 0xffffffffu;
 
@@ -63,29 +62,23 @@ fn main(
         candidate = label[params.label_offset + row * params.label_stride];
     }
     let from_u = params.u_offset + row * params.u_stride;
+    let place = select(candidate, row, POSITIVE == 2u);
+    let from_vector = params.vectors_offset + place * params.vectors_stride;
     var sum = 0.0;
-    if POSITIVE == 2u {
-        let from_own = params.own_offset + row * params.own_stride;
-        for (var c = 0u; c < params.dim; c += 1u) {
-            sum += u[from_u + c] * own[from_own + c];
-        }
-    } else {
-        let from_v = params.v_offset + candidate * params.v_stride;
-        for (var c = 0u; c < params.dim; c += 1u) {
-            sum += u[from_u + c] * v[from_v + c];
-        }
+    for (var c = 0u; c < params.dim; c += 1u) {
+        sum += u[from_u + c] * vectors[from_vector + c];
     }
     var z = params.scale * sum;
-    if (params.flags & 4u) != 0u {
-        if POSITIVE == 2u {
-            if (params.flags & 8u) != 0u {
-                z -= own_logq[params.own_logq_offset + row * params.own_logq_stride];
-            }
-        } else if (params.flags & 1u) != 0u {
-            let q = logq[params.logq_offset + candidate * params.logq_stride];
-            z -= select(0.0, q, q < 1e29);
-        }
+    let corrections = select(1u, 8u, POSITIVE == 2u);
+    if (params.flags & 4u) != 0u && (params.flags & corrections) != 0u {
+        let q = logq[params.logq_offset + place * params.logq_stride];
+        z -= select(0.0, q, q < 1e29);
     }
-    info[row * 4u] = bitcast<u32>(z);
-    info[row * 4u + 1u] = candidate;
+    info[row * 6u] = bitcast<u32>(z);
+    info[row * 6u + 1u] = candidate;
+    var id = 0u;
+    if (params.flags & 2u) != 0u {
+        id = target_ids[params.target_ids_offset + row * params.target_ids_stride];
+    }
+    info[row * 6u + 5u] = id;
 }

@@ -1,5 +1,7 @@
 //! Gradients of every op and of both whole models, on every device, against central differences of the f64 reference.
 
+mod sampling;
+
 use rt_models::check_models;
 use rt_tensor::{Init, Optimizer, Step, Store, TOLERANCE, Tape, check_gradients, check_ops};
 use rt_tests::devices;
@@ -19,7 +21,11 @@ fn every_op() {
 fn whole_models_with_every_loss() {
     for device in devices() {
         let checks = check_models(device, 7).unwrap();
-        assert_eq!(checks.len(), 17, "two models with seven losses, and three with parts that are off by default");
+        assert_eq!(
+            checks.len(),
+            21,
+            "two models with seven losses and two sets of options, and three with parts that are off by default"
+        );
         for check in checks {
             for p in &check.parameters {
                 assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);
@@ -91,7 +97,7 @@ fn no_gradient_is_an_error_and_names_the_parameter() {
     let mut tape = Tape::new();
     let z = tape.param("z", [3, 2], Init::Normal(1.0)).unwrap();
     let w = tape.constant(&[1.0; 3], 3, 1).unwrap();
-    let rows = tape.list_softmax(z, w, None, None, false).unwrap();
+    let rows = tape.list_softmax(z, w, None, None, false, 0.0).unwrap();
     let s = tape.param("s", [3, 1], Init::Constant(1.0)).unwrap();
     let product = tape.group_dot(rows, s, 1.0).unwrap();
     let loss = tape.sum(product).unwrap();

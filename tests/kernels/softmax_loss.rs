@@ -16,6 +16,7 @@ struct Data {
     candidates: Vec<u32>,
     targets: Vec<u32>,
     label: Vec<u32>,
+    mask: Option<Vec<u32>>,
 }
 
 impl Data {
@@ -29,6 +30,7 @@ impl Data {
         let weight = uniform(rows, 4).into_iter().enumerate().map(|(i, w)| if i % 5 == 4 { 0.0 } else { w.abs() });
         let targets = ids(rows, 40, 7);
         let diagonal = kernel.positive == Positive::Diagonal;
+        let diagonal_ids = [&targets[..], &ids(candidates, 40, 8)[..candidates.saturating_sub(rows)]].concat();
         Self {
             u: uniform(rows * dim, 1),
             v: uniform(candidates * dim, 2),
@@ -36,12 +38,22 @@ impl Data {
             weight: weight.collect(),
             logq,
             own_logq: uniform(rows, 6),
-            candidates: if diagonal { targets.clone() } else { ids(candidates, 40, 8) },
+            candidates: if diagonal { diagonal_ids } else { ids(candidates, 40, 8) },
             targets,
             // Labels point at candidates that are not padding.
             label: ids(rows, (candidates - padding) as u32, 9),
+            mask: None,
             kernel,
         }
+    }
+
+    /// The same with bits of left out candidates, about half of them; the first row leaves out all, its positive too.
+    fn with_mask(mut self) -> Self {
+        let words = self.kernel.candidates.div_ceil(32);
+        let key = rt_kernels::philox::key(11);
+        let draw = |i| rt_kernels::philox::draw(key, 0, 98, i as u32);
+        self.mask = Some((0..self.kernel.rows * words).map(|i| if i < words { u32::MAX } else { draw(i) }).collect());
+        self
     }
 
     /// (lse, logit of the positive, its candidate) of a row, and the logit of each candidate: none where masked.
@@ -69,7 +81,9 @@ impl Data {
                 return Some(z_positive);
             }
             let hit = k.mask_hits && self.candidates[j] == self.targets[i];
-            (q(j) < 1e29 && !hit).then(|| dot(&self.v, j) - q(j))
+            let word = |m: &Vec<u32>| m[i * k.candidates.div_ceil(32) + j / 32];
+            let masked = self.mask.as_ref().is_some_and(|m| word(m) >> (j % 32) & 1 != 0);
+            (q(j) < 1e29 && !hit && !masked).then(|| dot(&self.v, j) - q(j))
         };
         let logits: Vec<Option<f64>> = (0..k.candidates).map(logit).collect();
         let own = positive.is_none().then_some(z_positive);
@@ -113,20 +127,32 @@ impl Data {
             // exp: 2^-21 on the CPU, (3 + 2 |x|) ULP on a GPU, where x is the logit's distance from the top.
             let near = |z: f64| 2e-6 + 6.0 * EPS * (z - lse).abs();
             // Of the log-sum-exp: errors weighed by probability, the sum's rounding, the logarithm's and the maximum's.
+            let counted = logits.iter().flatten().count() as f64 + f64::from(u8::from(positive.is_none()));
+            let total: f64 = logits.iter().flatten().sum::<f64>() + if positive.is_none() { z_positive } else { 0.0 };
+            let sizes: f64 = logits.iter().flatten().map(|z| z.abs()).sum::<f64>() + z_positive.abs();
+            let e = f64::from(self.kernel.smoothing);
+            let (mean, kept, spread) = (total / counted, 1.0 - e, e / counted);
+            // Of the mean: errors of the logits, and of their sum.
+            let off_mean =
+                (offs.iter().sum::<f64>() + off_positive) / counted + EPS * (counted + 4.0) * sizes / counted;
             let weighed: f64 =
                 logits.iter().zip(&offs).filter_map(|(z, off)| z.map(|z| (z - lse).exp() * (off + near(z)))).sum();
             let own =
                 if positive.is_none() { (z_positive - lse).exp() * (off_positive + near(z_positive)) } else { 0.0 };
             let off_lse = weighed + own + candidates as f64 * EPS + 4.0 * EPS * (lse.abs() + 1.0) + 1e-6;
             loss.push((
-                w * (lse - z_positive),
-                w * (off_lse + off_positive + 4.0 * EPS * (lse.abs() + z_positive.abs())),
+                w * (lse - kept * z_positive - e * mean),
+                w * (off_lse
+                    + off_positive
+                    + e * off_mean
+                    + 8.0 * EPS * (lse.abs() + z_positive.abs() + e * mean.abs())),
             ));
             // Gradient of a logit: p (1 +- r) less one.
             let gradient = |z: f64, off: f64, one: f64| {
                 let p = (z - lse).exp();
                 let r = (off + off_lse + near(z)).exp_m1();
-                (s * w * (p - one), s * w * (p * r + 4.0 * EPS * (p + one) + 1e-37))
+                let share = p - kept * one - spread;
+                (s * w * share, s * w * (p * r + 4.0 * EPS * (p + one + 2.0 * spread) + 1e-37))
             };
             for (j, z) in logits.iter().enumerate() {
                 let Some(z) = *z else { continue };
@@ -165,6 +191,7 @@ impl Data {
             given(positive == Positive::Label, u(&self.label, rows, 1)),
             given(own, f(&self.own, rows, dim)),
             given(own && self.kernel.correct_positive, f(&self.own_logq, rows, 1)),
+            self.mask.as_ref().and_then(|m| u(m, rows, candidates.div_ceil(32))),
         ];
         let there = [true, outputs[0], outputs[1], outputs[2] && own];
         let writes = [rows, rows, candidates, rows].into_iter().zip([1, dim, dim, dim]).zip(there);
@@ -195,8 +222,16 @@ fn in_batch() {
         for (logq, correct_positive, mask_hits) in
             [(false, false, false), (false, false, true), (true, false, true), (true, true, true), (true, true, false)]
         {
-            let kernel =
-                SoftmaxLoss { rows, candidates, dim, scale, positive: Positive::Diagonal, correct_positive, mask_hits };
+            let kernel = SoftmaxLoss {
+                rows,
+                candidates,
+                dim,
+                scale,
+                positive: Positive::Diagonal,
+                correct_positive,
+                mask_hits,
+                smoothing: 0.0,
+            };
             let padding = if logq && rows > 10 { 6 } else { 0 };
             let data = Data::new(kernel, logq, padding);
             data.hold(devices_with_checks(), what, LAYS, [true; 3]);
@@ -216,7 +251,16 @@ fn the_catalogue_and_shared_negatives() {
         for positive in [Positive::Label, Positive::Own] {
             for (logq, correct_positive, mask_hits) in [(false, false, false), (true, false, true), (true, true, false)]
             {
-                let kernel = SoftmaxLoss { rows, candidates, dim, scale: 8.0, positive, correct_positive, mask_hits };
+                let kernel = SoftmaxLoss {
+                    rows,
+                    candidates,
+                    dim,
+                    scale: 8.0,
+                    positive,
+                    correct_positive,
+                    mask_hits,
+                    smoothing: 0.0,
+                };
                 // The CPU with one and two threads alone where there are thousands.
                 let devices = if candidates > 1000 { &devices()[..2] } else { devices_with_checks() };
                 Data::new(kernel, logq, 0).hold(devices, what, &[Lay::Strided], [true; 3]);
@@ -230,7 +274,16 @@ fn padding_and_hits_with_labels_and_own_positives() {
     for (rows, candidates, dim, padding) in [(65, 70, 33, 9), (63, 130, 100, 66), (1, 257, 3, 1)] {
         for positive in [Positive::Label, Positive::Own] {
             for (correct_positive, mask_hits) in [(false, false), (false, true), (true, false), (true, true)] {
-                let kernel = SoftmaxLoss { rows, candidates, dim, scale: 6.0, positive, correct_positive, mask_hits };
+                let kernel = SoftmaxLoss {
+                    rows,
+                    candidates,
+                    dim,
+                    scale: 6.0,
+                    positive,
+                    correct_positive,
+                    mask_hits,
+                    smoothing: 0.0,
+                };
                 Data::new(kernel, true, padding).hold(devices_with_checks(), "padding", LAYS, [true; 3]);
             }
         }
@@ -242,7 +295,8 @@ fn each_output_alone_and_left_out() {
     for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
         let (rows, candidates, dim) = (65, 65, 20);
         let (correct_positive, mask_hits) = (true, true);
-        let kernel = SoftmaxLoss { rows, candidates, dim, scale: 4.0, positive, correct_positive, mask_hits };
+        let kernel =
+            SoftmaxLoss { rows, candidates, dim, scale: 4.0, positive, correct_positive, mask_hits, smoothing: 0.0 };
         let data = Data::new(kernel, true, 2);
         for set in 0..8u8 {
             let outputs = [set & 1 > 0, set & 2 > 0, set & 4 > 0];
@@ -252,12 +306,45 @@ fn each_output_alone_and_left_out() {
 }
 
 #[test]
+fn smoothing_and_masks() {
+    for (what, rows, candidates, dim) in [
+        ("one", 1, 1, 1),
+        ("one short of a word", 63, 63, 33),
+        ("more candidates than rows", 65, 130, 100),
+        ("parts", 33, 601, 16),
+    ] {
+        for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
+            for (smoothing, logq, masked, all) in [
+                (0.0, false, true, false),
+                (0.1, false, false, false),
+                (0.3, true, true, true),
+                (1.0, true, false, true),
+            ] {
+                let (correct_positive, mask_hits) = (all, all);
+                let kernel =
+                    SoftmaxLoss { rows, candidates, dim, scale: 4.0, positive, correct_positive, mask_hits, smoothing };
+                let padding = if logq && rows > 10 { 3 } else { 0 };
+                let data = Data::new(kernel, logq, padding);
+                let data = if masked { data.with_mask() } else { data };
+                data.hold(devices_with_checks(), what, LAYS, [true; 3]);
+                data.hold(devices(), what, &[Lay::Dense], [false; 3]);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_oracles_gradients_are_the_differences_of_its_losses() {
-    for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
+    let all = [Positive::Diagonal, Positive::Label, Positive::Own];
+    for (positive, smoothing) in all.into_iter().flat_map(|p| [(p, 0.0), (p, 0.25)]) {
         let (rows, candidates, dim) = (9, 9, 4);
         let (correct_positive, mask_hits) = (true, true);
-        let kernel = SoftmaxLoss { rows, candidates, dim, scale: 3.0, positive, correct_positive, mask_hits };
+        let kernel =
+            SoftmaxLoss { rows, candidates, dim, scale: 3.0, positive, correct_positive, mask_hits, smoothing };
         let mut data = Data::new(kernel, true, 1);
+        if smoothing > 0.0 {
+            data = data.with_mask();
+        }
         let [_, du, dv, down] = data.oracle();
         for (which, gradient) in [du, dv, down].iter().enumerate() {
             for (cell, (gradient, _)) in gradient.iter().enumerate() {

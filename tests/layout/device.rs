@@ -288,6 +288,7 @@ fn tower_and_loss(device: &Device) -> Vec<Vec<u32>> {
         positive: Positive::Diagonal,
         correct_positive: false,
         mask_hits: false,
+        smoothing: 0.0,
     };
     let mut reads = vec![None; loss.signature().reads.len()];
     reads[..3].copy_from_slice(&[outputs, matrix(4, rows, dim), matrix(2, rows, 1)]);

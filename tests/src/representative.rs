@@ -203,8 +203,10 @@ fn losses(cases: &mut Vec<Case>) {
         for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
             for correct_positive in [false, true] {
                 let candidates = 130;
-                let kernel =
-                    |mask_hits| SoftmaxLoss { rows, candidates, dim, scale, positive, correct_positive, mask_hits };
+                let kernel = |mask_hits| {
+                    let smoothing = if mask_hits { 0.1 } else { 0.0 };
+                    SoftmaxLoss { rows, candidates, dim, scale, positive, correct_positive, mask_hits, smoothing }
+                };
                 // What the kind of positive needs is there in every case.
                 let (own, label) = (["own", "own_logq", "down"], ["label"]);
                 let mut left_out = Vec::new();
@@ -215,13 +217,29 @@ fn losses(cases: &mut Vec<Case>) {
                     left_out.extend(label);
                 }
                 cases.push(Case::new(kernel(true), &left_out));
-                left_out.extend(["logq", "candidate_ids", "target_ids", "own_logq", "du", "dv", "down"]);
+                left_out.extend(["logq", "candidate_ids", "target_ids", "own_logq", "mask", "du", "dv", "down"]);
                 cases.push(Case::new(kernel(false), &left_out));
             }
         }
     }
+    both(cases, ScaleByExp { rows, cols: dim });
+    both(cases, ClampTop { rows: 1, cols: 1, most: 4.6 });
+    both(cases, OwnMask { rows, candidates: 130 });
+    for corrected in [false, true] {
+        both(cases, CandidateLogQ { batch: 100, drawn: 30, queued: 200, catalogue: 900, corrected });
+    }
+    both(cases, QueuePush { rows, cols: dim, slots: 3 });
+    for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
+        let kernel = |mask_hits| {
+            let candidates = 130;
+            HardMask { rows, candidates, dim, scale, positive, mask_hits, from: 3, count: 20 }
+        };
+        let label = if positive == Positive::Label { &[][..] } else { &["label"] };
+        cases.push(Case::new(kernel(true), label));
+        cases.push(Case::new(kernel(false), &[label, &["logq", "candidate_ids", "target_ids", "mask"]].concat()));
+    }
     for correct_positive in [false, true] {
-        let kernel = |mask_hits| ListSoftmax { rows, n: 6, mask_hits, correct_positive };
+        let kernel = |mask_hits| ListSoftmax { rows, n: 6, mask_hits, correct_positive, smoothing: 0.1 };
         cases.push(Case::new(kernel(true), &[]));
         cases.push(Case::new(kernel(false), &["ids", "logq", "dz"]));
     }

@@ -5,6 +5,7 @@ mod determinism;
 mod features;
 mod history;
 mod negatives;
+mod options;
 mod padding;
 mod probability;
 mod quality;

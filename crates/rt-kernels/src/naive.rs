@@ -6,8 +6,9 @@
 pub(crate) mod history;
 
 use crate::kernels::{
-    Activation, Bag, BagBackward, ColumnSum, Dropout, Gather, Gemm, Group, GroupDot, GroupDotBackward, L2Normalize,
-    L2NormalizeBackward, Positive, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdatePart, UpdateRows, UseKind,
+    Activation, Bag, BagBackward, ColumnSum, Dropout, Gather, Gemm, Group, GroupDot, GroupDotBackward, HardMask,
+    L2Normalize, L2NormalizeBackward, Positive, Ranked, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdatePart,
+    UpdateRows, UseKind,
 };
 use crate::{CpuIo, Mat, philox};
 
@@ -282,7 +283,7 @@ pub(crate) fn group_dot_backward(k: &GroupDotBackward, io: &mut CpuIo<'_>) {
 pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
     let (u, v, weight, logq) = (io.read(0), io.read(1), io.read(2), io.read_opt(3));
     let (candidate_ids, target_ids, label) = (io.read_opt(4), io.read_opt(5), io.read_opt(6));
-    let (own, own_logq) = (io.read_opt(7), io.read_opt(8));
+    let (own, own_logq, mask) = (io.read_opt(7), io.read_opt(8), io.read_opt(9));
     let (mut loss, mut du, mut dv, mut down) = (io.write(0), io.write_opt(1), io.write_opt(2), io.write_opt(3));
     if let Some(dv) = &mut dv {
         (0..k.candidates).for_each(|j| dv.row(j).fill(0.0));
@@ -294,14 +295,15 @@ pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
             Positive::Own => None,
         };
         let correction = |j: usize| logq.map_or(0.0, |m| m.row(j)[0]);
-        let left_out = |j: usize| correction(j) >= 1e29;
+        let padding = |j: usize| correction(j) >= 1e29;
+        let left_out = |j: usize| padding(j) || mask.is_some_and(|m| m.row_u32(i)[j / 32] >> (j % 32) & 1 != 0);
         let hit = |j: usize| match (k.mask_hits, candidate_ids, target_ids) {
             (true, Some(ids), Some(targets)) => ids.id(j) == targets.id(i),
             _ => false,
         };
         let z_positive = match (positive, own) {
             (Some(j), _) => {
-                let q = if k.correct_positive && !left_out(j) { correction(j) } else { 0.0 };
+                let q = if k.correct_positive && !padding(j) { correction(j) } else { 0.0 };
                 k.scale * dot(u.row(i), v.row(j)) - q
             }
             (None, Some(own)) => {
@@ -322,14 +324,19 @@ pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
         let outside = if positive.is_none() { (z_positive - largest).exp() } else { 0.0 };
         let sum = outside + z.iter().flatten().map(|z| (z - largest).exp()).sum::<f32>();
         let lse = largest + sum.ln();
-        loss.row(i)[0] = weight.row(i)[0] * (lse - z_positive);
+        // Label smoothing spreads a share of the target over all that count; the positive keeps the rest.
+        let outside = usize::from(positive.is_none());
+        let count = (z.iter().flatten().count() + outside) as f32;
+        let mean = (z.iter().flatten().sum::<f32>() + outside as f32 * z_positive) / count;
+        let (kept, spread) = (1.0 - k.smoothing, k.smoothing / count);
+        loss.row(i)[0] = weight.row(i)[0] * (lse - kept * z_positive - k.smoothing * mean);
         let factor = k.scale * weight.row(i)[0];
         if let Some(du) = &mut du {
             du.row(i).fill(0.0);
         }
         for (j, z) in z.iter().enumerate() {
             let Some(z) = z else { continue };
-            let p = (z - lse).exp() - f32::from(u8::from(positive == Some(j)));
+            let p = (z - lse).exp() - spread - if positive == Some(j) { kept } else { 0.0 };
             if let Some(du) = &mut du {
                 axpy(factor * p, v.row(j), du.row(i));
             }
@@ -338,7 +345,7 @@ pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
             }
         }
         if let Some(own) = own {
-            let p = (z_positive - lse).exp() - 1.0;
+            let p = (z_positive - lse).exp() - spread - kept;
             if let Some(du) = &mut du {
                 axpy(factor * p, own.row(i), du.row(i));
             }
@@ -347,6 +354,20 @@ pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
                 axpy(factor * p, u.row(i), down.row(i));
             }
         }
+    }
+}
+
+/// Sorts the logits of each row.
+pub(crate) fn hard_mask(k: &HardMask, io: &mut CpuIo<'_>) {
+    let (u, v, ranked, mut hard) = (io.read(0), io.read(1), Ranked::new(k, io), io.write(0));
+    for i in 0..k.rows {
+        let logit = |j: usize| Some((ranked.logit(i, j, k.scale * dot(u.row(i), v.row(j)))?, j));
+        let mut all: Vec<(f32, usize)> = (0..k.candidates).filter_map(logit).collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let bits = hard.row_u32(i);
+        bits.fill(u32::MAX);
+        let kept = all.iter().map(|(_, j)| *j).skip(k.from.saturating_sub(1)).take(k.count);
+        kept.chain(ranked.positive(i)).for_each(|j| bits[j / 32] &= !(1 << (j % 32)));
     }
 }
 

@@ -17,6 +17,10 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8")?.generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
     let losses = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List, Loss::Pointwise, Loss::Bpr, Loss::Hinge];
+    let options: [&[&str]; 2] = [
+        &["symmetric=true", "learn_temperature=true", "label_smoothing=0.1"],
+        &["mixed=6", "queue=2", "mask_own=true", "hard_negatives=7", "hard_from=2"],
+    ];
     let mut checks = Vec::new();
     let logq = [LogQ::Negatives, LogQ::Off, LogQ::All, LogQ::Negatives, LogQ::Off, LogQ::Off, LogQ::Off];
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
@@ -24,6 +28,14 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
             let mut config = small(kind, loss);
             config.logq = logq;
             checks.push(check(device, config, &data, &split, seed)?);
+        }
+        for settings in options {
+            let mut config = small(kind, Loss::InBatch);
+            for pair in settings {
+                config.set_pair(pair)?;
+            }
+            let made = check(device, config, &data, &split, seed)?;
+            checks.push(OpCheck { op: format!("{} {}", made.op, settings.join(" ")), ..made });
         }
     }
     // Parts of towers that are off by default, with every kind of rows that batch normalisation meets.

@@ -31,6 +31,14 @@ macro_rules! choice {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($(#[$vdoc])* $variant),+ }
 
+        impl $name {
+            /// Its name in settings.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
         impl Value for $name {
             fn parse(key: &str, text: &str) -> Result<Self> {
                 match text {
@@ -453,6 +461,23 @@ config! {
     /// Weighted means of the history beside the windows, their weights falling as a learned power of the time between an
     /// event and the newest of the history; 0 = none. Needs clock times.
     decay_heads: usize = (0, 0),
+    /// Label smoothing of the softmax losses: this share of the target, 0 to 1, is spread evenly over a row's candidates.
+    label_smoothing: f32 = (0.0, 0.0),
+    /// Is the temperature learned? It starts at `temperature` and stays at 0.01 or more (CLIP, Radford et al. 2021).
+    learn_temperature: bool = (false, false),
+    /// Is the in-batch loss the mean of the one from users to items and the one from items to users?
+    symmetric: bool = (false, false),
+    /// Are candidates masked that are other train items of the row's user? For in-batch, full and sampled.
+    mask_own: bool = (false, false),
+    /// Of each row's negatives that are left, only so many with the highest logits stay; 0: all. For in-batch, full and
+    /// sampled.
+    hard_negatives: usize = (0, 0),
+    /// Rank of the first of those, from 1: 101 with hard_negatives = 400 keeps ranks 101 to 500 (Huang et al. 2020).
+    hard_from: usize = (1, 1),
+    /// Items drawn uniformly from the catalogue and shared by the batch, beside the in-batch negatives (Yang et al. 2020).
+    mixed: usize = (0, 0),
+    /// Batches before this one whose targets are in-batch negatives too, as they were then (Wang et al. 2021).
+    queue: usize = (0, 0),
 }
 
 impl Config {
@@ -542,7 +567,8 @@ impl Config {
         }
         crate::features::check(self)?;
         crate::negatives::check_values(self)?;
-        self.check_history()
+        self.check_history()?;
+        self.check_losses()
     }
 
     /// Seconds that end a session; 0 where sessions are not used or not resolved yet.

@@ -2,6 +2,7 @@
 
 mod age;
 mod blocks;
+mod candidates;
 mod check;
 mod config;
 mod error;
@@ -10,6 +11,7 @@ mod examples;
 mod features;
 mod history;
 mod keys;
+mod loss_options;
 mod losses;
 mod mine;
 mod model;

@@ -1,6 +1,7 @@
 //! The training step of a model: batch, towers, loss, backward, updates, on one tape.
 
 use crate::Result;
+use crate::candidates::{self, Pool};
 use crate::config::{Config, LogQ, Loss, OptimizerKind, Sampler};
 use crate::negatives;
 use crate::schema::Schema;
@@ -13,6 +14,7 @@ use rt_tensor::{BatchSpec, BatchVars, Negatives, Optimizer, PositiveVar, Softmax
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
     let (mut tape, _) = record_gradients(config, schema, counts)?;
     tape.optimize(&config.optimizer())?;
+    candidates::limit(&mut tape, config)?;
     Ok(tape)
 }
 
@@ -95,9 +97,12 @@ impl Sizes {
 
 /// The loss of each row.
 fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchVars, events: usize) -> Result<Var> {
-    let (target, weight) = (batch.target, batch.weight);
     let (config, schema) = (towers.config, towers.schema);
-    let scale = 1.0 / config.temperature;
+    let target = batch.target;
+    let (user, scale) = candidates::scaled(tape, config, user)?;
+    // A symmetric loss is the mean of two.
+    let weight = if config.symmetric { tape.scale(batch.weight, 0.5)? } else { batch.weight };
+    let (rows, sizes) = ([batch.user, target], [schema.user_rows, events]);
     let k = config.negatives;
     let ln_k = (k as f64).ln() as f32;
     let all = config.logq == LogQ::All;
@@ -109,17 +114,23 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
         mask_hits: ids.map(|_| target),
         scale,
         correct_positive,
+        smoothing: config.label_smoothing,
+        mask: None,
     };
     match config.loss {
         Loss::InBatch => {
-            let vectors = towers.item(tape, target)?;
-            // Without logQ the table is zero and all columns are "corrected" alike, which changes nothing; what stays is
-            // that padding is left out.
-            let logq = negatives::in_batch_logq(tape, config, schema, target)?;
-            let ids = config.mask_hits.then_some(target);
+            let pool = Pool::new(tape, towers, target)?;
+            let Negatives { vectors, logq, ids } = pool.candidates;
             let correct_positive = config.logq != LogQ::Negatives;
-            let spec = softmax(vectors, Some(logq), ids, PositiveVar::Diagonal, correct_positive);
-            Ok(tape.softmax_loss(&spec)?)
+            let hits = ids.filter(|_| config.mask_hits);
+            let spec = softmax(vectors, logq, hits, PositiveVar::Diagonal, correct_positive);
+            let to_items = candidates::masked_loss(tape, config, spec, pool.ids(), rows, sizes)?;
+            pool.keep(tape, target)?;
+            if !config.symmetric {
+                return Ok(to_items);
+            }
+            let to_users = candidates::items_to_users(tape, &spec, pool.targets, target)?;
+            Ok(tape.add(to_items, to_users)?)
         }
         Loss::Full => {
             let catalogue = tape.input_ids("catalogue", schema.catalogue, 1);
@@ -128,7 +139,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
             let vectors = towers.item(tape, catalogue)?;
             let label = tape.take(index, target)?;
             let spec = softmax(vectors, None, None, PositiveVar::Label(label), false);
-            Ok(tape.softmax_loss(&spec)?)
+            candidates::masked_loss(tape, config, spec, catalogue, rows, sizes)
         }
         Loss::Sampled => {
             let ids = negatives::draw(tape, config, schema, k)?;
@@ -141,7 +152,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
             let own = all.then(|| tape.logq(table, target, false, ln_k)).transpose()?;
             let positive = PositiveVar::Own { vectors: positives, logq: own };
             let spec = softmax(vectors, logq, config.mask_hits.then_some(ids), positive, all);
-            Ok(tape.softmax_loss(&spec)?)
+            candidates::masked_loss(tape, config, spec, ids, rows, sizes)
         }
         Loss::List | Loss::Pointwise | Loss::Bpr | Loss::Hinge => {
             let own = negatives::own(tape, config, schema, batch, events)?;
@@ -172,7 +183,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
                 let others = negatives::logq(tape, config, schema, table, &own)?;
                 Some(tape.concat(&[positive, others])?)
             };
-            Ok(tape.list_softmax(z, weight, masked, logq, all)?)
+            Ok(tape.list_softmax(z, weight, masked, logq, all, config.label_smoothing)?)
         }
     }
 }
@@ -198,6 +209,7 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
     if config.decay_heads > 0 {
         store.put_u32("event.seconds", &crate::history::seconds(&data.event_time)?)?;
     }
+    candidates::upload(store, config, data, split)?;
     let targets = split.target_counts(data);
     match config.loss {
         Loss::InBatch => {

@@ -111,7 +111,7 @@ pub(crate) fn in_batch_logq(tape: &mut Tape, config: &Config, schema: &Schema, t
 
 /// Puts what [`own`] reads into the store: each user's train items in ascending order; room for mined ones.
 pub(crate) fn upload(store: &Store, config: &Config, data: &Dataset, split: &Split) -> Result<()> {
-    if config.exclude_own {
+    if config.exclude_own || config.mask_own {
         let (items, slices) = own_items(data, split);
         store.put_u32("own.items", &items)?;
         store.put_u32("own.slices", &slices)?;

@@ -1,5 +1,6 @@
 //! A training step over made-up data of given sizes: what `bench step` and the comparisons with other engines run.
 
+use crate::candidates;
 use crate::config::{Config, Loss, ModelKind, Switch};
 use crate::losses::{self, Sizes};
 use crate::schema::{Category, Schema, Side};
@@ -46,6 +47,11 @@ impl StepBench {
         }
         if sizes.users < 2 || sizes.items < 2 {
             return Err(Error::Config("a step needs at least 2 users and 2 items".into()));
+        }
+        if config.mask_own {
+            return Err(Error::Config(
+                "`mask_own = true`: the made-up users of a timed step have no items of their own".into(),
+            ));
         }
         let mut config = config.clone();
         config.user_id = Switch::On;
@@ -103,7 +109,10 @@ impl StepBench {
         store.put_u32("user.categories", &categories)?;
         let uniform = vec![-(sizes.items as f32).ln(); sizes.items];
         match config.loss {
-            Loss::InBatch => store.put_f32("logq.targets", &uniform)?,
+            Loss::InBatch => {
+                store.put_f32("logq.targets", &uniform)?;
+                store.put_f32("share.targets", &candidates::shares(vec![1.0; sizes.items]))?;
+            }
             Loss::Full => {
                 let catalogue: Vec<u32> = (1..sizes.items as u32).collect();
                 store.put_u32("catalogue", &catalogue)?;

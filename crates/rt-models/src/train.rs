@@ -61,6 +61,8 @@ pub struct TrainReport {
     pub dispatches: usize,
     /// Seconds spent in mining hard negatives, part of `seconds`.
     pub mine_seconds: f64,
+    /// The temperature that was learned; `None` where it is fixed.
+    pub temperature: Option<f32>,
     /// True where the model did not beat most-popular on validation.
     pub below_popular: bool,
 }
@@ -204,6 +206,7 @@ pub fn train(
             tracing::warn!("the model does not beat most-popular on validation");
         }
     }
+    report.temperature = crate::candidates::learned_temperature(&model.store)?;
     model.weights_changed();
     Ok((model, report))
 }

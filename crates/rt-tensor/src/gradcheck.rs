@@ -265,12 +265,25 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             let y = t.scale(x, -1.7)?;
             weigh(t, y)
         })?,
+        "scale_by_exp" => add("", &|t| {
+            let (x, s) = (t.param("x", [N, D], normal)?, t.param("s", [1, 1], Init::Constant(0.7))?);
+            let y = t.scale_by_exp(x, s)?;
+            weigh(t, y)
+        })?,
         "sum" => add("", &|t| t.param("x", [N, 1], normal))?,
         "concat" => add("", &|t| {
             let (a, b) = (t.param("a", [N, 2], normal)?, t.param("b", [N, 3], normal)?);
             let b2 = t.scale(b, 0.5)?;
             let inner = t.concat(&[a, b2])?;
             let whole = t.concat(&[b2, inner, a])?;
+            weigh(t, whole)
+        })?,
+        "concat_rows" => add("", &|t| {
+            let (a, b) = (t.param("a", [4, D], normal)?, t.param("b", [3, D], normal)?);
+            let b2 = t.scale(b, 0.5)?;
+            let kept = fixed(t, 2, D, 4)?;
+            let inner = t.concat_rows(&[a, b2])?;
+            let whole = t.concat_rows(&[b2, kept, inner, a])?;
             weigh(t, whole)
         })?,
         "dropout" => add("", &|t| {
@@ -392,22 +405,28 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
         }
         "list_softmax" => {
             for correct_positive in [false, true] {
-                add(if correct_positive { "logQ all, masked" } else { "logQ negatives, masked" }, &|t| {
+                add(if correct_positive { "logQ all, masked, smoothed" } else { "logQ negatives, masked" }, &|t| {
                     let (z, w) = (t.param("z", [N, 4], Init::Normal(2.0))?, weight(t)?);
                     let list: Vec<u32> = (0..28u32).map(|i| i * i % 5 + 1).collect();
                     let ids = t.constant_ids(&list, N, 4)?;
                     let logq = fixed(t, N, 4, 2)?;
-                    t.list_softmax(z, w, Some(ids), Some(logq), correct_positive)
+                    let smoothing = if correct_positive { 0.2 } else { 0.0 };
+                    t.list_softmax(z, w, Some(ids), Some(logq), correct_positive, smoothing)
                 })?;
             }
         }
         "softmax_loss" => {
-            for (what, kind, correct_positive) in [
-                ("in-batch, logQ negatives, masked", 0, false),
-                ("in-batch, logQ all, masked", 0, true),
-                ("labels, whole catalogue", 1, false),
-                ("own positive, shared negatives", 2, false),
-                ("own positive, logQ all", 2, true),
+            for (what, kind, correct_positive, smoothing) in [
+                ("in-batch, logQ negatives, masked", 0, false, 0.0),
+                ("in-batch, logQ all, masked", 0, true, 0.0),
+                ("labels, whole catalogue", 1, false, 0.0),
+                ("own positive, shared negatives", 2, false, 0.0),
+                ("own positive, logQ all", 2, true, 0.0),
+                ("in-batch, smoothed, masked by bits", 0, false, 0.1),
+                ("labels, smoothed, masked by bits", 1, false, 0.3),
+                ("own positive, smoothed, masked by bits", 2, true, 0.2),
+                ("in-batch, the second to fourth hardest", 0, false, 0.0),
+                ("own positive, the second to fourth hardest of what bits leave", 2, false, 0.1),
             ] {
                 add(what, &|t| {
                     let candidates = if kind == 0 { N } else { 11 };
@@ -428,7 +447,10 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                         }
                     };
                     let weight = weight(t)?;
-                    t.softmax_loss(&SoftmaxSpec {
+                    // Bit 1 of the rows' third is the positive of one of them: it stays.
+                    let bits = [0x0a5, 0, 0x7ff, 0x412, 1, 0x333, 0x080];
+                    let mask = if smoothing > 0.0 { Some(t.constant_ids(&bits, N, 1)?) } else { None };
+                    let mut spec = SoftmaxSpec {
                         users,
                         weight,
                         candidates: Negatives { vectors, logq: Some(logq), ids: Some(ids) },
@@ -436,7 +458,13 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                         mask_hits: (kind != 1).then_some(targets),
                         scale: 2.5,
                         correct_positive,
-                    })
+                        smoothing,
+                        mask,
+                    };
+                    if what.contains("hardest") {
+                        spec.mask = Some(t.hard_mask(&spec, 2, 3)?);
+                    }
+                    t.softmax_loss(&spec)
                 })?;
             }
         }

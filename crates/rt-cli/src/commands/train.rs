@@ -50,6 +50,10 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     more.insert("data".into(), data.name.clone().into());
     more.insert("config".into(), model.config().to_toml().into());
     more.insert("validation_ndcg_10".into(), report.valid.clone().into());
+    if let Some(temperature) = report.temperature {
+        output::note(global, &format!("the temperature was learned: {temperature:.4}"));
+        more.insert("temperature".into(), temperature.into());
+    }
     more.insert("dispatches_per_step".into(), report.dispatches.into());
     output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)
 }

@@ -7,7 +7,8 @@ use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 /// `loss_i = weight_i * (logsumexp_j z'_ij - z'_i0)`, `dz_ij = weight_i * (p_ij - [j = 0])`, where `z' = z - logq` (for the
 /// positive only with `correct_positive`) and, with `mask_hits`, negatives with the positive's id have probability 0: z
 /// `[rows, n]`, weight `[rows, 1]`, ids `[rows, n]` u32 or none, logq `[rows, n]` or none; loss `[rows, 1]`, dz `[rows, n]` or
-/// none. Sums run over j ascending.
+/// none. With `smoothing` e the target is (1 - e) on the positive plus e spread evenly over the candidates that are not masked, as
+/// in [`super::SoftmaxLoss`]. Sums run over j ascending.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListSoftmax {
     /// Rows.
@@ -18,6 +19,8 @@ pub struct ListSoftmax {
     pub mask_hits: bool,
     /// Is logq taken off the positive too?
     pub correct_positive: bool,
+    /// Share of the target that is spread evenly over the candidates, 0 to 1.
+    pub smoothing: f32,
 }
 
 /// Logit of a masked candidate.
@@ -63,11 +66,18 @@ impl Kernel for ListSoftmax {
                     let max = (0..z.len()).map(logit).fold(MASKED, |a, b| if b > a { b } else { a });
                     let sum: f32 = (0..z.len()).map(|j| exp(logit(j) - max)).sum();
                     let w = weight.row(i)[0];
-                    loss.row(i)[0] = w * (max + sum.ln() - logit(0));
+                    let (mut kept, mut spread, mut mean) = (1.0, 0.0, 0.0);
+                    if self.smoothing > 0.0 {
+                        let counted = || (0..z.len()).map(logit).filter(|z| *z > MASKED);
+                        let (total, count) = counted().fold((0.0, 0.0), |(t, c), z| (t + z, c + 1.0));
+                        (kept, spread, mean) = (1.0 - self.smoothing, self.smoothing / count, total / count);
+                    }
+                    loss.row(i)[0] = w * (max + sum.ln() - kept * logit(0) - self.smoothing * mean);
                     if let Some(dz) = &mut dz {
                         for (j, dz) in dz.row(i).iter_mut().enumerate() {
-                            let positive = if j == 0 { 1.0 } else { 0.0 };
-                            *dz = w * (exp(logit(j) - max) / sum - positive);
+                            let z = logit(j);
+                            let target = if z > MASKED { spread } else { 0.0 } + if j == 0 { kept } else { 0.0 };
+                            *dz = w * (exp(z - max) / sum - target);
                         }
                     }
                 }
@@ -80,7 +90,7 @@ impl Kernel for ListSoftmax {
             | u32::from(operands.reads[3].is_some()) << 1
             | u32::from(self.correct_positive) << 2
             | u32::from(operands.writes[1].is_some()) << 3;
-        let attributes = [self.rows as u32, self.n as u32, flags];
+        let attributes = [self.rows as u32, self.n as u32, flags, self.smoothing.to_bits()];
         vec![dispatch("list_softmax", &attributes, &operands.reads, &operands.writes, self.rows)]
     }
 }

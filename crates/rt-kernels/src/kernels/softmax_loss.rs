@@ -8,7 +8,7 @@ use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target, Va
 /// Which candidate is a row's positive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positive {
-    /// Row i's is candidate i.
+    /// Row i's is candidate i; there may be more candidates than rows.
     Diagonal,
     /// Row i's is candidate `label[i]`.
     Label,
@@ -19,9 +19,14 @@ pub enum Positive {
 /// `loss_i = weight_i * (logsumexp_j z_ij - z_i,pos)` with `z_ij = scale * u_i . v_j - logq_j`, and its gradients, in tiles:
 /// nothing of size rows x candidates is stored but, on the CPU, panels of bounded size.
 ///
+/// With `smoothing` e the target is no longer the positive alone but (1 - e) on it plus e spread evenly over the M_i candidates
+/// that are not left out, the positive among them: `loss_i = weight_i * (logsumexp_j z_ij - (1 - e) z_i,pos - e mean_j z_ij)`
+/// (label smoothing, Szegedy et al. 2016).
+///
 /// Reads u `[rows, dim]`, v `[candidates, dim]`, weight `[rows, 1]`, logq `[candidates, 1]` or none, candidate_ids `[candidates,
 /// 1]` u32 and target_ids `[rows, 1]` u32 (both for `mask_hits`), label `[rows, 1]` u32 (for [`Positive::Label`]), own `[rows,
-/// dim]` and own_logq `[rows, 1]` (for [`Positive::Own`]). Writes loss `[rows, 1]`, and, of those that are given, du, dv and
+/// dim]` and own_logq `[rows, 1]` (for [`Positive::Own`]), and mask `[rows, ceil(candidates / 32)]` u32, bit j % 32 of word j / 32
+/// set where row i leaves candidate j out (the positive stays whatever its bit says), or none. Writes loss `[rows, 1]`, and, of those that are given, du, dv and
 /// down: the gradients of the sum of all losses for u, v and own.
 ///
 /// Order: scale, then logQ, then masks. The positive's logit is corrected only with `correct_positive`. A candidate has
@@ -45,6 +50,8 @@ pub struct SoftmaxLoss {
     pub correct_positive: bool,
     /// Are candidates with the target's id masked?
     pub mask_hits: bool,
+    /// Share of the target that is spread evenly over the candidates, 0 to 1.
+    pub smoothing: f32,
 }
 
 /// From here on a logq means that the candidate is left out.
@@ -69,6 +76,7 @@ impl Kernel for SoftmaxLoss {
                 needed(Slot::u32("label", rows, 1), self.positive == Positive::Label),
                 needed(Slot::f32("own", rows, dim), self.positive == Positive::Own),
                 Slot::f32("own_logq", rows, 1).optional(),
+                Slot::u32("mask", rows, candidates.div_ceil(32)).optional(),
             ],
             writes: vec![
                 Slot::f32("loss", rows, 1),

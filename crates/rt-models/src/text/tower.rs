@@ -167,6 +167,8 @@ pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result
                 mask_hits: Some(batch.target),
                 scale,
                 correct_positive: true,
+                smoothing: 0.0,
+                mask: None,
             })?
         }
         TextLoss::List => {
@@ -180,7 +182,7 @@ pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result
             let far = tape.group_dot(users, negatives, scale)?;
             let z = tape.concat(&[near, far])?;
             let masked = tape.concat_ids(&[batch.target, list])?;
-            tape.list_softmax(z, batch.weight, Some(masked), None, false)?
+            tape.list_softmax(z, batch.weight, Some(masked), None, false, 0.0)?
         }
     };
     let loss = tape.sum(rows)?;

@@ -99,6 +99,20 @@ impl Tape {
         Ok(self.value([rows, cols], self.dtype(of), kind))
     }
 
+    /// Rows `first .. first + rows` of a value, through which no gradient flows: nothing runs.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] past its last row.
+    pub fn rows(&mut self, of: Var, first: usize, rows: usize) -> Result<Var> {
+        let [height, cols] = self.shape(of);
+        if first + rows > height {
+            return Err(crate::error::shape("rows", format!("rows {first} .. {} of {height}", first + rows)));
+        }
+        let kind = crate::tape::Kind::View { of, row: first, col: 0 };
+        Ok(self.value([rows, cols], self.dtype(of), kind))
+    }
+
     /// Records the bits of the history positions that are kept: each of the newest `32 * words` with probability
     /// `1 - p`. `[rows, words]`.
     ///

@@ -14,17 +14,18 @@ pub(crate) struct ListSoftmaxOp {
     ids: Option<Var>,
     logq: Option<Var>,
     correct_positive: bool,
+    smoothing: f32,
     dz: Var,
 }
 
 impl Tape {
     /// Records `weight_i * (logsumexp_j z_ij - z_i0)` for each row of `z` `[n, 1 + k]`, `[n, 1]`. `ids` `[n, 1 + k]` mask
     /// negatives equal to the positive; `logq` `[n, 1 + k]` is taken off the negatives, and off the positive too with
-    /// `correct_positive`.
+    /// `correct_positive`; `smoothing` (0 to 1) spreads that share of the target over all candidates of a row.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] where the shapes do not fit.
+    /// [`crate::Error::Shape`] where the shapes do not fit, or the smoothing is not in 0 to 1.
     pub fn list_softmax(
         &mut self,
         z: Var,
@@ -32,11 +33,13 @@ impl Tape {
         ids: Option<Var>,
         logq: Option<Var>,
         correct_positive: bool,
+        smoothing: f32,
     ) -> Result<Var> {
+        super::check_smoothing("list_softmax", smoothing)?;
         let [rows, n] = self.shape(z);
         let (loss, dz) = (self.temp(rows, 1), self.temp(rows, n));
-        let kernel = ListSoftmax { rows, n, mask_hits: ids.is_some(), correct_positive };
-        let op = Op::ListSoftmax(ListSoftmaxOp { z, weight, ids, logq, correct_positive, dz });
+        let kernel = ListSoftmax { rows, n, mask_hits: ids.is_some(), correct_positive, smoothing };
+        let op = Op::ListSoftmax(ListSoftmaxOp { z, weight, ids, logq, correct_positive, smoothing, dz });
         self.push(kernel, vec![Some(z), Some(weight), ids, logq], vec![Some(loss), Some(dz)], Some(op))?;
         Ok(loss)
     }
@@ -62,7 +65,9 @@ impl ListSoftmaxOp {
             let kept: Vec<f64> = (0..n).filter(|j| !hit(*j)).map(logit).collect();
             let max = kept.iter().copied().fold(f64::MIN, f64::max);
             let lse = max + kept.iter().map(|z| (z - max).exp()).sum::<f64>().ln();
-            out.push(weight[i] * (lse - logit(0)));
+            let e = f64::from(self.smoothing);
+            let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+            out.push(weight[i] * (lse - (1.0 - e) * logit(0) - e * mean));
         }
         out
     }

@@ -6,6 +6,7 @@ mod bag;
 mod batch_norm;
 mod bce;
 mod concat;
+mod concat_rows;
 mod data;
 mod dropout;
 mod fields;
@@ -22,7 +23,9 @@ mod max_pool;
 mod negatives;
 mod pairwise;
 mod prelu;
+mod queue;
 mod scale;
+mod scale_by_exp;
 mod softmax_loss;
 mod sum;
 mod weighted_pool;
@@ -47,6 +50,7 @@ pub(crate) enum Op {
     BatchNorm(batch_norm::BatchNormOp),
     Bce(bce::BceOp),
     Concat(concat::ConcatOp),
+    ConcatRows(concat_rows::ConcatRowsOp),
     Dropout(dropout::DropoutOp),
     FieldMean(fields::FieldMeanOp),
     FieldScale(fields::FieldScaleOp),
@@ -60,6 +64,7 @@ pub(crate) enum Op {
     Pairwise(pairwise::PairwiseOp),
     Prelu(prelu::PreluOp),
     Scale(scale::ScaleOp),
+    ScaleByExp(scale_by_exp::ScaleByExpOp),
     SoftmaxLoss(softmax_loss::SoftmaxLossOp),
     Sum(sum::SumOp),
     MaxPool(max_pool::MaxPoolOp),
@@ -76,6 +81,7 @@ macro_rules! each {
             Op::BatchNorm($op) => $body,
             Op::Bce($op) => $body,
             Op::Concat($op) => $body,
+            Op::ConcatRows($op) => $body,
             Op::Dropout($op) => $body,
             Op::FieldMean($op) => $body,
             Op::FieldScale($op) => $body,
@@ -89,6 +95,7 @@ macro_rules! each {
             Op::Pairwise($op) => $body,
             Op::Prelu($op) => $body,
             Op::Scale($op) => $body,
+            Op::ScaleByExp($op) => $body,
             Op::SoftmaxLoss($op) => $body,
             Op::Sum($op) => $body,
             Op::MaxPool($op) => $body,
@@ -119,6 +126,7 @@ impl Op {
             Self::BatchNorm(_) => "batch_norm",
             Self::Bce(_) => "bce",
             Self::Concat(_) => "concat",
+            Self::ConcatRows(_) => "concat_rows",
             Self::Dropout(_) => "dropout",
             Self::FieldMean(_) => "field_mean",
             Self::FieldScale(_) => "field_scale",
@@ -132,6 +140,7 @@ impl Op {
             Self::Pairwise(_) => "pairwise",
             Self::Prelu(_) => "prelu",
             Self::Scale(_) => "scale",
+            Self::ScaleByExp(_) => "scale_by_exp",
             Self::SoftmaxLoss(_) => "softmax_loss",
             Self::Sum(_) => "sum",
             Self::MaxPool(_) => "max_pool",
@@ -148,6 +157,7 @@ impl Op {
         "batch_norm",
         "bce",
         "concat",
+        "concat_rows",
         "dropout",
         "field_mean",
         "field_scale",
@@ -161,12 +171,21 @@ impl Op {
         "pairwise",
         "prelu",
         "scale",
+        "scale_by_exp",
         "softmax_loss",
         "sum",
         "max_pool",
         "history_weights",
         "weighted_pool",
     ];
+}
+
+/// Refuses a label smoothing outside 0 to 1.
+fn check_smoothing(op: &'static str, smoothing: f32) -> Result<()> {
+    if (0.0..=1.0).contains(&smoothing) {
+        return Ok(());
+    }
+    Err(crate::error::shape(op, format!("label smoothing {smoothing}: has to be 0 to 1")))
 }
 
 /// Does a value need a gradient?

@@ -14,7 +14,7 @@ use rt_kernels::kernels::{Positive, SoftmaxLoss};
 /// Which candidate is a row's positive.
 #[derive(Debug, Clone, Copy)]
 pub enum PositiveVar {
-    /// Row i's is candidate i: in-batch negatives.
+    /// Row i's is candidate i: in-batch negatives, with further candidates after them or none.
     Diagonal,
     /// Row i's is candidate `label[i]`, `[n, 1]`: the whole catalogue.
     Label(Var),
@@ -56,6 +56,10 @@ pub struct SoftmaxSpec {
     pub scale: f32,
     /// Is logQ taken off the positive's logit too? (`logq = "all"`.)
     pub correct_positive: bool,
+    /// Share of the target that is spread evenly over the candidates that are not left out, 0 to 1 (label smoothing).
+    pub smoothing: f32,
+    /// Bits of candidates that a row leaves out `[n, ceil(candidates / 32)]`, u32; never the positive.
+    pub mask: Option<Var>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,16 +71,17 @@ pub(crate) struct SoftmaxLossOp {
 }
 
 impl Tape {
-    /// Records `weight_i * (logsumexp_j z_ij - z_i,positive)` for each row, `[n, 1]`: sum it for the loss.
+    /// Records `weight_i * (logsumexp_j z_ij - (1 - e) z_i,positive - e mean_j z_ij)` for each row, with the smoothing e, `[n, 1]`:
+    /// sum it for the loss.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] where the shapes do not fit.
+    /// [`crate::Error::Shape`] where the shapes do not fit, or the smoothing is not in 0 to 1.
     pub fn softmax_loss(&mut self, spec: &SoftmaxSpec) -> Result<Var> {
         let ([rows, dim], [candidates, _]) = (self.shape(spec.users), self.shape(spec.candidates.vectors));
         let (positive, label, own, own_logq) = match spec.positive {
-            PositiveVar::Diagonal if rows != candidates => {
-                let what = format!("the diagonal of {rows} rows and {candidates} candidates: they have to be as many");
+            PositiveVar::Diagonal if rows > candidates => {
+                let what = format!("the diagonal of {rows} rows and {candidates} candidates: each row needs its own");
                 return Err(crate::error::shape("softmax_loss", what));
             }
             PositiveVar::Diagonal => (Positive::Diagonal, None, None, None),
@@ -89,6 +94,7 @@ impl Tape {
         if spec.mask_hits.is_some() && spec.candidates.ids.is_none() {
             return Err(crate::error::shape("softmax_loss", "masking accidental hits needs the candidates' ids"));
         }
+        super::check_smoothing("softmax_loss", spec.smoothing)?;
         let kernel = SoftmaxLoss {
             rows,
             candidates,
@@ -97,6 +103,7 @@ impl Tape {
             positive,
             correct_positive: spec.correct_positive,
             mask_hits: spec.mask_hits.is_some(),
+            smoothing: spec.smoothing,
         };
         let ids = spec.candidates.ids.filter(|_| spec.mask_hits.is_some());
         let loss = self.temp(rows, 1);
@@ -112,6 +119,7 @@ impl Tape {
             label,
             own,
             own_logq,
+            spec.mask,
         ];
         let op = Op::SoftmaxLoss(SoftmaxLossOp { spec: *spec, du, dv, d_own });
         self.push(kernel, reads, vec![Some(loss), Some(du), Some(dv), d_own], Some(op))?;
@@ -170,13 +178,17 @@ impl SoftmaxLossOp {
                     (Some(targets), Some(ids)) => env.u(targets)[i] == env.u(ids)[j],
                     _ => false,
                 };
-                if !hit {
+                let masked =
+                    s.mask.is_some_and(|m| env.u(m)[i * candidates.div_ceil(32) + j / 32] >> (j % 32) & 1 != 0);
+                if !hit && !masked {
                     z.push(dot(i, v, j) - logq(j));
                 }
             }
             let max = z.iter().copied().fold(f64::MIN, f64::max);
             let lse = max + z.iter().map(|z| (z - max).exp()).sum::<f64>().ln();
-            out.push(weight[i] * (lse - z_positive));
+            let e = f64::from(s.smoothing);
+            let mean = z.iter().sum::<f64>() / z.len() as f64;
+            out.push(weight[i] * (lse - (1.0 - e) * z_positive - e * mean));
         }
         out
     }

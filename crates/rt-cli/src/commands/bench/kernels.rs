@@ -240,6 +240,8 @@ fn cases(large: bool) -> Done<Vec<Case>> {
             mask_hits: Some(targets),
             scale: 10.0,
             correct_positive: false,
+            smoothing: 0.0,
+            mask: None,
         })?;
         let loss = t.sum(loss)?;
         t.output("loss", loss);
@@ -254,7 +256,7 @@ fn cases(large: bool) -> Done<Vec<Case>> {
         let (u, v) = (t.param("u", [rows, dim], normal)?, t.param("v", [rows * k, dim], normal)?);
         let z = t.group_dot(u, v, 10.0)?;
         let weight = t.constant(&vec![1.0 / rows as f32; rows], rows, 1)?;
-        let a = t.list_softmax(z, weight, None, None, false)?;
+        let a = t.list_softmax(z, weight, None, None, false, 0.0)?;
         let b = t.bce_with_logits(z, weight, None)?;
         let rows_loss = t.add(a, b)?;
         let loss = t.sum(rows_loss)?;

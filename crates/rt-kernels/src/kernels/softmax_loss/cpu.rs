@@ -54,6 +54,7 @@ impl SoftmaxLoss {
             label: io.read_opt(6),
             own: io.read_opt(7),
             own_logq: io.read_opt(8),
+            mask: io.read_opt(9),
         };
         let loss = io.write(0);
         let loss_stride = loss.stride.max(1);
@@ -138,6 +139,7 @@ struct Rows<'a> {
     label: Option<Mat<'a>>,
     own: Option<Mat<'a>>,
     own_logq: Option<Mat<'a>>,
+    mask: Option<Mat<'a>>,
 }
 
 impl Rows<'_> {
@@ -198,6 +200,9 @@ impl Rows<'_> {
                 None => self.own_logq.map_or(0.0, |m| m.row(i)[0]),
             };
         }
+        if let Some(mask) = self.mask {
+            leave_out(z, mask.row_u32(i));
+        }
         let mut largest = [-1e30f32; LANES];
         match self.targets.filter(|_| k.mask_hits) {
             Some(targets) => {
@@ -224,6 +229,9 @@ impl Rows<'_> {
         }
         // The positive's logit before its correction may be among them: a larger shift than needed does no harm.
         let largest = largest.iter().copied().fold(z_positive, |a, b| if b > a { b } else { a });
+        if k.smoothing > 0.0 {
+            return self.smoothed(weight, z, (positive, z_positive), largest, gradients);
+        }
         let mut sums = [0.0f32; LANES];
         for z in z.chunks_exact_mut(LANES) {
             for l in 0..LANES {
@@ -251,6 +259,65 @@ impl Rows<'_> {
                 (loss, 0.0)
             }
             None => (loss, e_positive * each - factor),
+        }
+    }
+
+    /// The rest of [`Rows::row`] with label smoothing: the mean of the logits takes part in loss and gradients.
+    #[inline(always)]
+    fn smoothed(
+        &self,
+        weight: f32,
+        z: &mut [f32],
+        (positive, z_positive): (Option<usize>, f32),
+        largest: f32,
+        gradients: bool,
+    ) -> (f32, f32) {
+        let (mut sums, mut totals, mut counts) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+        for z in z.chunks_exact_mut(LANES) {
+            for l in 0..LANES {
+                let counted = z[l] > -LEFT_OUT;
+                totals[l] += if counted { z[l] } else { 0.0 };
+                counts[l] += if counted { 1.0 } else { 0.0 };
+                let share = exp(z[l] - largest);
+                sums[l] += share;
+                // No share is negative: what is left out stays known by it.
+                z[l] = if counted { share } else { -1.0 };
+            }
+        }
+        let e_positive = exp(z_positive - largest);
+        let (mut sum, mut total, mut count) = (sum_lanes(sums), sum_lanes(totals), sum_lanes(counts));
+        if positive.is_none() {
+            (sum, total, count) = (sum + e_positive, total + z_positive, count + 1.0);
+        }
+        let e = self.kernel.smoothing;
+        let loss = weight * (largest + sum.ln() - (1.0 - e) * z_positive - e * (total / count));
+        if !gradients {
+            return (loss, 0.0);
+        }
+        let factor = self.kernel.scale * weight;
+        let (each, spread, own) = (factor / sum, factor * e / count, factor * (1.0 - e));
+        for z in z.iter_mut() {
+            *z = if *z < 0.0 { 0.0 } else { *z * each - spread };
+        }
+        match positive {
+            Some(j) => {
+                z[j] -= own;
+                (loss, 0.0)
+            }
+            None => (loss, e_positive * each - spread - own),
+        }
+    }
+}
+
+/// Takes candidates whose bit is set out of a row of logits.
+#[inline(always)]
+fn leave_out(z: &mut [f32], bits: &[u32]) {
+    for (z, bits) in z.chunks_mut(32).zip(bits) {
+        if *bits == 0 {
+            continue;
+        }
+        for (b, z) in z.iter_mut().enumerate() {
+            *z = if bits >> b & 1 != 0 { -1e30 } else { *z };
         }
     }
 }

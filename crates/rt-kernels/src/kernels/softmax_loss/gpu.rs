@@ -79,12 +79,14 @@ impl SoftmaxLoss {
         form.cut(count.div_ceil(form.rows) * self.dim.div_ceil(form.columns), other)
     }
 
-    /// Four words a row; (maximum, sum) of each row and part; the parts of a gradient. Enough for every variant.
+    /// Six words a row; (maximum, sum), with smoothing (sum and number of logits) too, of each row and part; the parts of a
+    /// gradient. Enough for every variant.
     pub(super) fn gpu_scratch(&self) -> Vec<usize> {
-        let mut words = vec![self.rows * 4, 0, 0];
+        let width = if self.smoothing > 0.0 { 4 } else { 2 };
+        let mut words = vec![self.rows * 6, 0, 0];
         for variant in self.gpu_variants().into_iter().chain([Variant::Portable]) {
             let form = self.form(variant);
-            words[1] = words[1].max(self.lse_cut(&form).parts * self.rows * 2);
+            words[1] = words[1].max(self.lse_cut(&form).parts * self.rows * width);
             for (transposed, count) in [(false, self.rows), (true, self.candidates)] {
                 let parts = self.gradient_cut(&form, transposed).parts;
                 words[2] = words[2].max(if parts > 1 { parts * count * self.dim } else { 0 });
@@ -94,10 +96,10 @@ impl SoftmaxLoss {
     }
 
     pub(super) fn gpu_dispatches(&self, operands: &Operands, variant: Variant) -> Vec<Dispatch> {
-        let [u, v, weight, logq, ids, targets, label, own, own_logq] =
-            [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|i| operands.reads[i]);
+        let [u, v, weight, logq, ids, targets, label, own, own_logq, mask] =
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|i| operands.reads[i]);
         let [loss, du, dv, down] = [0, 1, 2, 3].map(|i| operands.writes[i]);
-        // (logit of the positive, its candidate or none, log-sum-exp, weight) of each row.
+        // (logit of the positive, its candidate or none, log-sum-exp, weight, share of the smoothing, id) of each row.
         let [info, partial, gradients] = [0, 1, 2].map(|i| operands.scratch[i].buffer);
         let form = self.form(variant);
         let masked = self.mask_hits && ids.is_some() && targets.is_some();
@@ -105,11 +107,14 @@ impl SoftmaxLoss {
         let flags = u32::from(logq.is_some())
             | u32::from(masked) << 1
             | u32::from(self.correct_positive) << 2
-            | u32::from(own_logq.is_some()) << 3;
-        let head = [self.rows as u32, self.candidates as u32, self.dim as u32, self.scale.to_bits(), flags];
+            | u32::from(own_logq.is_some()) << 3
+            | u32::from(mask.is_some()) << 4;
+        let sizes = [self.rows, self.candidates, self.dim].map(|x| x as u32);
+        let head = [&sizes[..], &[self.scale.to_bits(), flags, self.smoothing.to_bits()]].concat();
+        let smoothed = ("SMOOTHED", f64::from(self.smoothing > 0.0));
         let dispatch =
             |shader, constants: &[(&'static str, f64)], cut: &[usize], list: &[Option<Operand>], bindings| {
-                let mut params = head.to_vec();
+                let mut params = head.clone();
                 params.extend(cut.iter().map(|x| *x as u32));
                 params.extend(places(list));
                 Dispatch { shader, constants: constants.to_vec(), params, step: false, bindings, workgroups: 0 }
@@ -121,21 +126,23 @@ impl SoftmaxLoss {
             Positive::Own => 2.0,
         };
         let mut list = Vec::new();
-        let positive = [u, v, label, own, logq, own_logq];
+        let whose = if self.positive == Positive::Own { [own, own_logq] } else { [v, logq] };
+        let positive = [u, whose[0], whose[1], label, targets];
         let mut bindings = read(&positive);
         bindings.push(Binding::Write(info));
         let one = dispatch("softmax_positive", &[("POSITIVE", kind)], &[], &positive, bindings);
         list.push(Dispatch { workgroups: self.rows.div_ceil(64), ..one });
 
         let Cut { parts, span } = self.lse_cut(&form);
-        let pairs = [u, v, logq, ids, targets];
+        let pairs = [u, v, logq, ids, mask];
         let mut bindings = read(&pairs);
         bindings.extend([Binding::Read(info), Binding::Write(partial)]);
-        let one = dispatch(form.lse, &form.constants, &[parts, span], &pairs, bindings);
+        let constants = [vec![smoothed], form.constants.clone()].concat();
+        let one = dispatch(form.lse, &constants, &[parts, span], &pairs, bindings);
         list.push(Dispatch { workgroups: self.rows.div_ceil(form.rows) * parts, ..one });
 
         let bindings = vec![Binding::read(weight), Binding::Read(partial), Binding::Write(info), Binding::write(loss)];
-        let one = dispatch("softmax_rows", &[], &[parts], &[weight, loss], bindings);
+        let one = dispatch("softmax_rows", &[smoothed], &[parts], &[weight, loss], bindings);
         list.push(Dispatch { workgroups: self.rows.div_ceil(64), ..one });
 
         for (out, transposed) in [(du, false), (dv, true)] {
@@ -144,10 +151,10 @@ impl SoftmaxLoss {
             let Cut { parts, span } = self.gradient_cut(&form, transposed);
             let whole = Operand::dense(gradients, parts * count, self.dim);
             let to = if parts > 1 { whole } else { out };
-            let mut bindings = read(&[a, b, logq, ids, targets]);
+            let mut bindings = read(&[a, b, logq, ids, mask]);
             bindings.extend([Binding::Read(info), Binding::Write(to.buffer)]);
             let constants = [vec![("TRANSPOSED", f64::from(transposed))], form.constants.clone()].concat();
-            let places = [a, b, logq, ids, targets, Some(to)];
+            let places = [a, b, logq, ids, mask, Some(to)];
             let one = dispatch(form.gradient, &constants, &[parts, span, count * self.dim], &places, bindings);
             let tiles = count.div_ceil(form.rows) * self.dim.div_ceil(form.columns);
             list.push(Dispatch { workgroups: tiles * parts, ..one });

@@ -1,0 +1,142 @@
+//! Options of the loss: each changes training, gives the same bits for any number of threads, trains on a GPU as on the CPU, and
+//! sees no padding.
+
+use super::{config, data, fit};
+use rt_kernels::Target;
+use rt_models::{Config, ModelKind, train};
+use rt_tests::devices;
+use std::ops::ControlFlow;
+
+/// A loss, and options that go with it. Dropout is off where a test compares batches of two sizes: what follows the batch in the
+/// item tower stands in other rows, and draws are numbered by rows.
+const OPTIONS: &[(ModelKind, &[&str], &[&str])] = &[
+    (ModelKind::Dssm, &["loss=in-batch"], &["label_smoothing=0.1"]),
+    (ModelKind::YoutubeDnn, &["loss=full"], &["label_smoothing=0.2"]),
+    (ModelKind::YoutubeDnn, &["loss=list", "negatives=4"], &["label_smoothing=0.1"]),
+    (ModelKind::Dssm, &["loss=sampled", "negatives=50"], &["learn_temperature=true"]),
+    (ModelKind::Dssm, &["loss=pointwise"], &["learn_temperature=true"]),
+    (ModelKind::Dssm, &["loss=in-batch"], &["symmetric=true"]),
+    (ModelKind::Dssm, &["loss=in-batch"], &["mask_own=true"]),
+    (ModelKind::YoutubeDnn, &["loss=full"], &["mask_own=true"]),
+    (ModelKind::YoutubeDnn, &["loss=full"], &["hard_negatives=20"]),
+    (ModelKind::Dssm, &["loss=sampled", "negatives=50"], &["hard_negatives=10", "hard_from=5"]),
+    (ModelKind::Dssm, &["loss=in-batch"], &["mixed=40"]),
+    (ModelKind::Dssm, &["loss=in-batch", "logq=all"], &["queue=2"]),
+    (ModelKind::YoutubeDnn, &["loss=in-batch"], &["queue=2", "mixed=30", "mask_own=true", "hard_negatives=60"]),
+    (ModelKind::Dssm, &["loss=in-batch"], &["symmetric=true", "learn_temperature=true", "label_smoothing=0.05"]),
+];
+
+fn with(kind: ModelKind, settings: &[&str], options: &[&str]) -> Config {
+    let mut config = config(kind, &[settings, options].concat());
+    config.check().unwrap();
+    config.patience = 1;
+    config
+}
+
+#[test]
+fn each_changes_training_and_keeps_its_bits() {
+    for (kind, settings, options) in OPTIONS {
+        let (plain, config) = (with(*kind, settings, &[]), with(*kind, settings, options));
+        let one = fit(&devices()[0], &config, 3).0.sha256().unwrap();
+        assert_eq!(one, fit(&devices()[1], &config, 3).0.sha256().unwrap(), "{options:?}: threads change bits");
+        let (_, report) = fit(&devices()[0], &config, 3);
+        let (_, before) = fit(&devices()[0], &plain, 3);
+        assert_ne!(report.loss, before.loss, "{kind:?} {options:?} changes nothing");
+        let fell = report.loss[report.loss.len() - 1] < report.loss[0] || options.contains(&"queue=2");
+        assert!(fell, "{kind:?} {options:?}: the loss rises: {:?}", report.loss);
+    }
+}
+
+#[test]
+fn losses_of_the_gpu_are_those_of_the_cpu() {
+    for (kind, settings, options) in OPTIONS {
+        let mut config = with(*kind, settings, options);
+        config.batch = 64;
+        let (_, cpu) = fit(&devices()[0], &config, 11);
+        for device in devices().iter().filter(|d| d.target() == Target::Gpu) {
+            let (_, gpu) = fit(device, &config, 11);
+            for (step, (a, b)) in cpu.loss.iter().zip(&gpu.loss).take(20).enumerate() {
+                assert!((a - b).abs() < 1e-3 * a.abs(), "{device:?} {options:?}, step {}: {a} and {b}", step + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn padding_changes_nothing() {
+    let (data, mut split) = data();
+    split.examples.truncate(40);
+    split.valid.clear();
+    for (kind, settings, options) in OPTIONS {
+        let run = |batch: &str| {
+            let mut config = with(*kind, settings, options);
+            for pair in ["dropout=0", "history_dropout=0"] {
+                config.set_pair(pair).unwrap();
+            }
+            config.set("batch", batch).unwrap();
+            let device = &devices()[0];
+            let (_, report) =
+                train(device, &config, data.clone(), &split, 9, &mut |_| ControlFlow::Continue(())).unwrap();
+            report.loss[0]
+        };
+        let (a, b) = (run("40"), run("64"));
+        assert!((a - b).abs() <= 1e-5 * a.abs(), "{kind:?} {options:?}: {a} and {b}");
+    }
+}
+
+/// A queue wider than all steps of the run holds what it got and no more: as many batches as a queue that is never full.
+#[test]
+fn an_empty_queue_is_left_out_exactly() {
+    let first = |options: &[&str]| fit(&devices()[0], &with(ModelKind::Dssm, &["loss=in-batch"], options), 3).1.loss;
+    let (none, short, long) = (first(&[]), first(&["queue=2"]), first(&["queue=50"]));
+    assert!((none[0] - short[0]).abs() < 1e-5 && (none[0] - long[0]).abs() < 1e-5, "the first step has no queue");
+    assert!((short[2] - long[2]).abs() < 1e-4 * short[2].abs(), "two batches are there in both");
+    assert!((short[3] - long[3]).abs() > 1e-3, "a third batch is there in one alone");
+}
+
+#[test]
+fn a_learned_temperature_moves_is_told_and_saved() {
+    let settings = ["learn_temperature=true", "temperature=1", "epochs=3"];
+    let (model, report) = fit(&devices()[0], &with(ModelKind::Dssm, &["loss=in-batch"], &settings), 3);
+    let learned = report.temperature.unwrap();
+    assert!((0.01..0.99).contains(&learned), "cosines need a larger scale than 1: {learned}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    model.save(&path).unwrap();
+    let loaded = rt_models::Model::load(&devices()[0], &path).unwrap();
+    assert_eq!(model.store().get("log_scale").unwrap(), loaded.store().get("log_scale").unwrap());
+    assert_eq!(model.config(), loaded.config());
+    // At the limit it stays: a learning rate that would carry it past 0.01.
+    let settings =
+        ["learn_temperature=true", "temperature=0.011", "lr=0.5", "lr_rows=1e-6", "optimizer=adam", "epochs=1"];
+    let (_, report) = fit(&devices()[0], &with(ModelKind::Dssm, &["loss=in-batch"], &settings), 3);
+    assert!(report.temperature.unwrap() >= 0.01 - 1e-6, "{:?}", report.temperature);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_by_name() {
+    for (kind, settings, names) in [
+        (ModelKind::Dssm, &["label_smoothing=1.5"][..], &["label_smoothing", "0 to 1"][..]),
+        (
+            ModelKind::Dssm,
+            &["loss=pointwise", "label_smoothing=0.1"],
+            &["label_smoothing", "loss = pointwise", "in-batch"],
+        ),
+        (ModelKind::YoutubeDnn, &["symmetric=true"], &["symmetric", "loss = full", "loss = in-batch"]),
+        (ModelKind::Dssm, &["symmetric=true", "mixed=5"], &["symmetric", "mixed = 5"]),
+        (ModelKind::Dssm, &["symmetric=true", "mask_own=true"], &["symmetric", "mask_own"]),
+        (ModelKind::Dssm, &["loss=list", "mask_own=true"], &["mask_own", "loss = list"]),
+        (ModelKind::Dssm, &["loss=list", "hard_negatives=3"], &["hard_negatives", "loss = list"]),
+        (ModelKind::Dssm, &["hard_from=3"], &["hard_from", "hard_negatives"]),
+        (ModelKind::Dssm, &["hard_from=0"], &["hard_from", "at least 1"]),
+        (ModelKind::Dssm, &["loss=sampled", "mixed=3"], &["mixed", "loss = sampled"]),
+        (ModelKind::Dssm, &["loss=full", "queue=3"], &["queue", "loss = full"]),
+        (ModelKind::Dssm, &["queue=99999999"], &["queue", "candidates"]),
+        (ModelKind::Dssm, &["learn_temperature=true", "temperature=0.001"], &["temperature", "learn_temperature"]),
+    ] {
+        let error = config(kind, settings).check().unwrap_err().to_string();
+        for name in names {
+            assert!(error.contains(name), "{settings:?}: `{name}` is not in: {error}");
+        }
+    }
+}
