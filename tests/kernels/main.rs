@@ -2,11 +2,14 @@
 
 mod activation;
 mod add;
+mod average;
 mod bag;
 mod batch;
 mod bce;
 mod bits;
+mod clip;
 mod column_sum;
+mod decay_rows;
 mod dropout;
 mod gather;
 mod gemm;

@@ -22,7 +22,13 @@ impl Config {
             OptimizerKind::Adagrad => Optimizer::adagrad_rows(),
             OptimizerKind::Sgd => Optimizer::sgd(),
         };
-        Optimizer { weight_decay: self.weight_decay, ..optimizer }
+        Optimizer {
+            weight_decay: self.weight_decay,
+            weight_decay_rows: self.weight_decay_rows,
+            clip: self.clip,
+            ema: self.ema,
+            ..optimizer
+        }
     }
 }
 

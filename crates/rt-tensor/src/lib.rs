@@ -52,6 +52,8 @@
 //! # }
 //! ```
 
+mod average;
+mod clip;
 mod error;
 mod gradcheck;
 mod grads;

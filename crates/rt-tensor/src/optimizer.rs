@@ -3,7 +3,7 @@
 use crate::tape::{Kind, Phase, Tape};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{DenseRule, RowRule, UpdateDense, UpdatePart, UpdateRows};
+use rt_kernels::kernels::{DecayRows, DenseRule, RowRule, UpdateDense, UpdatePart, UpdateRows};
 
 /// How parameters follow their gradients. Learning rates are no part of it: they come with each step
 /// ([`rt_kernels::Step`]).
@@ -15,6 +15,12 @@ pub struct Optimizer {
     pub rows: RowRule,
     /// Decoupled weight decay of dense parameters (AdamW, Loshchilov and Hutter 2019).
     pub weight_decay: f32,
+    /// Decoupled weight decay of table rows: once a step that touches the row, so tables stay row-sparse.
+    pub weight_decay_rows: f32,
+    /// The largest norm of all gradients together; larger ones are scaled down (Pascanu et al. 2013). 0: as they are.
+    pub clip: f32,
+    /// Decay of an exponential moving average of all parameters ([`crate::Store::averages`]); 0: none is kept.
+    pub ema: f32,
 }
 
 impl Optimizer {
@@ -26,6 +32,9 @@ impl Optimizer {
             dense: DenseRule::Adam { beta1, beta2, eps },
             rows: RowRule::Adam { beta1, beta2, eps },
             weight_decay: 0.0,
+            weight_decay_rows: 0.0,
+            clip: 0.0,
+            ema: 0.0,
         }
     }
 
@@ -50,7 +59,7 @@ impl Optimizer {
     /// Plain gradient descent.
     #[must_use]
     pub fn sgd() -> Self {
-        Self { dense: DenseRule::Sgd, rows: RowRule::Sgd, weight_decay: 0.0 }
+        Self { dense: DenseRule::Sgd, rows: RowRule::Sgd, ..Self::adam() }
     }
 }
 
@@ -65,6 +74,7 @@ impl Tape {
             return Err(Error::NoGradient("record `backward` before `optimize`".into()));
         }
         self.phase = Some(Phase::Update);
+        let factor = if optimizer.clip > 0.0 { Some(self.clip_factor(optimizer.clip)?) } else { None };
         if let Some(rows) = self.row_grads.clone() {
             for (number, t) in rows.tables.iter().enumerate() {
                 let [vocab, dim] = self.shape(t.table);
@@ -81,6 +91,21 @@ impl Tape {
                     })
                 };
                 let (first, second) = (state(first), state(second));
+                let source = self.times(t.source, factor)?;
+                if optimizer.ema > 0.0 {
+                    self.average_rows(&rows, number, optimizer.ema)?;
+                }
+                if optimizer.weight_decay_rows > 0.0 {
+                    let kernel = DecayRows {
+                        decay: optimizer.weight_decay_rows,
+                        table: number,
+                        base: t.base,
+                        capacity: t.capacity,
+                        dim,
+                        tables: rows.tables.len(),
+                    };
+                    self.push(kernel, vec![Some(rows.keys), Some(rows.first)], vec![Some(t.table)], None)?;
+                }
                 let kernel = UpdateRows {
                     rule: optimizer.rows,
                     part: UpdatePart::Whole,
@@ -91,7 +116,7 @@ impl Tape {
                     dim,
                     tables: rows.tables.len(),
                 };
-                let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
+                let reads = [source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
                 self.push(kernel, reads, vec![Some(t.table), first, second], None)?;
             }
         }
@@ -109,7 +134,11 @@ impl Tape {
             let (first, second) = (state(0, "m"), state(1, "v"));
             let arena = self.arena();
             let kernel = UpdateDense { rule: optimizer.dense, n, weight_decay: optimizer.weight_decay };
+            let grads = self.times(grads, factor)?;
             self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second], None)?;
+            if optimizer.ema > 0.0 {
+                self.average_dense(arena, optimizer.ema)?;
+            }
         }
         Ok(())
     }

@@ -2,13 +2,16 @@
 
 mod activation;
 mod add;
+mod average;
 mod bag;
 mod batch;
 mod bce;
 mod best;
 mod bits;
 mod cells;
+mod clip;
 mod column_sum;
+mod decay_rows;
 mod dropout;
 mod gather;
 mod gemm;
@@ -27,16 +30,20 @@ mod softmax_loss;
 mod sum;
 mod take;
 mod top_k;
+mod touched;
 mod update_dense;
 mod update_rows;
 
 pub use activation::*;
 pub use add::*;
+pub use average::*;
 pub use bag::*;
 pub use batch::*;
 pub use bce::*;
 pub use bits::*;
+pub use clip::*;
 pub use column_sum::*;
+pub use decay_rows::*;
 pub use dropout::*;
 pub use gather::*;
 pub use gemm::*;
