@@ -1,58 +1,105 @@
-//! Averages of parameters: what is kept lazily is what would be kept every step.
+//! Moving averages of weights against the step-by-step definition in f64.
 
 use crate::group::grouped;
 use rt_kernels::Step;
-use rt_kernels::kernels::{AverageDense, AverageRows, StampRows};
-use rt_tests::{LAYS, Lay, Want, f, hold, ids, uniform};
+use rt_kernels::kernels::{EmaDecay, EmaDense, EmaPart, EmaRows};
+use rt_tests::{EPS, LAYS, Want, f, hold, ids, uniform};
+
+/// d_s as the documentation has it.
+fn stays(decay: f64, s: u32) -> f64 {
+    decay.min((f64::from(s) - 1.0) / (f64::from(s) + 9.0))
+}
 
 #[test]
-fn touched_rows_are_brought_up_to_the_step_before() {
-    for (what, n, dim, vocab, step) in [
-        ("one cell, first step", 1, 1, 2, 1u32),
-        ("no entry", 0, 3, 5, 4),
-        ("nothing divides", 900, 33, 300, 70),
-        ("two tasks of rows", 500, 8, 20_000, 9),
-    ] {
-        let base = 40;
-        let mut entries: Vec<(u32, u32)> = vec![(1, 0), (base + vocab + 1, 0)];
-        let key = |id: &u32| (if *id == 0 { 0 } else { base + id }, 0);
-        entries.extend(ids(n, vocab, 3).iter().map(key));
-        let groups = grouped(entries, &[0, base, base + vocab]);
-        let v = vocab as usize;
-        let (table, average) = (uniform(v * dim, 1), uniform(v * dim, 2));
-        let last: Vec<f32> = ids(v, step, 5).iter().map(|s| *s as f32).collect();
-        let [keys, _, _, first] = groups.operands();
-        let decay = 0.97f32;
-        let (mut want, mut stamps) = (average.iter().map(|x| (f64::from(*x), 0.0)).collect::<Vec<_>>(), last.clone());
-        for (key, _) in groups.runs(1) {
-            let r = (key - base) as usize;
-            let factor = f64::from(decay).powf(f64::from(step) - 1.0 - f64::from(last[r]));
-            for c in r * dim..(r + 1) * dim {
-                let (w, e) = (f64::from(table[c]), f64::from(average[c]));
-                // exp of up to 70 * .03 = 2.2, good to 3 + 2 * 2.2 units, and the rounding of its argument.
-                want[c] = (w + factor * (e - w), 1e-6 * (1.0 + (e - w).abs()));
-            }
-            stamps[r] = step as f32 - 1.0;
+fn products_of_decays_are_those_of_their_steps() {
+    for decay in [0.5f32, 0.9, 0.999] {
+        let d = EmaDecay::new(decay);
+        let mut ends: Vec<u32> = (1..60).chain([90, 91, 92, 500, 9_989, 9_990, 9_991, 12_000]).collect();
+        ends.dedup();
+        for s in &ends {
+            assert!((f64::from(d.at(*s)) - stays(decay.into(), *s)).abs() < 1e-6, "{decay}, step {s}");
         }
-        let at = Step::new(step, 1, 0, 1);
-        let kernel = AverageRows { table: 1, base, capacity: n + 2, dim, tables: 3, decay };
-        let reads = [keys.clone(), first.clone(), f(&table, v, dim), f(&last, v, 1)];
-        hold(what, &kernel, &at, LAYS, &reads, &[f(&average, v, dim)], &[Want::Close(want)]);
-        let kernel = StampRows { table: 1, base, capacity: n + 2, tables: 3 };
-        hold(what, &kernel, &at, LAYS, &[keys, first], &[f(&last, v, 1)], &[Want::floats(stamps)]);
+        for from in [0, 1, 2, 10, 11, 12, 91, 92, 9_990, 9_995] {
+            for to in &ends {
+                let want: f64 = (from.max(1)..=*to).map(|s| stays(decay.into(), s)).product();
+                let got = f64::from(d.over(from as f32, *to as f32));
+                assert!((got - want).abs() < 2e-5 * want + 1e-30, "{decay}, {from} to {to}: {got} is not {want}");
+            }
+        }
+        assert_eq!(d.over(7.0, 6.0), 1.0, "no step");
     }
 }
 
 #[test]
-fn dense_averages_start_with_the_second_step() {
-    for n in [1, 65, 40_001] {
-        let (w, e) = (uniform(n, 1), uniform(n, 2));
-        for (step, factor) in [(1, 1.0), (2, 0.9), (50, 0.9)] {
-            let cell = |(w, e): (&f32, &f32)| f64::from(*w) + factor * (f64::from(*e) - f64::from(*w));
-            let want = Want::within(w.iter().zip(&e).map(cell), 1e-6);
-            let kernel = AverageDense { n, decay: 0.9 };
-            let at = Step::new(step, 1, 0, 1);
-            hold("dense", &kernel, &at, &[Lay::Dense], &[f(&w, n, 1)], &[f(&e, n, 1)], &[want]);
+fn dense_averages() {
+    for (what, n, step) in [("the first step", 5, 1), ("warm", 70, 9), ("cold", 40_001, 100_000)] {
+        let (w, average) = (uniform(n, 1), uniform(n, 2));
+        let d = stays(0.99f32.into(), step);
+        let want = w.iter().zip(&average).map(|(w, a)| {
+            let (w, a) = (f64::from(*w), f64::from(*a));
+            (w + d * (a - w), 8.0 * EPS * (w.abs() + a.abs()))
+        });
+        let kernel = EmaDense { decay: EmaDecay::new(0.99), n };
+        let step = Step::new(step, 0, 0, 1);
+        hold(what, &kernel, &step, LAYS, &[f(&w, n, 1)], &[f(&average, n, 1)], &[Want::Close(want.collect())]);
+    }
+}
+
+#[test]
+fn rows_catch_up_with_the_steps_that_they_stood_still() {
+    #[rustfmt::skip] // a table
+    let cases = [
+        // entries, dim, ids, decay, step
+        (0,      3,     5, 0.9, 7),
+        (1,      1,     2, 0.9, 1),
+        (30,     5,    20, 0.9, 12),
+        (200,   33,    60, 0.9, 95),      // across the end of the warm-up
+        (3_000, 64, 4_000, 0.999, 300),   // several tasks
+        (130,   16,    90, 0.9, 400),     // cold
+    ];
+    for (n, dim, vocab, decay, now) in cases {
+        let base = 40;
+        let mut entries: Vec<(u32, u32)> = vec![(1, 0), (base + vocab + 1, 0)];
+        entries.extend(ids(n, vocab, 3).iter().filter(|id| **id != 0).map(|id| (base + id, 0)));
+        let groups = grouped(entries, &[0, base, base + vocab]);
+        let v = vocab as usize;
+        let (w, average) = (uniform(v * dim, 1), uniform(v * dim, 2));
+        // Never seen, seen just now, and anything between.
+        let seen: Vec<f32> = ids(v, now + 1, 5).iter().map(|s| *s as f32).collect();
+        let exact = |x: &[f32]| x.iter().map(|x| (f64::from(*x), 0.0)).collect::<Vec<_>>();
+        let (mut want, mut marks) = (exact(&average), exact(&seen));
+        for (key, _) in groups.runs(1) {
+            let id = (key - base) as usize;
+            let d: f64 = ((seen[id] as u32).max(1)..now).map(|s| stays(decay, s)).product();
+            for c in id * dim..(id + 1) * dim {
+                let (w, a) = (f64::from(w[c]), f64::from(average[c]));
+                want[c] = (w + d * (a - w), 1e-5 * (w.abs() + a.abs()));
+            }
+            marks[id] = (f64::from(now), 0.0);
         }
+        let [keys, _, _, first] = groups.operands();
+        let table = f(&w, v, dim);
+        let kernel = |part| EmaRows {
+            decay: EmaDecay::new(decay as f32),
+            part,
+            table: 1,
+            base,
+            capacity: n.max(1),
+            dim,
+            tables: 3,
+        };
+        let what = format!("{n} entries, {dim} columns, step {now}");
+        let step = Step::new(now, 0, 0, 1);
+        let reads = [keys, first, table];
+        let writes = [f(&average, v, dim), f(&seen, v, 1)];
+        let close = Want::Close;
+        let whole = [close(want.clone()), close(marks.clone())];
+        hold(&what, &kernel(EmaPart::Whole), &step, LAYS, &reads, &writes, &whole);
+        let rows = [close(want), close(exact(&seen))];
+        hold(&format!("{what}, rows"), &kernel(EmaPart::Rows), &step, LAYS, &reads, &writes, &rows);
+        let [keys, first, _] = reads;
+        let writes = [None, f(&seen, v, 1)];
+        let seen = [Want::Nothing, close(marks)];
+        hold(&format!("{what}, marks"), &kernel(EmaPart::Seen), &step, LAYS, &[keys, first, None], &writes, &seen);
     }
 }

@@ -103,8 +103,14 @@ fn sparse(cases: &mut Vec<Case>) {
         let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
         both(cases, SegmentSum { table, rows: capacity, entries, dim, tables });
         both(cases, ScatterRows { table, base, capacity, dim, rows: 50 });
-        both(cases, AverageRows { table, base, capacity, dim, tables, decay: 0.999 });
-        both(cases, StampRows { table, base, capacity, tables });
+        both(cases, DecayRows { decay: 0.1, table, base, capacity, dim, tables });
+        both(cases, SquaredNorm { rows: capacity, cols: dim, table, tables });
+        both(cases, ScaleBy { rows: capacity, cols: dim });
+        for part in [EmaPart::Whole, EmaPart::Rows, EmaPart::Seen] {
+            let decay = EmaDecay::new(0.99);
+            let left_out: &[&str] = if part == EmaPart::Seen { &["table", "average"] } else { &[] };
+            cases.push(Case::new(EmaRows { decay, part, table, base, capacity, dim, tables }, left_out));
+        }
         let eps = 1e-8;
         for (rule, left_out) in [
             (RowRule::Sgd, &["state1", "state2"][..]),
@@ -169,9 +175,10 @@ fn dense(cases: &mut Vec<Case>) {
     both(cases, Scale { rows, cols, factor: 0.5 });
     both(cases, Mul { rows, cols });
     both(cases, Sum { rows: 1000, ring: 8 });
+    both(cases, ClipFactor { n: 128, clip: 1.0 });
+    both(cases, EmaDense { decay: EmaDecay::new(0.99), n: 1000 });
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
-    both(cases, AverageDense { n: 1000, decay: 0.999 });
     both(cases, LayerNorm { rows, dim });
     both(cases, LayerNormBackward { rows, dim });
     both(cases, BatchNormStats { rows, cols, momentum: 0.1 });

@@ -1,10 +1,10 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
-mod averages;
 mod determinism;
 mod features;
 mod history;
 mod negatives;
+mod optimizer;
 mod options;
 mod padding;
 mod probability;

@@ -75,6 +75,10 @@ fn a_step_on_slabs_has_the_bits_of_the_whole_table() {
                 (Optimizer::sgd(), &[][..]),
                 (Optimizer::adagrad_rows(), &["table.sum"]),
                 (Optimizer::adam(), &["table.m", "table.v"]),
+                (
+                    Optimizer { ema: 0.7, clip: 0.1, weight_decay_rows: 0.2, ..Optimizer::adam() },
+                    &["table.m", "table.v", "table.ema", "table.ema.seen"],
+                ),
             ] {
                 let (few, want) = steps(&whole, dim, &optimizer, states);
                 let (many, got) = steps(&limited, dim, &optimizer, states);

@@ -158,37 +158,39 @@ pub(crate) fn note(global: &Global, text: &str) {
 }
 
 /// Shows training: a bar on a terminal, a line an epoch elsewhere.
-pub(crate) fn progress<'a>(global: &Global, name: &'a str) -> impl FnMut(&Progress) -> ControlFlow<()> + use<'a> {
-    progress_of(global, name, "NDCG@10")
-}
-
-/// [`progress`] of a model that is validated by `metric`.
-pub(crate) fn progress_of<'a>(
-    global: &Global,
-    name: &'a str,
-    metric: &'a str,
-) -> impl FnMut(&Progress) -> ControlFlow<()> + use<'a> {
+pub(crate) fn progress<'a>(global: &Global, name: &'a str) -> impl FnMut(&Progress<'_>) -> ControlFlow<()> + use<'a> {
     let terminal = std::io::stderr().is_terminal() && !global.quiet;
     let quiet = global.quiet;
     let bar = if terminal { ProgressBar::new(1) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-    move |p: &Progress| {
+    let mut warned = quiet;
+    move |p: &Progress<'_>| {
         bar.set_prefix(format!("{name} epoch {}/{}", p.epoch, p.epochs));
         bar.set_length(p.steps as u64);
         bar.set_position(p.step as u64);
         bar.set_message(format!("{:.0} examples/s", p.examples_per_second));
         if let Some(loss) = p.loss {
-            let valid = p.valid.map_or_else(String::new, |v| format!(", validation {metric} {v:.4}"));
+            let valid = p.valid.map_or_else(String::new, |v| format!(", validation {} {v:.4}", p.select));
             let best = if p.best { " *" } else { "" };
             let line = format!(
                 "{name} epoch {:>2}: loss {loss:.4}{valid}{best}, {:.0} examples/s",
                 p.epoch, p.examples_per_second
             );
+            let below = match (p.valid, p.popular) {
+                (Some(own), Some(popular)) if own <= popular && !warned => {
+                    warned = true;
+                    format!(
+                        "\nwarning: after epoch {} {name} does not beat most-popular on validation: {} {own:.4} against {popular:.4}",
+                        p.epoch, p.select
+                    )
+                }
+                _ => String::new(),
+            };
             if terminal {
-                bar.suspend(|| eprintln!("{line}"));
+                bar.suspend(|| eprintln!("{line}{below}"));
             } else if !quiet {
-                eprintln!("{line}");
+                eprintln!("{line}{below}");
             }
         }
         ControlFlow::Continue(())

@@ -3,7 +3,6 @@
 
 use crate::Result;
 use crate::config::{Config, LogQ};
-use crate::schema::Schema;
 use crate::towers::Towers;
 use rt_data::{Dataset, Split};
 use rt_tensor::{Init, Negatives, PositiveVar, SoftmaxSpec, Store, Tape, Var};

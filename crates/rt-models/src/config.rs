@@ -1,5 +1,6 @@
 //! Configuration: one flat list of keys, the same in TOML files and in `key=value` settings.
 
+use crate::select::Select;
 use crate::{Error, Result};
 use rt_kernels::kernels::MAX_WINDOWS;
 use std::fmt::Write as _;
@@ -172,6 +173,18 @@ choice! {
 }
 
 choice! {
+    /// How learning rates change over the steps.
+    Schedule {
+        /// Not at all, after the warm-up.
+        Constant = "constant",
+        /// Down along half a cosine, to `lr_floor` at the last step.
+        Cosine = "cosine",
+        /// Times `lr_decay` every `lr_decay_epochs` epochs.
+        Step = "step",
+    }
+}
+
+choice! {
     /// How the items of a window of the history are pooled.
     Pool {
         /// Their mean.
@@ -231,6 +244,15 @@ impl Value for Option<usize> {
     }
     fn show(&self) -> String {
         self.map_or_else(|| "\"auto\"".into(), |x| x.show())
+    }
+}
+
+impl Value for Select {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        Self::parse(text).ok_or_else(|| bad(key, text, &Self::wanted()))
+    }
+    fn show(&self) -> String {
+        format!("\"{}\"", self.name())
     }
 }
 
@@ -341,7 +363,7 @@ config! {
     optimizer: OptimizerKind = (OptimizerKind::Adam, OptimizerKind::Adam),
     /// Decoupled weight decay of dense parameters.
     weight_decay: f32 = (0.0, 0.0),
-    /// Epochs without a better validation NDCG@10 after which training stops.
+    /// Epochs without a better validation metric (`select`) after which training stops.
     patience: usize = (4, 4),
     /// Width of id embeddings and of both output vectors.
     dim: usize = (64, 64),
@@ -395,9 +417,6 @@ config! {
     /// the last two events enter the user tower; all three are known before the request. 0: not used; auto: 60 where the
     /// data has clock times.
     session: Option<usize> = (None, None),
-    /// Decay a step of the exponential average of all weights; validation, selection and the saved model take the averages.
-    /// 0: none is kept.
-    ema: f32 = (0.0, 0.0),
     /// Are the user's own train items left out of the draws of list, pointwise, bpr and hinge?
     exclude_own: bool = (false, false),
     /// Margin of loss = hinge, in units of the score divided by the temperature.
@@ -478,6 +497,28 @@ config! {
     mixed: usize = (0, 0),
     /// Batches before this one whose targets are in-batch negatives too, as they were then (Wang et al. 2021).
     queue: usize = (0, 0),
+    /// Decay of an exponential moving average of all weights; validation, selection and the saved model use the average,
+    /// training goes on with the weights themselves. 0: not kept.
+    ema: f32 = (0.0, 0.0),
+    /// Learning rates over the steps: constant, cosine (to `lr_floor` at the last step of all `epochs`) or step (times
+    /// `lr_decay` every `lr_decay_epochs` epochs). Rates of tables alike.
+    schedule: Schedule = (Schedule::Constant, Schedule::Constant),
+    /// Steps over which the rates rise from 0, ahead of the schedule.
+    warmup: usize = (0, 0),
+    /// Share of the rates that cosine ends at, and that step does not go below.
+    lr_floor: f32 = (0.0, 0.0),
+    /// Factor of the step schedule.
+    lr_decay: f32 = (0.5, 0.5),
+    /// Epochs between two factors of the step schedule.
+    lr_decay_epochs: usize = (1, 1),
+    /// Validation metric that chooses the epoch and stops training: MRR, or HR, NDCG, Recall or Precision at 10, 20, 50 or
+    /// 100.
+    select: Select = (Select::default(), Select::default()),
+    /// Largest norm of a step's gradient, all parameters and table rows together; larger ones are scaled down. 0: as they
+    /// are.
+    clip: f32 = (0.0, 0.0),
+    /// Decoupled weight decay of table rows, at each step that touches the row.
+    weight_decay_rows: f32 = (0.0, 0.0),
 }
 
 impl Config {
@@ -553,6 +594,7 @@ impl Config {
                 return Err(bad(key, &value.to_string(), "at least 0"));
             }
         }
+        self.check_training()?;
         let w = &self.windows;
         if w.first() == Some(&0) || w.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(bad("windows", &w.show(), "ascending whole numbers from 1"));

@@ -20,8 +20,10 @@ mod probability;
 mod retrieve;
 mod sampler;
 mod save;
+mod schedule;
 mod schema;
 mod score;
+mod select;
 mod session;
 mod step;
 pub mod text;
@@ -32,7 +34,7 @@ mod vectors;
 pub use check::check_models;
 pub use config::{
     Config, Frequency, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, Norm, Numbers, OptimizerKind, Pool, Sampler,
-    Switch,
+    Schedule, Switch,
 };
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};
@@ -44,5 +46,6 @@ pub use rt_tensor::{Device, DeviceChoice};
 pub use sampler::sampler_probabilities;
 pub use save::check_out;
 pub use score::ModelScorer;
+pub use select::Select;
 pub use step::{StepBench, StepSizes};
 pub use train::{OnProgress, Progress, TrainReport, evaluate, train};

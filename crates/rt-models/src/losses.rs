@@ -21,7 +21,13 @@ pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result
 impl Config {
     /// The optimiser that the settings name.
     pub(crate) fn optimizer(&self) -> Optimizer {
-        Optimizer { weight_decay: self.weight_decay, average: self.ema, ..self.optimizer.optimizer() }
+        Optimizer {
+            weight_decay: self.weight_decay,
+            weight_decay_rows: self.weight_decay_rows,
+            clip: self.clip,
+            ema: self.ema,
+            ..self.optimizer.optimizer()
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Training: shuffled epochs, validation after each, early stopping, the best weights kept.
 
 use crate::config::Config;
-use crate::eval::{Popularity, figures, rank_cases};
+use crate::eval::{Figures, Popularity, figures, rank_cases};
 use crate::examples::Epochs;
 use crate::losses::{self, Sizes};
 use crate::mine::Miner;
@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// Where training stands; given to the progress callback.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
+pub struct Progress<'a> {
     /// Epoch, from 1.
     pub epoch: usize,
     /// Epochs at most.
@@ -27,8 +27,18 @@ pub struct Progress {
     pub steps: usize,
     /// After an epoch: its mean loss.
     pub loss: Option<f32>,
-    /// After an epoch: validation NDCG@10, masked.
+    /// The validation metric that chooses the epoch, such as `NDCG@10`.
+    pub select: &'a str,
+    /// After an epoch: that metric, masked.
     pub valid: Option<f64>,
+    /// The same of most-popular, where there are validation cases.
+    pub popular: Option<f64>,
+    /// After an epoch: all validation metrics, masked.
+    pub figures: Option<&'a Figures>,
+    /// After an epoch: the loss of each of its steps.
+    pub losses: &'a [f32],
+    /// Learning rates of the last step: of dense parameters, of table rows.
+    pub rates: [f32; 2],
     /// After an epoch: is this the best so far?
     pub best: bool,
     /// Examples per second of training so far, validation not counted.
@@ -36,7 +46,7 @@ pub struct Progress {
 }
 
 /// The callback: `Break` stops training, and [`Error::Stopped`] comes back.
-pub type OnProgress<'a> = &'a mut dyn FnMut(&Progress) -> ControlFlow<()>;
+pub type OnProgress<'a> = &'a mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>;
 
 /// What training reports.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,8 +65,10 @@ pub struct TrainReport {
     pub loss: Vec<f32>,
     /// Mean loss of each epoch.
     pub loss_epochs: Vec<f32>,
-    /// Validation NDCG@10 of each epoch, masked.
+    /// Validation metric (`select`) of each epoch, masked.
     pub valid: Vec<f64>,
+    /// All validation metrics of each epoch, masked.
+    pub valid_figures: Vec<Figures>,
     /// Dispatches of a step (kernel calls on the CPU).
     pub dispatches: usize,
     /// Seconds spent in mining hard negatives, part of `seconds`.
@@ -69,8 +81,8 @@ pub struct TrainReport {
 
 /// Trains a model on a split.
 ///
-/// Validation chooses the best epoch by NDCG@10 under the history mask. Without validation cases all epochs run and the
-/// last weights stay.
+/// Validation chooses the best epoch by the metric `select` under the history mask. Without validation cases all epochs run
+/// and the last weights stay. With `ema` the weights that are validated and kept are the averages.
 ///
 /// # Errors
 ///
@@ -100,7 +112,10 @@ pub fn train(
     let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
     // Losses of so many steps stay on the device; an epoch that leaves examples out has fewer.
     let ring = sizes.steps(config.batch);
+    config.check_warmup(ring * config.epochs)?;
     let popular = validate(&model, split, &Popularity::new(&model.data, split))?;
+    let popular = popular.and_then(|f| config.select.of(&f));
+    let mut rates = [0.0; 2];
     let context = model.event_context(&model.data);
     let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
     let mut epochs = Epochs::new(&config, &model.data, split);
@@ -119,7 +134,9 @@ pub fn train(
             let offset = step * config.batch;
             let valid = config.batch.min(examples - offset);
             let at = Step::new(t, seed, offset as u32, valid as u32);
-            program.run(&optimizer.rates(at, config.lr, config.row_rate()))?;
+            let factor = config.rate_factor(t as usize, ring * config.epochs, epoch);
+            rates = [factor * config.lr, factor * config.row_rate()];
+            program.run(&optimizer.rates(at, rates[0], rates[1]))?;
             if (step + 1) % 16 == 0 {
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
                 let done = seen + offset + valid;
@@ -129,7 +146,12 @@ pub fn train(
                     step: step + 1,
                     steps,
                     loss: None,
+                    select: config.select.name(),
                     valid: None,
+                    popular,
+                    figures: None,
+                    losses: &[],
+                    rates,
                     best: false,
                     examples_per_second: done as f64 / seconds,
                 };
@@ -158,28 +180,27 @@ pub fn train(
         seen += examples;
 
         let start = Instant::now();
-        // Validation sees the averages; training goes on from the weights themselves.
-        let raw = if config.ema > 0.0 {
-            let raw = snapshot(&model)?;
-            restore(&model, &model.store.averages(config.ema, t)?)?;
-            Some(raw)
-        } else {
-            None
-        };
+        // With averages these stand in for the weights while the epoch is judged.
+        let own = if config.ema > 0.0 { Some(snapshot(&model)?) } else { None };
+        if own.is_some() {
+            put(&model, &model.store.averages(config.ema, t)?)?;
+        }
         model.weights_changed();
-        let valid = validate(&model, split, &ModelScorer::new(&model, &model.data, &context))?;
+        let judged = validate(&model, split, &ModelScorer::new(&model, &model.data, &context))?;
         report.valid_seconds += start.elapsed().as_secs_f64();
+        let valid = judged.as_ref().and_then(|f| config.select.of(f));
         let is_best = valid.is_none_or(|v| best.as_ref().is_none_or(|(b, _)| v > *b));
         report.valid.extend(valid);
+        report.valid_figures.extend(judged);
         if is_best {
             report.best_epoch = epoch;
             if let Some(v) = valid {
                 best = Some((v, snapshot(&model)?));
             }
         }
-        let over = epoch - report.best_epoch >= config.patience || epoch == config.epochs;
-        if let Some(raw) = raw.filter(|_| !over) {
-            restore(&model, &raw)?;
+        // Without validation the averages of the last epoch are the model.
+        if let Some(own) = own.filter(|_| valid.is_some() || epoch < config.epochs) {
+            put(&model, &own)?;
         }
         report.examples_per_second = seen as f64 / report.seconds;
         let at = Progress {
@@ -188,19 +209,24 @@ pub fn train(
             step: steps,
             steps,
             loss: report.loss_epochs.last().copied(),
+            select: config.select.name(),
             valid,
+            popular,
+            figures: report.valid_figures.last(),
+            losses: &losses,
+            rates,
             best: is_best,
             examples_per_second: report.examples_per_second,
         };
         if progress(&at).is_break() {
             return Err(Error::Stopped);
         }
-        if over {
+        if epoch - report.best_epoch >= config.patience {
             break;
         }
     }
     if let Some((value, weights)) = best {
-        restore(&model, &weights)?;
+        put(&model, &weights)?;
         report.below_popular = popular.is_some_and(|p| value <= p);
         if report.below_popular {
             tracing::warn!("the model does not beat most-popular on validation");
@@ -216,18 +242,20 @@ fn snapshot(model: &Model) -> Result<Vec<Vec<f32>>> {
     params.iter().map(|p| model.store.get(&p.name).map_err(Error::from)).collect()
 }
 
-fn restore(model: &Model, weights: &[Vec<f32>]) -> Result<()> {
-    let params = model.store.params().list();
-    params.iter().zip(weights).try_for_each(|(p, values)| model.store.set(&p.name, values).map_err(Error::from))
+fn put(model: &Model, weights: &[Vec<f32>]) -> Result<()> {
+    for (p, values) in model.store.params().list().iter().zip(weights) {
+        model.store.set(&p.name, values)?;
+    }
+    Ok(())
 }
 
-/// NDCG@10 on validation under the history mask; `None` without cases.
-fn validate(model: &Model, split: &Split, scorer: &dyn crate::eval::Scorer) -> Result<Option<f64>> {
+/// Metrics on validation under the history mask; `None` without cases.
+fn validate(model: &Model, split: &Split, scorer: &dyn crate::eval::Scorer) -> Result<Option<Figures>> {
     if split.valid.is_empty() {
         return Ok(None);
     }
     let ranks = evaluate(model.device(), &model.data, &split.valid, scorer, &[Mask::History])?;
-    Ok(figures(&ranks[0]).0.get("NDCG@10"))
+    Ok(Some(figures(&ranks[0]).0))
 }
 
 /// Ranks of cases under each mask, in the device's own threads.

@@ -52,7 +52,8 @@
 //! # }
 //! ```
 
-mod averages;
+mod average;
+mod clip;
 mod error;
 mod gradcheck;
 mod grads;

@@ -1,12 +1,9 @@
 //! Optimisers: one node for all dense parameters, one for each table.
 
-use crate::grads::{RowGrads, TableGrad};
 use crate::tape::{Kind, Phase, Tape};
-use crate::{Error, Result, averages};
+use crate::{Error, Result};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{
-    AverageDense, AverageRows, DenseRule, RowRule, StampRows, UpdateDense, UpdatePart, UpdateRows,
-};
+use rt_kernels::kernels::{DecayRows, DenseRule, RowRule, UpdateDense, UpdatePart, UpdateRows};
 
 /// How parameters follow their gradients. Learning rates are no part of it: they come with each step
 /// ([`rt_kernels::Step`]).
@@ -18,8 +15,12 @@ pub struct Optimizer {
     pub rows: RowRule,
     /// Decoupled weight decay of dense parameters (AdamW, Loshchilov and Hutter 2019).
     pub weight_decay: f32,
-    /// Decay of the exponential average that is kept of every parameter; 0 keeps none. [`crate::Store::averages`] reads it.
-    pub average: f32,
+    /// Decoupled weight decay of table rows: once a step that touches the row, so tables stay row-sparse.
+    pub weight_decay_rows: f32,
+    /// The largest norm of all gradients together; larger ones are scaled down (Pascanu et al. 2013). 0: as they are.
+    pub clip: f32,
+    /// Decay of an exponential moving average of all parameters ([`crate::Store::averages`]); 0: none is kept.
+    pub ema: f32,
 }
 
 impl Optimizer {
@@ -31,7 +32,9 @@ impl Optimizer {
             dense: DenseRule::Adam { beta1, beta2, eps },
             rows: RowRule::Adam { beta1, beta2, eps },
             weight_decay: 0.0,
-            average: 0.0,
+            weight_decay_rows: 0.0,
+            clip: 0.0,
+            ema: 0.0,
         }
     }
 
@@ -56,7 +59,7 @@ impl Optimizer {
     /// Plain gradient descent.
     #[must_use]
     pub fn sgd() -> Self {
-        Self { dense: DenseRule::Sgd, rows: RowRule::Sgd, weight_decay: 0.0, average: 0.0 }
+        Self { dense: DenseRule::Sgd, rows: RowRule::Sgd, ..Self::adam() }
     }
 }
 
@@ -71,13 +74,11 @@ impl Tape {
             return Err(Error::NoGradient("record `backward` before `optimize`".into()));
         }
         self.phase = Some(Phase::Update);
+        let factor = if optimizer.clip > 0.0 { Some(self.clip_factor(optimizer.clip)?) } else { None };
         if let Some(rows) = self.row_grads.clone() {
             for (number, t) in rows.tables.iter().enumerate() {
                 let [vocab, dim] = self.shape(t.table);
                 let name = self.param_name(t.table);
-                if optimizer.average > 0.0 {
-                    self.average_rows(&rows, number, t, optimizer.average)?;
-                }
                 let (first, second) = match optimizer.rows {
                     RowRule::Sgd => (None, None),
                     RowRule::Adagrad { .. } => (Some(("sum", [vocab, 1])), None),
@@ -90,6 +91,21 @@ impl Tape {
                     })
                 };
                 let (first, second) = (state(first), state(second));
+                let source = self.times(t.source, factor)?;
+                if optimizer.ema > 0.0 {
+                    self.average_rows(&rows, number, optimizer.ema)?;
+                }
+                if optimizer.weight_decay_rows > 0.0 {
+                    let kernel = DecayRows {
+                        decay: optimizer.weight_decay_rows,
+                        table: number,
+                        base: t.base,
+                        capacity: t.capacity,
+                        dim,
+                        tables: rows.tables.len(),
+                    };
+                    self.push(kernel, vec![Some(rows.keys), Some(rows.first)], vec![Some(t.table)], None)?;
+                }
                 let kernel = UpdateRows {
                     rule: optimizer.rows,
                     part: UpdatePart::Whole,
@@ -100,7 +116,7 @@ impl Tape {
                     dim,
                     tables: rows.tables.len(),
                 };
-                let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
+                let reads = [source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
                 self.push(kernel, reads, vec![Some(t.table), first, second], None)?;
             }
         }
@@ -117,31 +133,13 @@ impl Tape {
             };
             let (first, second) = (state(0, "m"), state(1, "v"));
             let arena = self.arena();
-            if optimizer.average > 0.0 {
-                let kind = Kind::State { name: averages::dense() };
-                let average = self.value([n, 1], Dtype::F32, kind);
-                let kernel = AverageDense { n, decay: optimizer.average };
-                self.push(kernel, vec![Some(arena)], vec![Some(average)], None)?;
-            }
             let kernel = UpdateDense { rule: optimizer.dense, n, weight_decay: optimizer.weight_decay };
+            let grads = self.times(grads, factor)?;
             self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second], None)?;
+            if optimizer.ema > 0.0 {
+                self.average_dense(arena, optimizer.ema)?;
+            }
         }
         Ok(())
-    }
-}
-
-impl Tape {
-    /// Appends what keeps the average of a table's rows, before they are moved.
-    fn average_rows(&mut self, rows: &RowGrads, number: usize, t: &TableGrad, decay: f32) -> Result<()> {
-        let [vocab, dim] = self.shape(t.table);
-        let name = self.param_name(t.table);
-        let average = self.value([vocab, dim], Dtype::F32, Kind::State { name: averages::of(&name) });
-        let last = self.value([vocab, 1], Dtype::F32, Kind::State { name: averages::last(&name) });
-        let (table, base, capacity, tables) = (number, t.base, t.capacity, rows.tables.len());
-        let kernel = AverageRows { table, base, capacity, dim, tables, decay };
-        let reads = [rows.keys, rows.first, t.table, last].map(Some).to_vec();
-        self.push(kernel, reads, vec![Some(average)], None)?;
-        let kernel = StampRows { table, base, capacity, tables };
-        self.push(kernel, [rows.keys, rows.first].map(Some).to_vec(), vec![Some(last)], None)
     }
 }

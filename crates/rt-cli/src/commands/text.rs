@@ -77,7 +77,7 @@ pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
     if split.test.is_empty() {
         output::note(global, "fewer than ten pairs (or documents): nothing is held out, figures will be empty");
     }
-    let mut progress = output::progress_of(global, NAME, "recall@10");
+    let mut progress = output::progress(global, NAME);
     let (model, report) = train(&device, &config, &pairs, &split, global.seed, &mut progress)?;
     if report.below_tfidf {
         eprintln!("warning: the model does not beat TF-IDF on validation; it is not worth its time as it is");

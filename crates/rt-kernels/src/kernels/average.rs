@@ -1,169 +1,80 @@
-//! Exponential averages of parameters, which touch only what a step touches.
-//!
-//! The average of a weight w is `e_T = (1 - d) sum over t = 1 ..= T of d^(T - t) w_t`, divided by `1 - d^T` when it is read
-//! (the bias correction of Kingma and Ba, ICLR 2015, section 3). A row that stands still for k steps only moves its
-//! average towards itself: `e = w + d^k (e - w)`. So a row is brought up to date when it is about to be moved, and all
-//! of them when the average is read: nothing in a step is as large as the vocabulary.
+//! Averaged weights: an exponential moving average of every parameter over the steps.
 
-use super::cells::dispatch;
-use crate::simd::vectorize;
+use super::cells::{each_row, places};
+use super::touched::Touched;
 use crate::slabs::each_slab;
-use crate::{Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, SlabCall, Slot};
-use rayon::prelude::*;
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
 use std::ops::Range;
+use std::sync::Arc;
 
-/// Before a step moves them, brings the averages of the rows that it touches up to the step before:
-/// `average[r, :] = table[r, :] + decay^(step - 1 - last[r]) (average[r, :] - table[r, :])`.
-///
-/// Reads `keys` and `first` of [`Group`](super::Group), `table` `[any, dim]`, `last` `[any, 1]` (the step up to which the
-/// average of a row is right, as a float: exact up to 2^24 steps); updates `average` `[any, dim]` in place. Moves `3 dim + 2`
-/// words a distinct id.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AverageRows {
-    /// The table's number in the grouping.
-    pub table: usize,
-    /// Its first global key.
-    pub base: u32,
-    /// Most distinct ids that the table can have in a step.
-    pub capacity: usize,
-    /// Columns.
-    pub dim: usize,
-    /// Tables of the grouping.
-    pub tables: usize,
-    /// Share of the average that a step keeps.
-    pub decay: f32,
+/// How much of the old average stays at step s: `d_s = min(decay, (s - 1) / (s + 9))`, so that the average starts at the
+/// weights after the first step and is not drawn to the initial values (the warm-up of TensorFlow's
+/// `ExponentialMovingAverage`, one step later).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EmaDecay {
+    decay: f32,
+    /// ln decay.
+    ln: f32,
+    /// The last step whose d_s is below `decay`.
+    warm: u32,
 }
 
-/// After [`AverageRows`]: `last[r] = step - 1` for the rows that the step touches.
-///
-/// Reads `keys`, `first`; updates `last` `[any, 1]` in place.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StampRows {
-    /// The table's number in the grouping.
-    pub table: usize,
-    /// Its first global key.
-    pub base: u32,
-    /// Most distinct ids that the table can have in a step.
-    pub capacity: usize,
-    /// Tables of the grouping.
-    pub tables: usize,
+impl EmaDecay {
+    /// For a decay above 0 and below 1.
+    #[must_use]
+    pub fn new(decay: f32) -> Self {
+        let d = f64::from(decay);
+        // (s - 1) / (s + 9) < d where s < (1 + 9 d) / (1 - d).
+        let warm = ((1.0 + 9.0 * d) / (1.0 - d)).ceil() - 1.0;
+        Self { decay, ln: d.ln() as f32, warm: warm.clamp(1.0, 1e9) as u32 }
+    }
+
+    /// d_s of step `s`, from 1.
+    #[must_use]
+    pub fn at(&self, s: u32) -> f32 {
+        if s <= self.warm { (s as f32 - 1.0) / (s as f32 + 9.0) } else { self.decay }
+    }
+
+    /// The product of d_s over the steps `from ..= to`; `from = 0` is step 1, and no step gives 1. That of the warm steps
+    /// telescopes to ten factors.
+    #[inline(always)]
+    #[must_use]
+    pub fn over(&self, from: f32, to: f32) -> f32 {
+        let from = from.max(1.0);
+        if to < from {
+            return 1.0;
+        }
+        let warm = self.warm as f32;
+        let mut product = 1.0;
+        if from <= warm {
+            let end = to.min(warm);
+            for i in 0..10 {
+                product *= (from - 1.0 + i as f32) / (end + i as f32);
+            }
+        }
+        let cold = to - warm.max(from - 1.0);
+        if cold > 0.0 { product * (cold * self.ln).exp() } else { product }
+    }
+
+    fn words(&self) -> [u32; 3] {
+        [self.decay.to_bits(), self.ln.to_bits(), self.warm]
+    }
 }
 
-/// Before a step moves them, the averages of n dense parameters: `average = w + d (average - w)`, where d is 1 in the
-/// first step, which has no step before it, else `decay`. Reads `params` `[n, 1]`, updates `average` `[n, 1]` in place, both
-/// without gaps. Moves `3 n` words.
+/// The average of dense parameters after a step: `average = w + d_s (average - w)`.
+///
+/// Reads `params` `[n, 1]`, updates `average` `[n, 1]` in place, both without gaps. Moves `3 n` words.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AverageDense {
+pub struct EmaDense {
+    /// What stays.
+    pub decay: EmaDecay,
     /// Parameters.
     pub n: usize,
-    /// Share of the average that a step keeps.
-    pub decay: f32,
 }
 
-/// Distinct ids `from..to` of a table in `keys`.
-fn span(first: &crate::Mat<'_>, table: usize, capacity: usize) -> Range<usize> {
-    let (from, to) = (first.id(table) as usize, first.id(table + 1) as usize);
-    from..to.min(from + capacity)
-}
-
-/// Rows of a table that one CPU task takes: ids ascend, so a task finds its own by bisection.
-const BLOCK: usize = 8_192;
-
-impl Kernel for AverageRows {
+impl Kernel for EmaDense {
     fn name(&self) -> &'static str {
-        "average_rows"
-    }
-
-    fn signature(&self) -> Signature {
-        Signature {
-            reads: vec![
-                Slot::u32("keys", 0, 1),
-                Slot::u32("first", self.tables + 1, 1),
-                Slot::f32("table", 0, self.dim),
-                Slot::f32("last", 0, 1),
-            ],
-            writes: vec![Slot::f32("average", 0, self.dim).in_place()],
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        let cells = (self.capacity * self.dim) as f64;
-        Cost { bytes: 12.0 * cells + 8.0 * self.capacity as f64, flops: 3.0 * cells }
-    }
-
-    fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {
-        Some(each_slab(slabs, |dim| Self { dim, ..self.clone() }))
-    }
-
-    fn run(&self, io: &mut CpuIo<'_>) {
-        let (keys, first, table, last) = (io.read(0), io.read(1), io.read(2), io.read(3));
-        let before = io.step.step.saturating_sub(1) as f32;
-        let ids = span(&first, self.table, self.capacity);
-        let keys: Vec<u32> = ids.map(|k| keys.id(k) - self.base).collect();
-        let ln = self.decay.ln();
-        let task = |block: usize, mut average: MatMut<'_>| {
-            let from = keys.partition_point(|r| (*r as usize) < block);
-            let end = block + average.rows;
-            vectorize(
-                #[inline(always)]
-                || {
-                    for r in keys[from..].iter().map(|r| *r as usize).take_while(|r| *r < end) {
-                        let factor = ((before - last.row(r)[0]) * ln).exp();
-                        for (e, w) in average.row(r - block).iter_mut().zip(table.row(r)) {
-                            *e = w + factor * (*e - w);
-                        }
-                    }
-                },
-            );
-        };
-        io.write(0).par_blocks(BLOCK, task);
-    }
-
-    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let mut attributes = vec![self.table as u32, self.base, self.capacity as u32, self.dim as u32];
-        attributes.push(self.decay.ln().to_bits());
-        let cells = self.capacity * self.dim;
-        let mut d = dispatch("average_rows", &attributes, &operands.reads, &operands.writes, cells);
-        d.step = true;
-        vec![d]
-    }
-}
-
-impl Kernel for StampRows {
-    fn name(&self) -> &'static str {
-        "stamp_rows"
-    }
-
-    fn signature(&self) -> Signature {
-        Signature {
-            reads: vec![Slot::u32("keys", 0, 1), Slot::u32("first", self.tables + 1, 1)],
-            writes: vec![Slot::f32("last", 0, 1).in_place()],
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        Cost { bytes: 8.0 * self.capacity as f64, flops: 0.0 }
-    }
-
-    fn run(&self, io: &mut CpuIo<'_>) {
-        let (keys, first, mut last) = (io.read(0), io.read(1), io.write(0));
-        let before = io.step.step.saturating_sub(1) as f32;
-        for k in span(&first, self.table, self.capacity) {
-            last.row((keys.id(k) - self.base) as usize)[0] = before;
-        }
-    }
-
-    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.table as u32, self.base, self.capacity as u32];
-        let mut d = dispatch("stamp_rows", &attributes, &operands.reads, &operands.writes, self.capacity);
-        d.step = true;
-        vec![d]
-    }
-}
-
-impl Kernel for AverageDense {
-    fn name(&self) -> &'static str {
-        "average_dense"
+        "ema_dense"
     }
 
     fn signature(&self) -> Signature {
@@ -178,26 +89,155 @@ impl Kernel for AverageDense {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        const CHUNK: usize = 16_384;
-        let factor = if io.step.step > 1 { self.decay } else { 1.0 };
-        let w = &io.read(0).f32()[..self.n];
-        let e = &mut io.write(0).into_f32()[..self.n];
-        e.par_chunks_mut(CHUNK).zip(w.par_chunks(CHUNK)).for_each(|(e, w)| {
-            vectorize(
-                #[inline(always)]
-                || {
-                    for (e, w) in e.iter_mut().zip(w) {
-                        *e = w + factor * (*e - w);
-                    }
-                },
-            );
+        let stays = self.decay.at(io.step.step);
+        let params = io.read(0);
+        each_row(
+            io.write(0),
+            #[inline(always)]
+            |r, average| {
+                let w = params.row(r)[0];
+                average[0] = w + stays * (average[0] - w);
+            },
+        );
+    }
+
+    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        let mut params = vec![self.n as u32];
+        params.extend(self.decay.words());
+        params.extend(places(&operands.reads));
+        params.extend(places(&operands.writes));
+        vec![Dispatch {
+            shader: "ema_dense",
+            constants: vec![],
+            params,
+            step: true,
+            bindings: vec![Binding::read(operands.reads[0]), Binding::write(operands.writes[0])],
+            workgroups: self.n.div_ceil(64),
+        }]
+    }
+}
+
+/// What of an [`EmaRows`] is done: a table that is cut into slabs takes the rows of each slab, then the marks once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmaPart {
+    /// Both.
+    Whole,
+    /// The averages alone.
+    Rows,
+    /// The marks alone; table and average are left out.
+    Seen,
+}
+
+/// Brings the averages of the rows that step t touches up to date with the steps before it, ahead of their update.
+///
+/// `seen` of a row is the first step that its average does not hold yet (0: none). The row stood still since, so
+/// `average = w + D (average - w)` with `D = d_seen ... d_(t-1)` ([`EmaDecay::over`]) is exact; then `seen = t`. So an
+/// average costs what a step touches; a reader takes the product up to the last step itself.
+///
+/// Reads `keys` `[any, 1]` and `first` `[tables + 1, 1]` of [`Group`](super::Group), u32, and `table` `[any, dim]`; updates in
+/// place `average` `[any, dim]` and `seen` `[any, 1]`, a step's number as f32. Rows without an entry, and row 0, are not
+/// touched. Moves per distinct id `3 dim + 3` words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmaRows {
+    /// What stays.
+    pub decay: EmaDecay,
+    /// What is done.
+    pub part: EmaPart,
+    /// The table's number in the grouping.
+    pub table: usize,
+    /// Its first global key.
+    pub base: u32,
+    /// Most distinct ids that the table can have in a step.
+    pub capacity: usize,
+    /// Columns.
+    pub dim: usize,
+    /// Tables of the grouping.
+    pub tables: usize,
+}
+
+impl Kernel for EmaRows {
+    fn name(&self) -> &'static str {
+        "ema_rows"
+    }
+
+    fn signature(&self) -> Signature {
+        let row = |slot: Slot| if self.part == EmaPart::Seen { slot.optional() } else { slot };
+        Signature {
+            reads: vec![
+                Slot::u32("keys", 0, 1),
+                Slot::u32("first", self.tables + 1, 1),
+                row(Slot::f32("table", 0, self.dim)),
+            ],
+            writes: vec![row(Slot::f32("average", 0, self.dim).in_place()), Slot::f32("seen", 0, 1).in_place()],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let cells = (self.capacity * self.dim) as f64;
+        Cost { bytes: 4.0 * (3.0 * cells + 3.0 * self.capacity as f64), flops: 3.0 * cells }
+    }
+
+    fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {
+        let mut calls = each_slab(slabs, |dim| Self { part: EmaPart::Rows, dim, ..self.clone() });
+        let kernel = Self { part: EmaPart::Seen, ..self.clone() };
+        calls.push(SlabCall { kernel: Arc::new(kernel), slab: None });
+        Some(calls)
+    }
+
+    fn run(&self, io: &mut CpuIo<'_>) {
+        let touched = Touched::of(io, 0, self.table, self.base, self.capacity);
+        let table = io.read_opt(2);
+        let step = io.step.step as f32;
+        touched.each(io.write_opt(0), io.write_opt(1), |id, average, seen| {
+            if let (Some(table), false) = (&table, self.part == EmaPart::Seen) {
+                let stays = self.decay.over(seen[0], step - 1.0);
+                for (average, w) in average.iter_mut().zip(table.row(id)) {
+                    *average = w + stays * (*average - w);
+                }
+            }
+            if self.part != EmaPart::Rows {
+                seen[0] = step;
+            }
         });
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.n as u32, self.decay.to_bits()];
-        let mut d = dispatch("average_dense", &attributes, &operands.reads, &operands.writes, self.n);
-        d.step = true;
-        vec![d]
+        let (keys, first, seen) = (operands.read(0), operands.read(1), operands.write(1));
+        let mut list = Vec::new();
+        if let (Some(table), Some(average), false) = (operands.reads[2], operands.writes[0], self.part == EmaPart::Seen)
+        {
+            let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
+            params.extend(self.decay.words());
+            params.push(0);
+            params.extend(places(&[Some(keys), Some(first), Some(table), Some(seen), Some(average)]));
+            list.push(Dispatch {
+                shader: "ema_rows",
+                constants: vec![],
+                params,
+                step: true,
+                bindings: vec![
+                    Binding::Read(keys.buffer),
+                    Binding::Read(first.buffer),
+                    Binding::Read(table.buffer),
+                    Binding::Read(seen.buffer),
+                    Binding::Write(average.buffer),
+                ],
+                workgroups: (self.capacity * self.dim).div_ceil(64),
+            });
+        }
+        // A dispatch of its own: every lane of a row has read the mark.
+        if self.part != EmaPart::Rows {
+            let mut params = vec![self.capacity as u32, self.table as u32, self.base, 0];
+            params.extend(places(&[Some(keys), Some(first), Some(seen)]));
+            list.push(Dispatch {
+                shader: "ema_seen",
+                constants: vec![],
+                params,
+                step: true,
+                bindings: vec![Binding::Read(keys.buffer), Binding::Read(first.buffer), Binding::Write(seen.buffer)],
+                workgroups: self.capacity.div_ceil(64),
+            });
+        }
+        list
     }
 }

@@ -204,7 +204,12 @@ pub fn train(
             step: 0,
             steps,
             loss: None,
+            select: "recall@10",
             valid: None,
+            popular: None,
+            figures: None,
+            losses: &[],
+            rates: [config.lr, config.row_rate()],
             best: false,
             examples_per_second: 0.0,
         };

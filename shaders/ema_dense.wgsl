@@ -1,12 +1,12 @@
-// average_dense: averages of the dense parameters, before a step moves them.
+// ema_dense: the moving average of dense parameters, after a step.
 //
-//   average[i] = w[i] + d (average[i] - w[i]), d = 1 in the first step, else decay
+//   average = w + d (average - w), d = min(decay, (step - 1) / (step + 9))
 //
-// shapes    weights, average [n] f32, without gaps; offsets in words
+// shapes    weights, average [n] f32; offsets and strides in words
 // launch    one invocation per parameter
 // writes    every cell of average once, in place
 // sums      none
-// cost      3 * n words
+// cost      moves 3 * n words
 // twin      crates/rt-kernels/src/kernels/average.rs
 
 override WG: u32 = 64u;
@@ -14,6 +14,8 @@ override WG: u32 = 64u;
 struct Params {
     n: u32,
     decay: f32,
+    ln_decay: f32,
+    warm: u32, // the last step whose d is below decay
     weights_offset: u32,
     weights_stride: u32,
     average_offset: u32,
@@ -54,8 +56,9 @@ fn main(
     if i >= params.n {
         return;
     }
-    let w = weights[params.weights_offset + i];
-    let factor = select(1.0, params.decay, step.step > 1u);
-    let at = params.average_offset + i;
-    average[at] = w + factor * (average[at] - w);
+    let s = f32(step.step);
+    let stays = select(params.decay, (s - 1.0) / (s + 9.0), step.step <= params.warm);
+    let w = weights[params.weights_offset + i * params.weights_stride];
+    let place = params.average_offset + i * params.average_stride;
+    average[place] = w + stays * (average[place] - w);
 }

@@ -1,26 +1,27 @@
-// stamp_rows: notes for each row that a step touches that its average is right up to the step before.
+// ema_seen: marks the rows that a step touches: their averages hold all steps before this one.
 //
-//   last[r] = step - 1
+//   seen[id] = step
 //
-// shapes    keys, first u32 (of group) | last [any] f32; offsets and strides in words
+// shapes    keys, first u32 (the output of group) | seen [any] f32; offsets and strides in words
 // launch    one invocation per distinct id for the worst case; those past the count return
-// writes    the cells of the touched rows once
+// writes    the touched rows of seen once
 // sums      none
-// cost      2 words an id
+// cost      two words a distinct id
 // twin      crates/rt-kernels/src/kernels/average.rs
 
 override WG: u32 = 64u;
 
 struct Params {
+    capacity: u32,
     table: u32,
     base: u32,
-    capacity: u32,
+    reserved: u32,
     keys_offset: u32,
     keys_stride: u32,
     first_offset: u32,
     first_stride: u32,
-    last_offset: u32,
-    last_stride: u32,
+    seen_offset: u32,
+    seen_stride: u32,
 }
 
 struct Step {
@@ -46,7 +47,7 @@ struct Step {
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> keys: array<u32>;
 @group(0) @binding(3) var<storage, read> first: array<u32>;
-@group(0) @binding(4) var<storage, read_write> last: array<f32>;
+@group(0) @binding(4) var<storage, read_write> seen: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -55,11 +56,13 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let k = (group.y * groups.x + group.x) * WG + lane;
-    let begin = first[params.first_offset + params.table * params.first_stride];
-    let end = first[params.first_offset + (params.table + 1u) * params.first_stride];
-    if k >= min(end - begin, params.capacity) {
+    if k >= params.capacity {
+        return;
+    }
+    let segment = first[params.first_offset + params.table * params.first_stride] + k;
+    if segment >= first[params.first_offset + (params.table + 1u) * params.first_stride] {
         return; // the grid is the worst case
     }
-    let row = keys[params.keys_offset + (begin + k) * params.keys_stride] - params.base;
-    last[params.last_offset + row * params.last_stride] = f32(max(step.step, 1u) - 1u);
+    let id = keys[params.keys_offset + segment * params.keys_stride] - params.base;
+    seen[params.seen_offset + id * params.seen_stride] = f32(step.step);
 }

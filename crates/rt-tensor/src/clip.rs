@@ -1,0 +1,51 @@
+//! Gradients clipped by their global norm, table rows included.
+
+use crate::Result;
+use crate::tape::{Kind, Tape, Var};
+use rt_kernels::Dtype;
+use rt_kernels::kernels::{ClipFactor, NORM_PARTS, ScaleBy, SegmentSum, SquaredNorm};
+
+impl Tape {
+    /// Appends the factor `[1, 1]` that brings the norm of the whole gradient to at most `clip`. The gradient of a table is
+    /// one row for each distinct id, the sum of the id's source rows: the same sums as the updates make.
+    pub(crate) fn clip_factor(&mut self, clip: f32) -> Result<Var> {
+        let tables = self.row_grads.as_ref().map_or(0, |rows| rows.tables.len());
+        let n = (tables + usize::from(self.dense_grads.is_some())) * NORM_PARTS;
+        let parts = self.temp(n, 1);
+        let mut next = 0;
+        let mut part = |tape: &mut Self| {
+            next += NORM_PARTS;
+            tape.value([NORM_PARTS, 1], Dtype::F32, Kind::View { of: parts, row: next - NORM_PARTS, col: 0 })
+        };
+        if let Some(rows) = self.row_grads.clone() {
+            for (table, t) in rows.tables.iter().enumerate() {
+                let dim = self.shape(t.table)[1];
+                let sums = self.temp(t.capacity, dim);
+                let kernel = SegmentSum { table, rows: t.capacity, entries: t.entries, dim, tables };
+                let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
+                self.push(kernel, reads, vec![Some(sums)], None)?;
+                let out = part(self);
+                let kernel = SquaredNorm { rows: t.capacity, cols: dim, table, tables };
+                self.push(kernel, vec![Some(sums), Some(rows.first)], vec![Some(out)], None)?;
+            }
+        }
+        if let Some(grads) = self.dense_grads {
+            let [rows, cols] = self.shape(grads);
+            let out = part(self);
+            let kernel = SquaredNorm { rows, cols, table: 0, tables };
+            self.push(kernel, vec![Some(grads), None], vec![Some(out)], None)?;
+        }
+        let factor = self.temp(1, 1);
+        self.push(ClipFactor { n, clip }, vec![Some(parts)], vec![Some(factor)], None)?;
+        Ok(factor)
+    }
+
+    /// `factor x`, in a value of its own: two tables may share the rows of a gradient. Without a factor `x` itself.
+    pub(crate) fn times(&mut self, x: Var, factor: Option<Var>) -> Result<Var> {
+        let Some(factor) = factor else { return Ok(x) };
+        let [rows, cols] = self.shape(x);
+        let out = self.temp(rows, cols);
+        self.push(ScaleBy { rows, cols }, vec![Some(x), Some(factor)], vec![Some(out)], None)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,106 @@
+// ema_rows: the moving averages of the rows that a step touches, brought up to date with the steps before it.
+//
+//   average[id, :] = w[id, :] + D (average[id, :] - w[id, :]), D = product of d_s over s = seen[id] ..= step - 1,
+//   d_s = min(decay, (s - 1) / (s + 9)); of the warm steps (s <= warm) it telescopes to ten factors
+//
+// shapes    keys, first u32 (the output of group) | weights, average [any, dim] f32 | seen [any] f32, the first step that
+//           a row's average does not hold; offsets and strides in words
+// launch    one invocation per (distinct id, column) for the worst case; those past the count return
+// writes    the touched rows of average, each cell once (ids are distinct); no row without an entry
+// sums      none
+// cost      per distinct id 3 * dim + 3 words
+// twin      crates/rt-kernels/src/kernels/average.rs
+
+override WG: u32 = 64u;
+
+struct Params {
+    capacity: u32,
+    dim: u32,
+    table: u32,
+    base: u32,
+    decay: f32,
+    ln_decay: f32,
+    warm: u32,
+    reserved: u32,
+    keys_offset: u32,
+    keys_stride: u32,
+    first_offset: u32,
+    first_stride: u32,
+    weights_offset: u32,
+    weights_stride: u32,
+    seen_offset: u32,
+    seen_stride: u32,
+    average_offset: u32,
+    average_stride: u32,
+}
+
+struct Step {
+    step: u32,
+    offset: u32,
+    valid: u32,
+    seed_lo: u32,
+    seed_hi: u32,
+    lr: f32,
+    lr_rows: f32,
+    bias1: f32,
+    bias2: f32,
+    inv_valid: f32,
+    ln_negatives: f32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+    reserved_3: u32,
+    reserved_4: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> keys: array<u32>;
+@group(0) @binding(3) var<storage, read> first: array<u32>;
+@group(0) @binding(4) var<storage, read> weights: array<f32>;
+@group(0) @binding(5) var<storage, read> seen: array<f32>;
+@group(0) @binding(6) var<storage, read_write> average: array<f32>;
+
+// The product of d_s over s = begin ..= end.
+fn over(begin: f32, end: f32) -> f32 {
+    let s = max(begin, 1.0);
+    if end < s {
+        return 1.0;
+    }
+    let warm = f32(params.warm);
+    var product = 1.0;
+    if s <= warm {
+        let last = min(end, warm);
+        for (var i = 0u; i < 10u; i += 1u) {
+            product *= (s - 1.0 + f32(i)) / (last + f32(i));
+        }
+    }
+    let cold = end - max(warm, s - 1.0);
+    if cold > 0.0 {
+        product *= exp(max(cold * params.ln_decay, -87.0));
+    }
+    return product;
+}
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let cell = (group.y * groups.x + group.x) * WG + lane;
+    if cell >= params.capacity * params.dim {
+        return;
+    }
+    let k = cell / params.dim;
+    let column = cell % params.dim;
+    let segment = first[params.first_offset + params.table * params.first_stride] + k;
+    if segment >= first[params.first_offset + (params.table + 1u) * params.first_stride] {
+        return; // the grid is the worst case
+    }
+    let id = keys[params.keys_offset + segment * params.keys_stride] - params.base;
+    let stays = over(seen[params.seen_offset + id * params.seen_stride], f32(step.step) - 1.0);
+    let w = weights[params.weights_offset + id * params.weights_stride + column];
+    let place = params.average_offset + id * params.average_stride + column;
+    average[place] = w + stays * (average[place] - w);
+}
