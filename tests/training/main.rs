@@ -2,6 +2,7 @@
 
 mod determinism;
 mod features;
+mod fresh;
 mod padding;
 mod quality;
 #[cfg(feature = "gpu")]
