@@ -6,6 +6,7 @@ mod history;
 mod negatives;
 mod optimizer;
 mod options;
+mod fresh;
 mod padding;
 mod probability;
 mod quality;
