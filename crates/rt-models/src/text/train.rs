@@ -182,7 +182,8 @@ pub fn train(
     let mut program = tape.compile(&model.store)?;
     let mut report = TextReport { dispatches: program.dispatches(), ..TextReport::default() };
     let steps = data.examples.len().div_ceil(config.batch);
-    let mut best: Option<((f64, f64), Vec<Vec<f32>>)> = None;
+    // Validation recall@10 and MRR of the best epoch, and its weights.
+    let (mut best, mut kept): (Option<(f64, f64)>, Vec<Vec<f32>>) = (None, Vec::new());
     let mut order = data.examples.clone();
     let mut t = 0u32;
     for epoch in 1..=config.epochs {
@@ -254,9 +255,10 @@ pub fn train(
             let value = (figures.get("recall@10"), figures.get("MRR"));
             report.valid.push(value.0);
             at.valid = Some(value.0);
-            at.best = best.as_ref().is_none_or(|(b, _)| value > *b);
+            at.best = best.is_none_or(|b| value > b);
             if at.best {
-                best = Some((value, snapshot(&model)?));
+                best = Some(value);
+                kept = snapshot(&model)?;
             }
         }
         if at.best {
@@ -272,8 +274,8 @@ pub fn train(
             break;
         }
     }
-    if let Some((value, weights)) = best {
-        for (p, values) in model.store.params().list().iter().zip(&weights) {
+    if let Some(value) = best {
+        for (p, values) in model.store.params().list().iter().zip(&kept) {
             model.store.set(&p.name, values)?;
         }
         let tfidf: &dyn TextScorer = &TfIdf::new(&pairs.documents);
