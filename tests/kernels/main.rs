@@ -19,6 +19,7 @@ mod logq;
 mod negatives;
 mod prelu;
 mod search;
+mod shown;
 mod slabs;
 mod softmax_loss;
 mod sum;

@@ -20,6 +20,7 @@ mod args;
 mod commands;
 mod fail;
 mod output;
+mod schema_file;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&cli.global, args),
         Command::Gradcheck => commands::gradcheck::run(&cli.global),
         Command::Doctor => commands::doctor::run(&cli.global),
+        Command::Audit(args) => commands::audit::run(&cli.global, args),
+        Command::Synth(args) => commands::synth::run(&cli.global, args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -122,27 +122,9 @@ choice! {
     }
 }
 
-choice! {
-    /// The time since the last event, as a category.
-    Gap {
-        /// Not used.
-        Off = "off",
-        /// Within an hour, within a day, more.
-        Coarse = "coarse",
-        /// Octaves of seconds: only for comparisons with papers that use the target's own time.
-        Fine = "fine",
-    }
-}
+mod choices;
 
-choice! {
-    /// Which items are scored against a user of YoutubeDNN.
-    ItemTable {
-        /// The table that the history uses.
-        Shared = "shared",
-        /// A table of their own.
-        Separate = "separate",
-    }
-}
+pub use choices::{Gap, ItemTable, Label, NegativesFrom};
 
 trait Value: Sized {
     fn parse(key: &str, text: &str) -> Result<Self>;
@@ -334,6 +316,14 @@ config! {
     logq: LogQ = (LogQ::Negatives, LogQ::Negatives),
     /// Are negatives that equal the target masked?
     mask_hits: bool = (true, true),
+    /// Steps after which training stops, in the middle of an epoch too; 0: no limit.
+    max_steps: usize = (0, 0),
+    /// Negatives of list and pointwise: sampler (drawn), data (shown and not clicked, nearest before the example first,
+    /// filled up with draws) or both (half of each). data and both need data with a label column.
+    negatives_from: NegativesFrom = (NegativesFrom::Sampler, NegativesFrom::Sampler),
+    /// What is predicted in training: next (the next item from those before it) or heldout (an item from all others of the
+    /// user's, later ones too). Evaluation always asks for the next.
+    label: Label = (Label::Next, Label::Next),
 }
 
 impl Config {

@@ -15,7 +15,9 @@ mod towers;
 mod train;
 
 pub use check::check_models;
-pub use config::{Config, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, OptimizerKind, Sampler, Switch};
+pub use config::{
+    Config, Gap, Hidden, ItemTable, Label, LogQ, Loss, ModelKind, NegativesFrom, OptimizerKind, Sampler, Switch,
+};
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};
 pub use retrieve::Index;

@@ -1,11 +1,11 @@
 //! The training step of a model: batch, towers, loss, backward, updates, on one tape.
 
 use crate::Result;
-use crate::config::{Config, LogQ, Loss, OptimizerKind, Sampler};
+use crate::config::{Config, Label, LogQ, Loss, NegativesFrom, OptimizerKind, Sampler};
 use crate::schema::Schema;
 use crate::towers::{Towers, UserInputs};
 use rt_data::{Dataset, Split};
-use rt_tensor::{BatchSpec, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
+use rt_tensor::{BatchSpec, Negatives, Optimizer, PositiveVar, ShownSpec, SoftmaxSpec, Store, Tape, Var};
 
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
@@ -32,11 +32,9 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     let mut towers = Towers { config, schema, training: true, draws: 0 };
     let order = tape.input_ids("order", counts.examples, 1);
     let items = tape.input_ids("items", counts.events, 1);
-    let users = tape.input_ids("event_user", counts.events, 1);
     let starts = tape.input_ids("user_start", schema.user_rows + 1, 1);
-    let ends = schema.history_is_set.then(|| tape.input_ids("train_end", schema.user_rows, 1));
-    let batch =
-        tape.batch(&BatchSpec { order, items, users, starts, ends, batch: config.batch, history: schema.history })?;
+    let ends = all_but_target(config, schema).then(|| tape.input_ids("train_end", schema.user_rows, 1));
+    let batch = tape.batch(&BatchSpec { order, items, starts, ends, batch: config.batch, history: schema.history })?;
     let context = if schema.context.is_empty() {
         None
     } else {
@@ -45,7 +43,21 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     };
     let inputs = UserInputs { user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     let user = towers.user(&mut tape, &inputs)?;
-    let rows = loss_rows(&mut tape, &mut towers, user, batch.target, batch.weight)?;
+    let weight = if schema.weighted {
+        let own = tape.input("event.weight", counts.events, 1);
+        let own = tape.take(own, batch.event)?;
+        tape.weigh(batch.weight, own)?
+    } else {
+        batch.weight
+    };
+    let shown = match config.negatives_from {
+        NegativesFrom::Sampler => None,
+        _ => {
+            let spans = tape.input_ids("exposed.spans", counts.events, 2);
+            Some((tape.input_ids("exposed.items", schema.exposed, 1), tape.take(spans, batch.event)?))
+        }
+    };
+    let rows = loss_rows(&mut tape, &mut towers, user, batch.target, weight, shown)?;
     let loss = tape.sum(rows)?;
     tape.log_sum("loss", rows, counts.steps(config.batch))?;
     tape.backward(loss)?;
@@ -66,8 +78,20 @@ impl Sizes {
     }
 }
 
-/// The loss of each row.
-fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, weight: Var) -> Result<Var> {
+/// Is the history all of the user's training items but the target, later ones too?
+fn all_but_target(config: &Config, schema: &Schema) -> bool {
+    schema.history_is_set || config.label == Label::HeldOut
+}
+
+/// The loss of each row. `shown`: items that were shown and not clicked, and each row's span of them.
+fn loss_rows(
+    tape: &mut Tape,
+    towers: &mut Towers<'_>,
+    user: Var,
+    target: Var,
+    weight: Var,
+    shown: Option<(Var, Var)>,
+) -> Result<Var> {
     let (config, schema) = (towers.config, towers.schema);
     let scale = 1.0 / config.temperature;
     let k = config.negatives;
@@ -116,7 +140,15 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
         }
         Loss::List | Loss::Pointwise => {
             let rows = tape.shape(target)[0];
-            let ids = draw(tape, config, schema, rows * k)?;
+            let mut ids = draw(tape, config, schema, rows * k)?;
+            let corrected = config.loss == Loss::List && config.logq != LogQ::Off;
+            let table = corrected.then(|| tape.input("logq.sampler", schema.item_rows, 1));
+            let mut correction = None;
+            if let Some((items, spans)) = shown {
+                let own = if config.negatives_from == NegativesFrom::Both { k.div_ceil(2) } else { k };
+                let spec = ShownSpec { items, spans, drawn: ids, own };
+                (ids, correction) = tape.shown_negatives(&spec, table, ln_k)?;
+            }
             let (positives, negatives) = (towers.item(tape, target)?, towers.item(tape, ids)?);
             let near = tape.group_dot(user, positives, scale)?;
             let far = tape.group_dot(user, negatives, scale)?;
@@ -126,14 +158,17 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, target: Var, w
             }
             let list = tape.reshape(ids, rows, k)?;
             let masked = config.mask_hits.then(|| tape.concat_ids(&[target, list])).transpose()?;
-            let logq = if config.logq == LogQ::Off {
-                None
-            } else {
-                let table = tape.input("logq.sampler", schema.item_rows, 1);
-                let own = tape.logq(table, target, false, ln_k)?;
-                let others = tape.logq(table, ids, false, ln_k)?;
-                let others = tape.reshape(others, rows, k)?;
-                Some(tape.concat(&[own, others])?)
+            let logq = match table {
+                None => None,
+                Some(table) => {
+                    let own = tape.logq(table, target, false, ln_k)?;
+                    let others = match correction {
+                        Some(correction) => correction,
+                        None => tape.logq(table, ids, false, ln_k)?,
+                    };
+                    let others = tape.reshape(others, rows, k)?;
+                    Some(tape.concat(&[own, others])?)
+                }
             };
             Ok(tape.list_softmax(z, weight, masked, logq, all)?)
         }
@@ -153,12 +188,18 @@ fn draw(tape: &mut Tape, config: &Config, schema: &Schema, n: usize) -> Result<V
 
 /// Puts what a training step reads into the store: interactions, catalogue, sampling probabilities.
 pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dataset, split: &Split) -> Result<()> {
-    store.put_u32("order", &split.examples)?;
+    store.put_u32("order", &split.examples.to_vec())?;
     store.put_u32("items", &data.event_item)?;
-    store.put_u32("event_user", &data.event_user)?;
     store.put_u32("user_start", &data.user_start)?;
-    if schema.history_is_set {
+    if all_but_target(config, schema) {
         store.put_u32("train_end", &split.train_end)?;
+    }
+    if schema.weighted {
+        store.put_f32("event.weight", &weights(data, split)?)?;
+    }
+    if let (true, Some(exposed)) = (config.negatives_from != NegativesFrom::Sampler, &data.exposed) {
+        store.put_u32("exposed.items", &exposed.items)?;
+        store.put_u32("exposed.spans", exposed.spans.as_flattened())?;
     }
     if !schema.context.is_empty() {
         store.put_u32("event.categories", &crate::schema::event_context(schema, data))?;
@@ -198,6 +239,19 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
         }
     }
     Ok(())
+}
+
+/// Weight of every event, with a mean of 1 over the training examples: the loss, and with it the right learning rate, keep
+/// their size whatever the unit of the weights is.
+fn weights(data: &Dataset, split: &Split) -> Result<Vec<f32>> {
+    let of = |event: u32| f64::from(data.event_weight[event as usize]);
+    let total: f64 = split.examples.iter().map(of).sum();
+    if total <= 0.0 {
+        let what = "the weights of all training examples are 0: there is nothing to learn from";
+        return Err(crate::Error::Training(what.into()));
+    }
+    let scale = split.examples.len() as f64 / total;
+    Ok(data.event_weight.iter().map(|weight| (f64::from(*weight) * scale) as f32).collect())
 }
 
 /// ln of each weight's share. Row 0 is no item.

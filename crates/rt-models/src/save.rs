@@ -329,14 +329,9 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
     if event_item.iter().chain(&catalogue).any(|i| *i as usize >= items.rows()) {
         return Err("an item number lies past the vocabulary".into());
     }
-    let mut event_user = vec![0u32; event_item.len()];
-    for (user, w) in user_start.windows(2).enumerate() {
-        event_user[w[0] as usize..w[1] as usize].fill(user as u32);
-    }
     Ok(Dataset {
         name: readable.data.clone(),
         event_item,
-        event_user,
         user_start,
         user_features: columns("user", &readable.user_features)?,
         item_features: columns("item", &readable.item_features)?,

@@ -94,24 +94,30 @@ pub fn train(
 
     let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
     let steps = sizes.steps(config.batch);
+    let examples = split.examples.len();
     let popular = validate(&model, split, &Popularity::new(&model.data, split))?;
     let context = model.event_context(&model.data);
     let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
-    let mut order = split.examples.clone();
     let mut t = 0u32;
     for epoch in 1..=config.epochs {
         let start = Instant::now();
+        // The order lives on the device alone: a copy here for as long as it is shuffled, each epoch's from the last one's.
+        let mut order = model.store.read("order")?;
         philox::shuffle(seed, epoch as u32, &mut order);
         model.store.put_u32("order", &order)?;
-        for step in 0..steps {
+        drop(order);
+        let left = if config.max_steps == 0 { steps } else { config.max_steps - t as usize };
+        let ran = steps.min(left);
+        let seen = examples.min(ran * config.batch);
+        for step in 0..ran {
             t += 1;
             let offset = step * config.batch;
-            let valid = config.batch.min(order.len() - offset);
+            let valid = config.batch.min(examples - offset);
             let at = Step::new(t, seed, offset as u32, valid as u32);
             program.run(&optimizer.rates(at, config.lr, config.row_rate()))?;
             if (step + 1) % 16 == 0 {
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
-                let done = (epoch - 1) * order.len() + offset + valid;
+                let done = (epoch - 1) * examples + offset + valid;
                 let at = Progress {
                     epoch,
                     epochs: config.epochs,
@@ -129,7 +135,7 @@ pub fn train(
         }
         let log = program.read_f32("loss")?;
         report.seconds += start.elapsed().as_secs_f64();
-        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % steps]).collect();
+        let losses: Vec<f32> = (t + 1 - ran as u32..=t).map(|t| log[t as usize % steps]).collect();
         if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
             let what = format!(
                 "the loss is {} in epoch {epoch}, step {}: use a smaller lr or a larger temperature",
@@ -140,9 +146,9 @@ pub fn train(
         }
         report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
-        let weight = |i: usize| config.batch.min(order.len() - i * config.batch) as f64;
+        let weight = |i: usize| config.batch.min(examples - i * config.batch) as f64;
         let total: f64 = losses.iter().enumerate().map(|(i, l)| f64::from(*l) * weight(i)).sum();
-        report.loss_epochs.push((total / order.len() as f64) as f32);
+        report.loss_epochs.push((total / seen as f64) as f32);
         report.epochs = epoch;
 
         let start = Instant::now();
@@ -157,7 +163,7 @@ pub fn train(
                 best = Some((v, snapshot(&model)?));
             }
         }
-        report.examples_per_second = (epoch * order.len()) as f64 / report.seconds;
+        report.examples_per_second = ((epoch - 1) * examples + seen) as f64 / report.seconds;
         let at = Progress {
             epoch,
             epochs: config.epochs,
@@ -171,7 +177,7 @@ pub fn train(
         if progress(&at).is_break() {
             return Err(Error::Stopped);
         }
-        if epoch - report.best_epoch >= config.patience {
+        if epoch - report.best_epoch >= config.patience || ran == left && config.max_steps > 0 {
             break;
         }
     }

@@ -1,6 +1,7 @@
 //! `recall demo`: the main job on built-in data.
 
 use super::compare::Bench;
+use crate::args::Baselines;
 use crate::args::{Demo, Global};
 use crate::fail::{Done, Fail};
 use crate::output;
@@ -30,7 +31,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
         data.event_item.len(),
         device.name()
     );
-    let bench = Bench { device: &device, data: &data, split: &split, mask: Mask::History };
+    let bench = Bench { device: &device, data: &data, split: &split, mask: Mask::History, baselines: Baselines::All };
     let mut rows = bench.baselines()?;
     let mut models = Vec::new();
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {

@@ -14,15 +14,22 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     check_out(&args.out)?;
     let device = super::open(global)?;
     let start = Instant::now();
-    let source = args.data.read()?;
+    let mut source = args.data.read()?;
+    source.thin(args.evaluation.eval_users);
     let prepare_seconds = start.elapsed().as_secs_f64();
     if source.split.test.is_empty() {
-        output::note(global, "no user has enough events to be tested: figures will be empty");
+        output::note(global, "no user has an event to be tested: figures will be empty");
     }
     let data = Arc::new(source.data);
     let mut progress = output::progress(global, config.model.name());
     let (model, report) = train(&device, &config, data.clone(), &source.split, global.seed, &mut progress)?;
-    let bench = Bench { device: &device, data: &data, split: &source.split, mask: source.mask };
+    let bench = Bench {
+        device: &device,
+        data: &data,
+        split: &source.split,
+        mask: source.mask,
+        baselines: args.evaluation.baselines,
+    };
     let own = bench.model(&model, Some((&report, prepare_seconds)))?;
     if report.below_popular {
         eprintln!("warning: the model does not beat most-popular on validation; it is not worth its time as it is");
@@ -36,9 +43,11 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     model.save(&args.out)?;
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
+    output::print_left_out(&data.left_out);
     say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
     let mut more = serde_json::Map::new();
     more.insert("data".into(), data.name.clone().into());
+    more.insert("left_out".into(), output::left_out(&data.left_out));
     more.insert("config".into(), model.config().to_toml().into());
     more.insert("validation_ndcg_10".into(), report.valid.clone().into());
     more.insert("dispatches_per_step".into(), report.dispatches.into());

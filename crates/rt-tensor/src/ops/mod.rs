@@ -18,7 +18,7 @@ mod softmax_loss;
 mod sum;
 
 pub use bag::BagOptions;
-pub use data::{BatchSpec, BatchVars};
+pub use data::{BatchSpec, BatchVars, ShownSpec};
 pub use softmax_loss::{Negatives, PositiveVar, SoftmaxSpec};
 
 use crate::Result;
