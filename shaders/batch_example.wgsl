@@ -1,14 +1,16 @@
 // batch_example: ids and weights of a step's examples (first half of the kernel batch).
 //
-//   e = order[step.offset + i]; user = users[e]; target = items[e]; weight = step.inv_valid; event = e    for i < valid
+//   e = order[step.offset + i]; user = the last u with starts[u] <= e; target = items[e]; weight = step.inv_valid;
+//   event = e                                                                                         for i < valid
 //   user = target = event = 0, weight = 0                                                              for padding
 //
-// shapes    order [any] u32 | items, users [N] u32 | user, target, event [batch] u32 | weight [batch] f32
+// shapes    order [any] u32 | items [N] u32 | starts [users + 1] u32 ascending | user, target, event [batch] u32 | weight [batch] f32
 // expects   step.offset + step.valid <= entries of order; every event number < N
 // launch    one invocation per row
 // writes    every row of its outputs once; event only with has_event
 // sums      none
-// cost      reads 3 words a row, writes 3 or 4. Weak spot: events are random, so each row is two scattered reads.
+// cost      reads 2 + log2(users) words a row, writes 3 or 4. Weak spot: the search is a chain of dependent reads, the
+//           first of which all rows share.
 // twin      crates/rt-kernels/src/kernels/batch.rs
 
 override WG: u32 = 64u;
@@ -16,12 +18,14 @@ override WG: u32 = 64u;
 struct Params {
     batch: u32,
     has_event: u32,
+    users: u32,
+    reserved: u32,
     order_offset: u32,
     order_stride: u32,
     items_offset: u32,
     items_stride: u32,
-    users_offset: u32,
-    users_stride: u32,
+    starts_offset: u32,
+    starts_stride: u32,
     user_offset: u32,
     user_stride: u32,
     target_offset: u32,
@@ -55,11 +59,26 @@ struct Step {
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> items: array<u32>;
-@group(0) @binding(4) var<storage, read> users: array<u32>;
+@group(0) @binding(4) var<storage, read> starts: array<u32>;
 @group(0) @binding(5) var<storage, read_write> user: array<u32>;
 @group(0) @binding(6) var<storage, read_write> target_id: array<u32>;
 @group(0) @binding(7) var<storage, read_write> weight: array<f32>;
 @group(0) @binding(8) var<storage, read_write> event: array<u32>;
+
+// The last user whose events begin at e or before; starts[params.users] is the end of the last one's.
+fn owner(e: u32) -> u32 {
+    var low = 0u;
+    var high = max(params.users, 1u) - 1u;
+    while low < high {
+        let middle = low + (high - low + 1u) / 2u;
+        if starts[params.starts_offset + middle * params.starts_stride] <= e {
+            low = middle;
+        } else {
+            high = middle - 1u;
+        }
+    }
+    return low;
+}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -77,7 +96,7 @@ fn main(
     var w = 0.0;
     if i < step.valid {
         e = order[params.order_offset + (step.offset + i) * params.order_stride];
-        u = users[params.users_offset + e * params.users_stride];
+        u = owner(e);
         t = items[params.items_offset + e * params.items_stride];
         w = step.inv_valid;
     }

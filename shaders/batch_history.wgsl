@@ -1,16 +1,16 @@
 // batch_history: history slices of a step's examples (second half of the kernel batch).
 //
-//   e = order[step.offset + i]; u = users[e]
+//   e = order[step.offset + i]; u = the last one with starts[u] <= e
 //   sequence  len = min(e - starts[u], history); slice = (e - len, len); hole = none
-//   set       slice = (starts[u], ends[u] - starts[u]); hole = e
+//   set       len = min(ends[u] - starts[u], history); slice = (ends[u] - len, len); hole = e
 //   padding   slice = (0, 0); hole = none
 //
-// shapes    order [any], users [N], starts [U + 1], ends [U] u32 | slice [batch, 2], hole [batch] u32
+// shapes    order [any], starts [users + 1] ascending, ends [users] u32 | slice [batch, 2], hole [batch] u32
 // expects   step.offset + step.valid <= entries of order; every event number < N; a user's events are consecutive
 // launch    one invocation per row
 // writes    every row of slice once; hole only with has_hole (none = 0xFFFFFFFF)
 // sums      none
-// cost      reads 3 or 4 words a row, writes 2 or 3. Weak spot: three dependent scattered reads.
+// cost      reads 2 or 3 + log2(users) words a row, writes 2 or 3. Weak spot: a chain of dependent scattered reads.
 // twin      crates/rt-kernels/src/kernels/batch.rs
 
 override WG: u32 = 64u;
@@ -20,10 +20,10 @@ struct Params {
     history: u32,
     is_set: u32,
     has_hole: u32,
+    users: u32,
+    reserved: u32,
     order_offset: u32,
     order_stride: u32,
-    users_offset: u32,
-    users_stride: u32,
     starts_offset: u32,
     starts_stride: u32,
     ends_offset: u32,
@@ -56,11 +56,25 @@ struct Step {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> users: array<u32>;
-@group(0) @binding(4) var<storage, read> starts: array<u32>;
-@group(0) @binding(5) var<storage, read> ends: array<u32>;
-@group(0) @binding(6) var<storage, read_write> slice: array<u32>;
-@group(0) @binding(7) var<storage, read_write> hole: array<u32>;
+@group(0) @binding(3) var<storage, read> starts: array<u32>;
+@group(0) @binding(4) var<storage, read> ends: array<u32>;
+@group(0) @binding(5) var<storage, read_write> slice: array<u32>;
+@group(0) @binding(6) var<storage, read_write> hole: array<u32>;
+
+// The last user whose events begin at e or before; starts[params.users] is the end of the last one's.
+fn owner(e: u32) -> u32 {
+    var low = 0u;
+    var high = max(params.users, 1u) - 1u;
+    while low < high {
+        let middle = low + (high - low + 1u) / 2u;
+        if starts[params.starts_offset + middle * params.starts_stride] <= e {
+            low = middle;
+        } else {
+            high = middle - 1u;
+        }
+    }
+    return low;
+}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -77,11 +91,12 @@ fn main(
     var out = 0xFFFFFFFFu;
     if i < step.valid {
         let e = order[params.order_offset + (step.offset + i) * params.order_stride];
-        let u = users[params.users_offset + e * params.users_stride];
+        let u = owner(e);
         let first = starts[params.starts_offset + u * params.starts_stride];
         if params.is_set != 0u {
-            start = first;
-            len = ends[params.ends_offset + u * params.ends_stride] - first;
+            let end = ends[params.ends_offset + u * params.ends_stride];
+            len = min(end - first, params.history);
+            start = end - len;
             out = e;
         } else {
             len = min(e - first, params.history);

@@ -42,7 +42,7 @@ fn data_that_cannot_be_read() {
     train(&at("d.csv", b"who,what,when\n1,2,3\n"), &[], 2, &["d.csv", "user"]);
     train(&at("e.csv", good.as_bytes()), &["--user-col", "nobody"], 2, &["e.csv", "nobody"]);
     train(&at("f.csv", b"user,item\n1,2\n1,3\n1,4\n"), &[], 2, &["order"]);
-    train(&at("g.parquet", b"PAR1"), &[], 2, &["not supported yet"]);
+    train(&at("g.parquet", b"PAR1"), &[], 2, &["g.parquet", "no Parquet file"]);
     let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     train(&at("h.csv", &noise), &[], 2, &["h.csv"]);
     let nan = "user,item,time,age\n1,1,1,30\n1,2,2,30\n2,1,1,NaN\n2,2,2,3\n";

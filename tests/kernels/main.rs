@@ -32,6 +32,7 @@ mod norm;
 mod pairwise;
 mod prelu;
 mod search;
+mod shown;
 mod slabs;
 mod softmax_loss;
 mod sum;

@@ -78,6 +78,7 @@ fn data(cases: &mut Vec<Case>) {
     both(cases, Take { rows: 100, cols: 3 });
     both(cases, DrawUniform { n: 300, low: 1, count: 900, stream });
     both(cases, DrawAlias { n: 300, stream });
+    both(cases, ShownNegatives { rows: 100, k: 3, own: 2, constant: 1.0 });
     both(cases, LogQ { n: 100, batch: false, constant: 0.5 });
     both(cases, LogQ { n: 100, batch: true, constant: 0.0 });
     both(cases, HistoryMask { rows: 100, words: ANY_COLS, keep_threshold: 1 << 31, stream });

@@ -87,7 +87,7 @@ fn first_seen_late(data: &Dataset, split: &Split) -> Vec<bool> {
     let (mut start, mut end) = (i64::MAX, i64::MIN);
     for user in 0..data.users.rows() as u32 {
         for event in split.train_events(data, user) {
-            let (item, time) = (data.event_item[event] as usize, data.event_time[event]);
+            let (item, time) = (data.event_item[event] as usize, data.time(event));
             first[item] = first[item].min(time);
             (start, end) = (start.min(time), end.max(time));
         }
@@ -99,17 +99,17 @@ fn first_seen_late(data: &Dataset, split: &Split) -> Vec<bool> {
 /// The data without the events of every sixth item, but for a user's last.
 fn hold_out(data: &Dataset) -> (Dataset, Vec<bool>) {
     let held: Vec<bool> = (0..data.items.rows()).map(|item| item > 0 && item % 6 == 0).collect();
-    let mut kept =
-        Dataset { event_item: vec![], event_user: vec![], event_time: vec![], user_start: vec![0], ..data.clone() };
+    let mut kept = Dataset { event_item: vec![], user_start: vec![0], ..data.clone() };
+    let mut times = Vec::new();
     for user in 0..data.users.rows() as u32 {
         let events = data.events_of(user);
         let last = events.end;
         for event in events.filter(|e| e + 1 == last || !held[data.event_item[*e] as usize]) {
             kept.event_item.push(data.event_item[event]);
-            kept.event_user.push(user);
-            kept.event_time.push(data.event_time[event]);
+            times.push(data.time(event));
         }
         kept.user_start.push(kept.event_item.len() as u32);
     }
+    kept.event_time = times.into_iter().collect();
     (kept, held)
 }

@@ -97,13 +97,13 @@ fn evaluation_and_saved_models_use_the_times_of_past_events() {
         model.scores(&[query], &mut out).unwrap();
         out
     };
-    let want = score(&model, &data.event_time[events.clone()]);
+    let want = score(&model, &data.clock_times(events.clone()));
     assert_ne!(want, score(&model, &[]), "the times count");
     for model in [&model, &loaded] {
         let mut got = vec![0.0; rows];
         rt_models::eval::Scorer::scores(&ModelScorer::new(model, &data, &[]), &[case], &mut got).unwrap();
         assert_eq!(got, want);
-        assert_eq!(model.times_of(case.user), &data.event_time[data.events_of(case.user)]);
+        assert_eq!(model.times_of(case.user), data.clock_times(data.events_of(case.user)));
     }
 }
 

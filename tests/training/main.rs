@@ -2,11 +2,11 @@
 
 mod determinism;
 mod features;
+mod fresh;
 mod history;
 mod negatives;
 mod optimizer;
 mod options;
-mod fresh;
 mod padding;
 mod probability;
 mod quality;

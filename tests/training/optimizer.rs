@@ -16,7 +16,8 @@ fn tape(optimizer: &Optimizer) -> Tape {
     let two = tape.table("two", ROWS, DIM, Init::Normal(0.3)).unwrap();
     let items = tape.input_ids("items", BATCH, 1);
     let slices = tape.input_ids("slices", BATCH, 2);
-    let options = BagOptions { windows: vec![usize::MAX], mean: true, max_len: 4, mask: None, hole: None, zones: false };
+    let options =
+        BagOptions { windows: vec![usize::MAX], mean: true, max_len: 4, mask: None, hole: None, zones: false };
     let (a, b) = (tape.gather(one, items).unwrap(), tape.gather(two, items).unwrap());
     let both = tape.add(a, b).unwrap();
     let history = tape.bag(one, items, slices, &options).unwrap();

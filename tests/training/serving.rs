@@ -96,12 +96,12 @@ fn a_session_changes_vectors_through_the_times_of_the_history_alone() {
     // The saved model has the times of its users' events.
     model.save(&folder.path().join("m")).unwrap();
     let loaded = rt_models::Model::load(&devices()[0], &folder.path().join("m")).unwrap();
-    assert_eq!(loaded.times_of(user), &data.event_time[data.events_of(user)]);
+    assert_eq!(loaded.times_of(user), data.clock_times(data.events_of(user)));
     // Evaluation reads the times before the target, never the target's own.
     let mut late = (*data).clone();
-    for case in &split.test {
-        late.event_time[case.targets[0] as usize] += 1_000_000;
-    }
+    let targets: Vec<usize> = split.test.iter().map(|case| case.targets[0] as usize).collect();
+    let put_off = |(event, time): (usize, i64)| time + if targets.contains(&event) { 1_000_000 } else { 0 };
+    late.event_time = data.event_time.iter().enumerate().map(put_off).collect();
     let scores = |data: &rt_data::Dataset| {
         let context = model.event_context(data);
         let mut out = vec![0.0; data.items.rows()];

@@ -55,6 +55,10 @@ pub(crate) enum Command {
     Search(Search),
     /// Makes query-document pairs of titles, with typing errors, to train dssm-text on
     TextPairs(TextPairs),
+    /// Writes a large made-up log of interactions as Parquet
+    Synth(Synth),
+    /// Looks for leaks in data and its split; exit code 2 where a test would say nothing
+    Audit(Audit),
 }
 
 #[derive(Debug, Args)]
@@ -67,8 +71,8 @@ pub(crate) struct Demo {
 /// Where the data is and how it is divided.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Data {
-    /// A MovieLens folder, a CSV or TSV of interactions, or synthetic[:users=..,items=..]; for dssm-text a TSV of query,
-    /// document and perhaps a label
+    /// A MovieLens folder; CSV, TSV or Parquet files of interactions (one, several between commas, or a folder of them);
+    /// synthetic[:users=..,items=..]; for dssm-text a TSV of query, document and perhaps a label
     #[arg(long)]
     pub data: Option<String>,
     /// Training interactions, where three files are given
@@ -119,6 +123,54 @@ pub(crate) struct Data {
     /// Columns that describe the moment of the request (a device)
     #[arg(long, value_delimiter = ',')]
     pub context: Vec<String>,
+    /// Column of the label: 0 = shown and not clicked, which is no positive; kept for negatives_from = data
+    #[arg(long, value_name = "COLUMN")]
+    pub label_col: Option<String>,
+    /// Column of the weight of an example in the loss
+    #[arg(long, value_name = "COLUMN")]
+    pub weight_col: Option<String>,
+    /// Column of the rating, for --min-rating
+    #[arg(long, value_name = "COLUMN")]
+    pub rating_col: Option<String>,
+    /// Column of the dwell time, for --min-dwell
+    #[arg(long, value_name = "COLUMN")]
+    pub dwell_col: Option<String>,
+    /// Rows rated lower are no positives
+    #[arg(long, value_name = "RATING", allow_negative_numbers = true)]
+    pub min_rating: Option<f64>,
+    /// Rows with a shorter dwell time are no positives
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub min_dwell: Option<f64>,
+    /// Column of where an interaction came from, for --eval-source
+    #[arg(long, value_name = "COLUMN")]
+    pub source_col: Option<String>,
+    /// Train on all sources, test the targets of this one
+    #[arg(long, value_name = "SOURCE")]
+    pub eval_source: Option<String>,
+    /// Column of the impression: rows of a user with the same one were shown together
+    #[arg(long, value_name = "COLUMN")]
+    pub impression_col: Option<String>,
+    /// A TOML file that says what the columns mean; flags go before it
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+}
+
+/// How much is evaluated.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Evaluation {
+    /// Validate and test at most so many cases, evenly taken; 0 = all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub eval_users: usize,
+    /// Which baselines are made beside the model; item-knn counts pairs of items, which takes long on large data
+    #[arg(long, value_enum, default_value_t = Baselines::All)]
+    pub baselines: Baselines,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Baselines {
+    All,
+    Popular,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -156,6 +208,8 @@ pub(crate) enum Order {
 pub(crate) struct Train {
     #[command(flatten)]
     pub data: Data,
+    #[command(flatten)]
+    pub evaluation: Evaluation,
     /// dssm, youtube-dnn or dssm-text
     #[arg(long)]
     pub model: String,
@@ -174,6 +228,8 @@ pub(crate) struct Train {
 pub(crate) struct Eval {
     #[command(flatten)]
     pub data: Data,
+    #[command(flatten)]
+    pub evaluation: Evaluation,
     /// The model's folder
     #[arg(long)]
     pub model: PathBuf,
@@ -334,4 +390,29 @@ pub(crate) struct TextPairs {
     /// Probability that another letter stands for it
     #[arg(long, default_value_t = 0.05)]
     pub replace: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Synth {
+    /// Interactions
+    #[arg(long)]
+    pub rows: u64,
+    /// Users
+    #[arg(long, default_value_t = 100_000)]
+    pub users: u64,
+    /// Items
+    #[arg(long, default_value_t = 20_000)]
+    pub items: u64,
+    /// Rows of a row group
+    #[arg(long, default_value_t = 1 << 20)]
+    pub row_group: u64,
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }

@@ -20,6 +20,7 @@ mod args;
 mod commands;
 mod fail;
 mod output;
+mod schema_file;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Command::Doctor => commands::doctor::run(&cli.global),
         Command::Search(args) => commands::text::run_search(&cli.global, args),
         Command::TextPairs(args) => commands::text::run_pairs(&cli.global, args),
+        Command::Audit(args) => commands::audit::run(&cli.global, args),
+        Command::Synth(args) => commands::synth::run(&cli.global, args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

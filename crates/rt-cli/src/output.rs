@@ -4,6 +4,7 @@ use crate::args::Global;
 use crate::fail::{Done, Fail};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use rt_data::LeftOut;
 use rt_models::eval::{DeviceName, Protocol, Report, Row};
 use rt_models::{Device, Progress};
 use serde::Serialize;
@@ -89,6 +90,21 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
             ))
         );
     }
+}
+
+/// Says how many rows are no positives, where there are any.
+pub(crate) fn print_left_out(left_out: &LeftOut) {
+    if left_out.total() > 0 {
+        let LeftOut { label, rating, dwell, .. } = left_out;
+        say!(
+            "rows left out: {label} shown and not clicked, {rating} rated too low, {dwell} with too short a dwell time"
+        );
+    }
+}
+
+/// The same for `--json`.
+pub(crate) fn left_out(left_out: &LeftOut) -> serde_json::Value {
+    serde_json::json!({ "label": left_out.label, "rating": left_out.rating, "dwell": left_out.dwell })
 }
 
 /// The device as `--json` names it.

@@ -1,6 +1,6 @@
 //! The data in memory: events, vocabularies, features.
 
-use crate::Vocab;
+use crate::{Exposed, Times, Vocab};
 
 /// One feature of users, items or events; row `r` belongs to dense id `r` (or event `r`), and row 0 of
 /// users and items is "unknown": category 0, an empty bag, number 0.
@@ -60,10 +60,8 @@ pub struct Dataset {
     /// Dense item of each event. Events are sorted by (user, part, time, order in the input); `part` (train,
     /// valid, test) counts only where three files were given.
     pub event_item: Vec<u32>,
-    /// Dense user of each event.
-    pub event_user: Vec<u32>,
     /// Time of each event in seconds (any origin); empty where the data has none.
-    pub event_time: Vec<i64>,
+    pub event_time: Times,
     /// True if `event_time` is only a position in the order, not a clock (no time split, no ties to report).
     pub time_is_order: bool,
     /// 0 = train, 1 = valid, 2 = test of each event where three files were given; else empty.
@@ -80,6 +78,35 @@ pub struct Dataset {
     pub titles: Vec<String>,
     /// Dense items with an interaction anywhere in the data, ascending: what is ranked.
     pub catalogue: Vec<u32>,
+    /// Weight of each event's example in the loss, at least 0; empty where the data has none.
+    pub event_weight: Vec<f32>,
+    /// Where interactions came from; empty where the data does not say.
+    pub sources: Vocab,
+    /// Dense source of each event, or empty.
+    pub event_source: Vec<u32>,
+    /// What was shown and not clicked, where the data has a label column.
+    pub exposed: Option<Exposed>,
+    /// Rows that were read and are no positives: they stand in no history, target, count or catalogue.
+    pub left_out: LeftOut,
+}
+
+/// How many rows were left out, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// With label 0: shown and not clicked.
+    pub label: u64,
+    /// Rated too low.
+    pub rating: u64,
+    /// Looked at for too short a time.
+    pub dwell: u64,
+}
+
+impl LeftOut {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.label + self.rating + self.dwell
+    }
 }
 
 impl Dataset {
@@ -87,6 +114,40 @@ impl Dataset {
     #[must_use]
     pub fn events_of(&self, user: u32) -> std::ops::Range<usize> {
         self.user_start[user as usize] as usize..self.user_start[user as usize + 1] as usize
+    }
+
+    /// Dense user of an event: the one whose range holds it. Finds it by halves, because a number an event would cost as
+    /// much as the items themselves.
+    #[must_use]
+    pub fn user_of(&self, event: usize) -> u32 {
+        self.user_start.partition_point(|&start| start as usize <= event).saturating_sub(1) as u32
+    }
+
+    /// Time of an event in seconds, where the data has times; 0 where it has none.
+    #[must_use]
+    pub fn time(&self, event: usize) -> i64 {
+        self.event_time.get(event).unwrap_or(0)
+    }
+
+    /// Are the events' times those of a clock, and not only their order?
+    #[must_use]
+    pub fn has_clock(&self) -> bool {
+        !self.event_time.is_empty() && !self.time_is_order
+    }
+
+    /// Seconds of events by the clock; empty where the data has no clock times.
+    #[must_use]
+    pub fn clock_times(&self, events: std::ops::Range<usize>) -> Vec<i64> {
+        if self.has_clock() { events.map(|event| self.time(event)).collect() } else { Vec::new() }
+    }
+
+    /// Bytes of what is held for every event: item, time, part, weight, source and explicit negatives; features and what
+    /// is held for users and items do not count.
+    #[must_use]
+    pub fn event_bytes(&self) -> usize {
+        let exposed = self.exposed.as_ref().map_or(0, |exposed| 4 * exposed.items.len() + 8 * exposed.spans.len());
+        let words = self.event_item.len() + self.event_weight.len() + self.event_source.len();
+        4 * words + self.event_time.bytes() + self.event_part.len() + exposed
     }
 
     /// First event of a user and the one past the last, as the numbers that splits hold.

@@ -26,6 +26,20 @@ pub enum Error {
         /// What is wrong and what would be right.
         what: String,
     },
+    /// A row of a Parquet file is malformed, or a column of it cannot be read.
+    #[error("{path}, row group {group}, row {row}{}: {what}", column.as_ref().map(|c| format!(", column {c}")).unwrap_or_default())]
+    RowGroup {
+        /// The file.
+        path: PathBuf,
+        /// The row group, from 0, as other tools count them.
+        group: usize,
+        /// The row within it, from 1.
+        row: u64,
+        /// The column, where one is to blame.
+        column: Option<String>,
+        /// What is wrong and what would be right.
+        what: String,
+    },
     /// The data as a whole cannot serve.
     #[error("{path}: {what}")]
     Format {

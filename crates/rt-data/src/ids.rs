@@ -17,7 +17,7 @@ impl Ids {
     /// Dense id of an integer id; its raw form is the plain decimal number.
     pub(crate) fn integer(&mut self, id: u64) -> u32 {
         if id >= SMALL {
-            return self.vocab.insert(&id.to_string());
+            return self.vocab.insert(decimal(id, &mut [0; 20]));
         }
         let place = id as usize;
         if let Some(&dense) = self.small.get(place)
@@ -28,7 +28,7 @@ impl Ids {
         if place >= self.small.len() {
             self.small.resize((place + 1).next_power_of_two(), 0);
         }
-        let dense = self.vocab.insert(&id.to_string());
+        let dense = self.vocab.insert(decimal(id, &mut [0; 20]));
         self.small[place] = dense;
         dense
     }
@@ -40,6 +40,19 @@ impl Ids {
         match crate::parse::integer(bytes) {
             Some(value) if plain => self.integer(value),
             _ => self.vocab.insert(raw),
+        }
+    }
+}
+
+/// A number as text, without a `String` for each of many rows.
+fn decimal(mut id: u64, digits: &mut [u8; 20]) -> &str {
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (id % 10) as u8;
+        id /= 10;
+        if id == 0 {
+            return std::str::from_utf8(&digits[first..]).unwrap_or_default();
         }
     }
 }
@@ -59,6 +72,8 @@ mod tests {
             assert_eq!(ids.vocab.get(raw), Some(id));
         }
         assert_eq!(ids.integer(2_097_152), 4);
-        assert_eq!(ids.vocab.rows(), 10);
+        let most = ids.integer(u64::MAX);
+        assert_eq!(ids.vocab.raw(most), u64::MAX.to_string());
+        assert_eq!(ids.vocab.rows(), 11);
     }
 }

@@ -15,29 +15,40 @@
 //!
 //! // The best ranking that any model could make of this case: by the logits that the event was drawn from.
 //! let mut scores = vec![0.0; data.items.rows()];
-//! latent.scores(&data, case.user, case.history.clone(), data.event_time[target], &mut scores);
+//! latent.scores(&data, case.user, case.history.clone(), data.time(target), &mut scores);
 //! assert!(scores[data.event_item[target] as usize] > rt_data::NEVER);
 //! # Ok::<(), rt_data::Error>(())
 //! ```
 //!
-//! Real data is read by [`read`] (MovieLens folders, CSV, TSV) and [`read_files`] (three given files).
+//! Real data is read by [`read`] (MovieLens folders, CSV, TSV, and Parquet with the feature `parquet`) and
+//! [`read_files`] (three given files).
 
+mod audit;
 mod builder;
 mod columns;
 mod dataset;
 mod error;
+#[cfg(feature = "parquet")]
+mod event_log;
+mod exposed;
 mod ids;
 mod memory;
 mod parse;
 mod read;
 mod split;
 mod synthetic;
+mod times;
 mod vocab;
 
+pub use audit::{Finding, Severity, audit};
 pub use columns::FeatureKind;
-pub use dataset::{Column, Dataset, Features};
+pub use dataset::{Column, Dataset, Features, LeftOut};
 pub use error::{Error, Result};
+#[cfg(feature = "parquet")]
+pub use event_log::EventLog;
+pub use exposed::Exposed;
 pub use read::{FeatureSpec, ReadOptions, read, read_files};
-pub use split::{EvalCase, EvalHistory, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split};
+pub use split::{EvalCase, EvalHistory, Examples, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split};
 pub use synthetic::{Latent, NEVER, Synthetic};
+pub use times::Times;
 pub use vocab::Vocab;

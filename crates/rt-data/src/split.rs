@@ -1,5 +1,6 @@
 //! Which events train, and which are targets.
 
+mod examples;
 mod files;
 mod leave_last_out;
 mod report;
@@ -10,6 +11,7 @@ use std::ops::Range;
 
 use crate::{Dataset, Error, Result};
 
+pub use examples::Examples;
 pub use report::is_tied;
 
 /// How events are divided.
@@ -76,6 +78,8 @@ pub struct SplitOptions {
     pub targets: Targets,
     /// Of given files: what stands in the history at test.
     pub eval_history: EvalHistory,
+    /// Only events of this dense source are validated and tested ([`Dataset::event_source`]); all train.
+    pub eval_source: Option<u32>,
 }
 
 /// Divides the events of `data`.
@@ -109,6 +113,18 @@ pub fn split(data: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<S
         SplitKind::Time { train, valid } => time::split(data, train, valid, options.targets)?,
         SplitKind::Files => files::split(data, options.eval_history),
     };
+    if let Some(source) = options.eval_source {
+        if data.event_source.is_empty() {
+            let what = "the data has no source column; name it (`source_col`)";
+            return Err(Error::Request(format!("split `{kind}` of {}: {what}", data.name)));
+        }
+        for cases in [&mut split.valid, &mut split.test] {
+            cases.retain_mut(|case| {
+                case.targets.retain(|&target| data.event_source[target as usize] == source);
+                !case.targets.is_empty()
+            });
+        }
+    }
     if split.examples.is_empty() {
         let what = "no user has two train events, so there is nothing to learn from";
         return Err(Error::Request(format!("split `{kind}` of {}: {what}", data.name)));
@@ -181,7 +197,7 @@ pub struct Split {
     pub kind: SplitKind,
     /// Training examples: target events. The history of example e is `user_start[user] .. e`, or, where
     /// `history_is_set`, all train events of the user but e.
-    pub examples: Vec<u32>,
+    pub examples: Examples,
     /// Train events of user u are `user_start[u] .. train_end[u]`; `users.rows()` long.
     pub train_end: Vec<u32>,
     /// Validation cases.
@@ -218,7 +234,7 @@ impl Split {
     #[must_use]
     pub fn target_counts(&self, data: &crate::Dataset) -> Vec<u32> {
         let mut counts = vec![0; data.items.rows()];
-        for &event in &self.examples {
+        for event in self.examples.iter() {
             counts[data.event_item[event as usize] as usize] += 1;
         }
         counts

@@ -33,7 +33,7 @@ fn ml_100k() {
     // The first line of this copy has blanks instead of tabs; it is read, and its user and item come first.
     assert_eq!((data.users.raw(1), data.items.raw(1)), ("196", "242"));
     let own = data.events_of(1);
-    assert!(own.clone().any(|event| data.event_item[event] == 1 && data.event_time[event] == 881_250_949));
+    assert!(own.clone().any(|event| data.event_item[event] == 1 && data.time(event) == 881_250_949));
     assert_eq!(own.len(), 39);
     assert_eq!(data.title(1), "Kolya (1996)");
     let names: Vec<&str> = data.user_features.columns.iter().map(|column| column.0.as_str()).collect();
@@ -63,8 +63,8 @@ fn ml_1m_half() {
     assert_eq!(categories(&data, "occupation"), 21);
     // User 1's last rating: item 48 at 978824351, the last of several in the file with that time.
     let last = data.events_of(1).end - 1;
-    assert_eq!((data.items.raw(data.event_item[last]), data.event_time[last]), ("48", 978_824_351));
-    assert!(data.event_user.windows(2).all(|pair| pair[0] <= pair[1]));
+    assert_eq!((data.items.raw(data.event_item[last]), data.time(last)), ("48", 978_824_351));
+    assert!((0..data.event_item.len()).all(|event| data.events_of(data.user_of(event)).contains(&event)));
 
     let cut = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     assert_eq!((cut.test.len(), cut.examples.len()), (2999, 487_650 - 3 * 2999));
@@ -85,8 +85,8 @@ fn ml_1m_half() {
     assert_eq!(train + cut.valid.len() + cut.test.len(), 487_650);
     assert!((0.799..=0.8).contains(&(train as f64 / 487_650.0)));
     for case in &cut.test {
-        let time = data.event_time[case.targets[0] as usize];
-        assert!(case.history.clone().all(|event| data.event_time[event as usize] < time));
+        let time = data.time(case.targets[0] as usize);
+        assert!(case.history.clone().all(|event| data.time(event as usize) < time));
         assert!(case.masked(Mask::Train).end <= case.history.end);
     }
 }

@@ -44,7 +44,7 @@ fn cases(data: &Dataset, cases: &[EvalCase]) -> Vec<String> {
 }
 
 fn examples(data: &Dataset, split: &Split) -> Vec<String> {
-    let line = |&event: &u32| format!("{}>{}", data.users.raw(data.event_user[event as usize]), items(data, [event]));
+    let line = |event: u32| format!("{}>{}", data.users.raw(data.user_of(event as usize)), items(data, [event]));
     split.examples.iter().map(line).collect()
 }
 
@@ -198,7 +198,7 @@ fn refusals() {
     assert!(refuse(&data, "time:0.8,0.1").contains("there is no time column"));
     assert!(refuse(&data, "files").contains("it needs three files"));
     let ordered = one("user,item\nu,a\nu,b\nu,c\nu,d\n", &ReadOptions { order_input: true, ..ReadOptions::default() });
-    assert_eq!(ordered.event_time, [1, 2, 3, 4]);
+    assert!(ordered.event_time.iter().eq(1..5));
     assert_eq!(cases(&ordered, &leave_last_out(&ordered).test), ["u: a b c > d"]);
     assert!(refuse(&ordered, "time:0.8,0.1").contains("not a clock"));
     let counted = one("user,item,time\nu,b,2\nv,a,1\nu,a,1\nv,b,2\nu,c,3\n", &ReadOptions::default());
@@ -233,4 +233,89 @@ fn kinds_as_text() {
         let error = SplitKind::parse(text).unwrap_err().to_string();
         assert!(error.starts_with(&format!("split `{text}`: ")) && error.contains(wanted), "{error}");
     }
+}
+
+#[test]
+fn time_split_with_many_events_a_user_after_the_cuts() {
+    // Times 1 to 8 and four at 9, 11, two at 12: 15 events. t1 = number ceil(0.6 * 15) = 9, the first of the four at 9, so
+    // all four are validation; t2 = number ceil(0.8 * 15) = 12, also at 9: then nothing is left between the cuts.
+    let text = "user,item,time\nu,a,1\nv,a,2\nu,b,3\nv,b,4\nu,c,5\nv,c,6\nu,d,7\nv,d,8\nu,e,9\nu,f,9\nv,e,9\nw,a,9\n\
+                u,g,11\nw,b,12\nu,a,12\n";
+    let data = one(text, &ReadOptions::default());
+    let all = SplitOptions { targets: Targets::All, ..SplitOptions::default() };
+    let cut = |kind: &str, options| split(&data, SplitKind::parse(kind).unwrap(), options).unwrap();
+    let same = cut("time:0.6,0.2", all);
+    assert!(same.valid.is_empty());
+    // Strictly earlier: e and f, at one second, are in neither's history; w's a at 9 is its first event.
+    let want = [
+        "u: a b c d > e",
+        "u: a b c d > f",
+        "u: a b c d e f > g",
+        "u: a b c d e f g > a",
+        "v: a b c d > e",
+        "w:  > a",
+        "w: a > b",
+    ];
+    assert_eq!(cases(&data, &same.test), want);
+    assert_eq!((same.without_history(), same.repeated_targets(&data)), (1, 1));
+    // Items without train events: e twice, f, g; the others have some.
+    assert_eq!(same.warm_and_cold_targets(&data), (3, 4));
+    assert_eq!(same.train_after_test, Some(0.0));
+    assert!(same.test.iter().all(|case| items(&data, case.masked(Mask::Train)).len() <= 7));
+    assert_eq!(items(&data, same.test[3].masked(Mask::Train)), "a b c d", "the train part alone");
+    assert_eq!(items(&data, same.test[3].masked(Mask::History)), "a b c d e f g");
+
+    // t2 = number ceil(0.87 * 15) = 14 = 12: validation is 9 <= t < 12, and its events are history of the test.
+    let apart = cut("time:0.6,0.27", all);
+    assert_eq!(
+        cases(&data, &apart.valid),
+        ["u: a b c d > e", "u: a b c d > f", "u: a b c d e f > g", "v: a b c d > e", "w:  > a"]
+    );
+    assert_eq!(cases(&data, &apart.test), ["u: a b c d e f g > a", "w: a > b"]);
+    let first = cut("time:0.6,0.27", SplitOptions::default());
+    assert_eq!(cases(&data, &first.valid), ["u: a b c d > e", "v: a b c d > e", "w:  > a"]);
+    assert_eq!(cases(&data, &first.test), cases(&data, &apart.test));
+    assert_eq!(examples(&data, &first), ["u>b", "u>c", "u>d", "v>b", "v>c", "v>d"]);
+}
+
+#[test]
+fn files_with_many_targets_a_user() {
+    // Lines in no order of time; u has train rows later than its test rows, v stands in the test file alone, w only trains.
+    let timed = [
+        "user,item,time\nu,c,50\nu,a,1\nw,a,2\nu,b,20\nw,b,1\n",
+        "user,item,time\nu,e,9\nu,d,4\n",
+        "user,item,time\nu,h,30\nu,f,10\nv,a,3\nu,g,10\nv,b,1\nu,a,60\n",
+    ];
+    let data = three(timed, &ReadOptions::default()).unwrap();
+    let cut = |data: &Dataset, eval_history| {
+        split(data, SplitKind::Files, SplitOptions { eval_history, ..SplitOptions::default() }).unwrap()
+    };
+    // The parts are never sorted together; within a part the times decide, then the order of the lines.
+    let own = cut(&data, EvalHistory::Train);
+    assert_eq!(cases(&data, &own.valid), ["u: a b c > d e"]);
+    assert_eq!(cases(&data, &own.test), ["u: a b c > f g h a", "v:  > b a"]);
+    assert_eq!(examples(&data, &own), ["u>b", "u>c", "w>a"]);
+    assert_eq!((own.without_history(), own.repeated_targets(&data)), (1, 1));
+    assert_eq!(own.warm_and_cold_targets(&data), (3, 3), "a, b, a are warm, f, g, h cold");
+    // Train times 1 20 50, 1 2. Later than 10: 2; 10: 2; 30: 1; 60: 0; 1: 3 (20 50 2); 3: 2. Of 5 each, mean of six.
+    assert_eq!(own.train_after_test, Some(10.0 / 30.0));
+    let both = cut(&data, EvalHistory::TrainValid);
+    assert_eq!(cases(&data, &both.valid), ["u: a b c > d e"], "validation itself sees the train rows");
+    assert_eq!(cases(&data, &both.test), ["u: a b c d e > f g h a", "v:  > b a"]);
+    assert_eq!(items(&data, both.test[0].masked(Mask::History)), "a b c d e");
+    assert_eq!(items(&data, both.test[0].masked(Mask::Train)), "a b c");
+
+    // The same lines without times: sets, in the order of the lines; every train item of a user with two is a target.
+    let untimed = timed.map(|text| {
+        let lines = text.lines().map(|line| line.rsplit_once(',').unwrap().0);
+        lines.collect::<Vec<_>>().join("\n") + "\n"
+    });
+    let data = three([&untimed[0], &untimed[1], &untimed[2]], &ReadOptions::default()).unwrap();
+    let own = cut(&data, EvalHistory::Train);
+    assert!(own.history_is_set && own.train_after_test.is_none());
+    assert_eq!(examples(&data, &own), ["u>c", "u>a", "u>b", "w>a", "w>b"]);
+    assert_eq!(cases(&data, &own.valid), ["u: c a b > e d"]);
+    assert_eq!(cases(&data, &own.test), ["u: c a b > h f g a", "v:  > a b"]);
+    let both = cut(&data, EvalHistory::TrainValid);
+    assert_eq!(cases(&data, &both.test), ["u: c a b e d > h f g a", "v:  > a b"]);
 }

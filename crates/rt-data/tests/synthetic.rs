@@ -22,7 +22,7 @@ fn same_seed_same_data() {
 fn same_data_on_every_platform() {
     let (data, _) = small().generate();
     let numbers =
-        data.event_item.iter().map(|&item| u64::from(item)).chain(data.event_time.iter().map(|&time| time as u64));
+        data.event_item.iter().map(|&item| u64::from(item)).chain(data.event_time.iter().map(|time| time as u64));
     let hash = numbers.fold(0xcbf2_9ce4_8422_2325u64, |hash, number| (hash ^ number).wrapping_mul(0x0100_0000_01b3));
     assert_eq!((data.event_item.len(), hash), (2_065, 2_223_040_179_686_950_654));
 }
@@ -38,9 +38,9 @@ fn every_event_was_possible() {
         assert!(events.len() >= 5);
         let start = events.start as u32;
         for event in events {
-            let (item, time) = (data.event_item[event], data.event_time[event]);
+            let (item, time) = (data.event_item[event], data.time(event));
             assert!(latent.released(item).unwrap() <= time);
-            assert!(event as u32 == start || data.event_time[event - 1] < time);
+            assert!(event as u32 == start || data.time(event - 1) < time);
             latent.scores(&data, user, start..event as u32, time, &mut scores);
             assert!(scores[item as usize] > NEVER, "drawn, so possible");
             assert_eq!(scores[0], NEVER);
@@ -66,9 +66,9 @@ fn draws_follow_the_logits() {
     let mut scores = vec![0.0; data.items.rows()];
     let (mut expected, mut got, mut variance, mut places) = (0.0, 0.0, 0.0, 0.0);
     for event in 0..data.event_item.len() {
-        let user = data.event_user[event];
+        let user = data.user_of(event);
         let history = data.user_start[user as usize]..event as u32;
-        latent.scores(&data, user, history, data.event_time[event], &mut scores);
+        latent.scores(&data, user, history, data.time(event), &mut scores);
         let most = scores.iter().copied().fold(NEVER, f32::max);
         let weight = |item: u32| f64::from(scores[item as usize] - most).exp();
         let total: f64 = by_raw.iter().map(|&item| weight(item)).sum();
@@ -176,7 +176,7 @@ fn baselines_stand_below_the_bound() {
         })
     });
     let bound = hit_rate(&data, &split, |case, scores| {
-        let time = data.event_time[case.targets[0] as usize];
+        let time = data.time(case.targets[0] as usize);
         latent.scores(&data, case.user, case.history.clone(), time, scores);
     });
     println!("HR@10: most-popular {popular:.3}, item-kNN by h {neighbours:.3?}, bound {bound:.3}");

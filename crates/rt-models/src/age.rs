@@ -15,9 +15,9 @@ pub(crate) fn inputs(age: f32) -> [f32; WIDTH] {
 /// examples, count as of t_max.
 pub(crate) fn of_events(data: &Dataset, split: &Split) -> Vec<f32> {
     let users = 0..data.users.rows() as u32;
-    let times = || users.clone().flat_map(|user| split.train_events(data, user)).map(|event| data.event_time[event]);
+    let times = || users.clone().flat_map(|user| split.train_events(data, user)).map(|event| data.time(event));
     let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
     let span = (last - first).max(1) as f64;
-    let age = |time: &i64| ((last - time) as f64 / span).clamp(0.0, 1.0) as f32;
+    let age = |time: i64| ((last - time) as f64 / span).clamp(0.0, 1.0) as f32;
     data.event_time.iter().flat_map(|time| inputs(age(time))).collect()
 }

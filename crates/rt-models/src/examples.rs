@@ -26,10 +26,10 @@ fn keep_probabilities(config: &Config, data: &Dataset, split: &Split) -> Option<
 }
 
 /// Training examples of each user.
-fn user_counts(data: &Dataset, examples: &[u32]) -> Vec<u32> {
+fn user_counts(data: &Dataset, examples: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut counts = vec![0; data.users.rows()];
-    for &event in examples {
-        counts[data.event_user[event as usize] as usize] += 1;
+    for event in examples {
+        counts[data.user_of(event as usize) as usize] += 1;
     }
     counts
 }
@@ -37,11 +37,11 @@ fn user_counts(data: &Dataset, examples: &[u32]) -> Vec<u32> {
 /// How often each item is expected as a target in an epoch: what the q of an in-batch logQ counts. `items.rows()` long.
 pub(crate) fn expected_targets(config: &Config, data: &Dataset, split: &Split) -> Vec<f64> {
     let keep = keep_probabilities(config, data, split);
-    let users = user_counts(data, &split.examples);
+    let users = user_counts(data, split.examples.iter());
     let mut expected = vec![0.0; data.items.rows()];
-    for &event in &split.examples {
+    for event in split.examples.iter() {
         let item = data.event_item[event as usize] as usize;
-        let of_user = f64::from(users[data.event_user[event as usize] as usize]);
+        let of_user = f64::from(users[data.user_of(event as usize) as usize]);
         let capped = match config.examples_per_user {
             0 => 1.0,
             most => (most as f64 / of_user).min(1.0),
@@ -51,44 +51,40 @@ pub(crate) fn expected_targets(config: &Config, data: &Dataset, split: &Split) -
     expected
 }
 
-/// The examples of one epoch after the other.
+/// The examples of one epoch after the other. Their order lives on the device alone: there is a copy here for as long as
+/// it is made.
 pub(crate) struct Epochs<'a> {
     config: &'a Config,
     data: &'a Dataset,
     split: &'a Split,
     keep: Option<Vec<u64>>,
-    order: Vec<u32>,
 }
 
 impl<'a> Epochs<'a> {
     pub(crate) fn new(config: &'a Config, data: &'a Dataset, split: &'a Split) -> Self {
-        let keep = keep_thresholds(config, data, split);
-        Self { config, data, split, keep, order: split.examples.clone() }
+        Self { config, data, split, keep: keep_thresholds(config, data, split) }
     }
 
     /// Chooses and shuffles the examples of an epoch (from 1), puts them into the store and gives their number.
     pub(crate) fn next(&mut self, store: &Store, seed: u64, epoch: u32) -> Result<usize> {
-        if self.keep.is_some() || self.config.examples_per_user > 0 {
-            self.order = self.chosen(seed, epoch);
-        }
-        if self.order.is_empty() {
+        let chooses = self.keep.is_some() || self.config.examples_per_user > 0;
+        // Where all take part, each epoch's order is made of the last one's.
+        let mut order = if chooses { self.chosen(seed, epoch) } else { store.read("order")? };
+        if order.is_empty() {
             let what = format!(
                 "subsample = {} leaves no training example in epoch {epoch}: use a larger one",
                 self.config.subsample
             );
             return Err(Error::Training(what));
         }
-        philox::shuffle(seed, epoch, &mut self.order);
-        let n = self.order.len();
-        // The list on the device keeps its length; a step's offset stays below `n`.
-        let mut padded = std::mem::take(&mut self.order);
-        padded.resize(self.split.examples.len(), 0);
-        store.put_u32("order", &padded)?;
-        padded.truncate(n);
-        self.order = padded;
+        philox::shuffle(seed, epoch, &mut order);
         if self.config.user_weight {
-            store.put_f32("user.weight", &user_weights(self.data, &self.order))?;
+            store.put_f32("user.weight", &user_weights(self.data, order.iter().copied()))?;
         }
+        let n = order.len();
+        // The list on the device keeps its length; a step's offset stays below `n`.
+        order.resize(self.split.examples.len(), 0);
+        store.put_u32("order", &order)?;
         Ok(n)
     }
 
@@ -96,8 +92,9 @@ impl<'a> Epochs<'a> {
     fn chosen(&self, seed: u64, epoch: u32) -> Vec<u32> {
         let key = philox::key(seed);
         let draw = |number: u32, i: usize| philox::draw(key, epoch, stream::EXAMPLES + number, i as u32);
-        let mut chosen: Vec<usize> = (0..self.split.examples.len()).collect();
-        let user = |i: usize| self.data.event_user[self.split.examples[i] as usize];
+        let examples = self.split.examples.to_vec();
+        let mut chosen: Vec<usize> = (0..examples.len()).collect();
+        let user = |i: usize| self.data.user_of(examples[i] as usize);
         if self.config.examples_per_user > 0 {
             chosen.sort_by_cached_key(|i| (user(*i), draw(0, *i), *i));
             let (mut last, mut taken) = (u32::MAX, 0);
@@ -109,26 +106,27 @@ impl<'a> Epochs<'a> {
             chosen.sort_unstable();
         }
         if let Some(keep) = &self.keep {
-            let target = |i: usize| self.data.event_item[self.split.examples[i] as usize] as usize;
+            let target = |i: usize| self.data.event_item[examples[i] as usize] as usize;
             chosen.retain(|i| u64::from(draw(1, *i)) < keep[target(*i)]);
         }
-        chosen.into_iter().map(|i| self.split.examples[i]).collect()
+        chosen.into_iter().map(|i| examples[i]).collect()
     }
 }
 
 /// What an example of each user weighs, `[users, 1]`: 1 / (the user's examples), times what makes the mean over the
 /// examples 1.
-fn user_weights(data: &Dataset, examples: &[u32]) -> Vec<f32> {
+fn user_weights(data: &Dataset, examples: impl Iterator<Item = u32>) -> Vec<f32> {
     let counts = user_counts(data, examples);
+    let examples: u32 = counts.iter().sum();
     let users = counts.iter().filter(|c| **c > 0).count();
-    let scale = examples.len() as f64 / users.max(1) as f64;
+    let scale = f64::from(examples) / users.max(1) as f64;
     counts.iter().map(|c| if *c == 0 { 0.0 } else { (scale / f64::from(*c)) as f32 }).collect()
 }
 
 /// Puts the weights of the whole split's examples into the store, where they are wanted; epochs put their own.
 pub(crate) fn upload(store: &Store, config: &Config, data: &Dataset, split: &Split) -> Result<()> {
     if config.user_weight {
-        store.put_f32("user.weight", &user_weights(data, &split.examples))?;
+        store.put_f32("user.weight", &user_weights(data, split.examples.iter()))?;
     }
     Ok(())
 }
@@ -170,8 +168,9 @@ mod tests {
     fn without_settings_an_epoch_is_a_shuffle_of_all() {
         let (data, split) = small();
         let (config, store) = (config(&[]), store());
+        store.put_u32("order", &split.examples.to_vec()).unwrap();
         let mut epochs = Epochs::new(&config, &data, &split);
-        let mut want = split.examples.clone();
+        let mut want = split.examples.to_vec();
         for epoch in 1..=2 {
             philox::shuffle(9, epoch, &mut want);
             assert_eq!(epochs.next(&store, 9, epoch).unwrap(), want.len());
@@ -197,7 +196,11 @@ mod tests {
                 once.dedup();
                 assert_eq!(once.len(), n, "no example twice");
                 if config.examples_per_user > 0 {
-                    assert!(user_counts(&data, order).iter().all(|c| *c as usize <= config.examples_per_user));
+                    assert!(
+                        user_counts(&data, order.iter().copied())
+                            .iter()
+                            .all(|c| *c as usize <= config.examples_per_user)
+                    );
                 }
                 assert!(n < split.examples.len(), "{settings:?} leaves examples out");
                 assert_ne!(once, first, "epoch {epoch} has other examples than the one before");
@@ -232,13 +235,14 @@ mod tests {
     #[test]
     fn users_weigh_the_same_and_one_on_average() {
         let (data, split) = small();
-        let examples = &split.examples[..split.examples.len() - 7];
-        let weights = user_weights(&data, examples);
-        let of = |e: &u32| f64::from(weights[data.event_user[*e as usize] as usize]);
+        let mut examples = split.examples.to_vec();
+        examples.truncate(examples.len() - 7);
+        let weights = user_weights(&data, examples.iter().copied());
+        let of = |e: &u32| f64::from(weights[data.user_of(*e as usize) as usize]);
         let mean = examples.iter().map(of).sum::<f64>() / examples.len() as f64;
         assert!((mean - 1.0).abs() < 1e-5, "{mean}");
         let mut totals = vec![0.0; data.users.rows()];
-        examples.iter().for_each(|e| totals[data.event_user[*e as usize] as usize] += of(e));
+        examples.iter().for_each(|e| totals[data.user_of(*e as usize) as usize] += of(e));
         let some: Vec<f64> = totals.into_iter().filter(|t| *t > 0.0).collect();
         assert!(some.iter().all(|t| (t - some[0]).abs() < 1e-4), "{some:?}");
         assert_eq!(weights[0], 0.0);

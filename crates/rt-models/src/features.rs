@@ -178,7 +178,7 @@ pub(crate) fn resolve(config: &mut Config, data: &Dataset) -> Result<()> {
                     true and data with item columns";
         return bad(what.into());
     }
-    if config.example_age && (data.event_time.is_empty() || data.time_is_order) {
+    if config.example_age && !data.has_clock() {
         return bad("example_age: the data has no clock times".into());
     }
     if !config.item_vectors.is_empty() && !config.item_vectors_tune && !with_items {

@@ -3,7 +3,7 @@
 use crate::config::{Config, Pool};
 use crate::towers::{Towers, UserInputs};
 use crate::{Error, Result};
-use rt_data::Dataset;
+use rt_data::{Dataset, Times};
 use rt_tensor::{BagOptions, Init, Tape, Var};
 
 /// Most heads of a kind.
@@ -35,16 +35,11 @@ impl Config {
                 }
             }
         }
-        if self.decay_heads > 0 && !has_clock(data) {
+        if self.decay_heads > 0 && !data.has_clock() {
             return Err(Error::Config("decay_heads: the data has no clock times; set decay_heads = 0".into()));
         }
         Ok(())
     }
-}
-
-/// Are the events' times seconds, and not only their order?
-fn has_clock(data: &Dataset) -> bool {
-    !data.event_time.is_empty() && !data.time_is_order
 }
 
 /// Seconds of each event since the first of all, for the kernel of the gaps.
@@ -52,9 +47,9 @@ fn has_clock(data: &Dataset) -> bool {
 /// # Errors
 ///
 /// [`Error::Config`] where the events span more than 2^32 seconds.
-pub(crate) fn seconds(times: &[i64]) -> Result<Vec<u32>> {
-    let first = times.iter().min().copied().unwrap_or(0);
-    let since = |t: &i64| t.checked_sub(first).and_then(|s| u32::try_from(s).ok());
+pub(crate) fn seconds(times: &Times) -> Result<Vec<u32>> {
+    let first = times.iter().min().unwrap_or(0);
+    let since = |t: i64| t.checked_sub(first).and_then(|s| u32::try_from(s).ok());
     times.iter().map(since).collect::<Option<_>>().ok_or_else(|| {
         Error::Config("decay_heads: the events span more than 136 years; are their times seconds?".into())
     })
@@ -128,10 +123,11 @@ mod tests {
 
     #[test]
     fn seconds_start_at_the_first_event() {
-        assert_eq!(seconds(&[-5, 10, -5, 4_294_967_290]).unwrap(), [0, 15, 0, u32::MAX]);
-        assert!(seconds(&[0, 1 << 32]).unwrap_err().to_string().contains("136 years"));
-        assert!(seconds(&[i64::MIN, i64::MAX]).is_err());
-        assert!(seconds(&[]).unwrap().is_empty());
+        let of = |times: &[i64]| seconds(&times.iter().copied().collect());
+        assert_eq!(of(&[-5, 10, -5, 4_294_967_290]).unwrap(), [0, 15, 0, u32::MAX]);
+        assert!(of(&[0, 1 << 32]).unwrap_err().to_string().contains("136 years"));
+        assert!(of(&[i64::MIN, i64::MAX]).is_err());
+        assert!(of(&[]).unwrap().is_empty());
     }
 
     #[test]

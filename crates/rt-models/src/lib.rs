@@ -33,8 +33,8 @@ mod vectors;
 
 pub use check::check_models;
 pub use config::{
-    Config, Frequency, Gap, Hidden, ItemTable, LogQ, Loss, ModelKind, Norm, Numbers, OptimizerKind, Pool, Sampler,
-    Schedule, Switch,
+    Config, Frequency, Gap, Hidden, ItemTable, Label, LogQ, Loss, ModelKind, NegativesFrom, Norm, Numbers,
+    OptimizerKind, Pool, Sampler, Schedule, Switch,
 };
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::candidates::{self, Pool};
-use crate::config::{Config, LogQ, Loss, OptimizerKind, Sampler};
+use crate::config::{Config, Label, LogQ, Loss, NegativesFrom, OptimizerKind, Sampler};
 use crate::negatives;
 use crate::schema::Schema;
 use crate::towers::{Towers, UserInputs};
@@ -48,11 +48,9 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     let mut towers = Towers { config, schema, training: true, draws: 0, built: crate::blocks::Built::default() };
     let order = tape.input_ids("order", counts.examples, 1);
     let items = tape.input_ids("items", counts.events, 1);
-    let users = tape.input_ids("event_user", counts.events, 1);
     let starts = tape.input_ids("user_start", schema.user_rows + 1, 1);
-    let ends = schema.history_is_set.then(|| tape.input_ids("train_end", schema.user_rows, 1));
-    let batch =
-        tape.batch(&BatchSpec { order, items, users, starts, ends, batch: config.batch, history: schema.history })?;
+    let ends = all_but_target(config, schema).then(|| tape.input_ids("train_end", schema.user_rows, 1));
+    let batch = tape.batch(&BatchSpec { order, items, starts, ends, batch: config.batch, history: schema.history })?;
     let context = if schema.context.is_empty() {
         None
     } else {
@@ -78,6 +76,13 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     towers.rows_have(batch.weight);
     let user = towers.user(&mut tape, &inputs)?;
     let weight = crate::examples::weight(&mut tape, config, schema.user_rows, &batch)?;
+    let weight = if schema.weighted {
+        let own = tape.input("event.weight", counts.events, 1);
+        let own = tape.take(own, batch.event)?;
+        tape.weigh(weight, own)?
+    } else {
+        weight
+    };
     let batch = BatchVars { weight, ..batch };
     let rows = loss_rows(&mut tape, &mut towers, user, &batch, counts.events)?;
     towers.built.check(config)?;
@@ -99,6 +104,11 @@ impl Sizes {
     pub(crate) fn steps(&self, batch: usize) -> usize {
         self.examples.div_ceil(batch)
     }
+}
+
+/// Is the history all of the user's training items but the target, later ones too?
+fn all_but_target(config: &Config, schema: &Schema) -> bool {
+    schema.history_is_set || config.label == Label::HeldOut
 }
 
 /// The loss of each row.
@@ -196,12 +206,18 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
 
 /// Puts what a training step reads into the store: interactions, catalogue, sampling probabilities.
 pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dataset, split: &Split) -> Result<()> {
-    store.put_u32("order", &split.examples)?;
+    store.put_u32("order", &split.examples.to_vec())?;
     store.put_u32("items", &data.event_item)?;
-    store.put_u32("event_user", &data.event_user)?;
     store.put_u32("user_start", &data.user_start)?;
-    if schema.history_is_set {
+    if all_but_target(config, schema) {
         store.put_u32("train_end", &split.train_end)?;
+    }
+    if schema.weighted {
+        store.put_f32("event.weight", &weights(data, split)?)?;
+    }
+    if let (true, Some(exposed)) = (config.negatives_from != NegativesFrom::Sampler, &data.exposed) {
+        store.put_u32("exposed.items", &exposed.items)?;
+        store.put_u32("exposed.spans", exposed.spans.as_flattened())?;
     }
     if !schema.context.is_empty() {
         store.put_u32("event.categories", &crate::schema::event_context(config, schema, data))?;
@@ -255,6 +271,19 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
 /// The least weight above zero, at most 1: half of it stands for an item that is never drawn.
 fn least(weights: &[f64]) -> f64 {
     weights.iter().copied().filter(|w| *w > 0.0).fold(f64::MAX, f64::min).min(1.0)
+}
+
+/// Weight of every event, with a mean of 1 over the training examples: the loss, and with it the right learning rate, keep
+/// their size whatever the unit of the weights is.
+fn weights(data: &Dataset, split: &Split) -> Result<Vec<f32>> {
+    let of = |event: u32| f64::from(data.event_weight[event as usize]);
+    let total: f64 = split.examples.iter().map(of).sum();
+    if total <= 0.0 {
+        let what = "the weights of all training examples are 0: there is nothing to learn from";
+        return Err(crate::Error::Training(what.into()));
+    }
+    let scale = split.examples.len() as f64 / total;
+    Ok(data.event_weight.iter().map(|weight| (f64::from(*weight) * scale) as f32).collect())
 }
 
 /// ln of each weight's share. Row 0 is no item.

@@ -60,15 +60,16 @@ impl<'a> Miner<'a> {
         let items = model.item_vectors()?;
         let (examples, data) = (&self.split.examples, &model.data);
         let number = examples.len().min(MOST);
-        let turn: Vec<u32> = (0..number).map(|i| examples[(self.next + i) % examples.len()]).collect();
+        let turn: Vec<u32> = examples.iter().skip(self.next).chain(examples.iter()).take(number).collect();
         self.next = (self.next + number) % examples.len();
         let (n, rows) = (model.config.mine, model.schema.item_rows);
         for events in turn.chunks(CHUNK) {
             let histories: Vec<Vec<u32>> = events.iter().map(|e| self.history(model, *e)).collect();
+            let times: Vec<Vec<i64>> = events.iter().map(|e| Self::times(model, *e)).collect();
             let contexts: Vec<Vec<u32>> = events.iter().map(|e| model.context_of(self.context, *e as usize)).collect();
             let query = |(i, e): (usize, &u32)| {
-                let user = data.event_user[*e as usize];
-                Query { user, history: &histories[i], context: &contexts[i], times: self.times(model, *e) }
+                let user = data.user_of(*e as usize);
+                Query { user, history: &histories[i], context: &contexts[i], times: &times[i] }
             };
             let queries: Vec<Query<'_>> = events.iter().enumerate().map(query).collect();
             let users = model.user_tower(&queries)?;
@@ -95,7 +96,7 @@ impl<'a> Miner<'a> {
     /// What came before the example's event; where histories are sets, all of the user's train items but the target.
     fn history(&self, model: &Model, event: u32) -> Vec<u32> {
         let (data, event) = (&model.data, event as usize);
-        let train = self.split.train_events(data, data.event_user[event]);
+        let train = self.split.train_events(data, data.user_of(event));
         if model.schema.history_is_set {
             return train.filter(|e| *e != event).map(|e| data.event_item[e]).collect();
         }
@@ -103,17 +104,17 @@ impl<'a> Miner<'a> {
     }
 
     /// Times of the history's items; none where a history is a set or the data has no times.
-    fn times<'m>(&self, model: &'m Model, event: u32) -> &'m [i64] {
+    fn times(model: &Model, event: u32) -> Vec<i64> {
         let (data, event) = (&model.data, event as usize);
-        let start = data.user_start[data.event_user[event] as usize] as usize;
-        if model.schema.history_is_set { &[] } else { data.event_time.get(start..event).unwrap_or(&[]) }
+        let start = data.user_start[data.user_of(event) as usize] as usize;
+        if model.schema.history_is_set { Vec::new() } else { data.clock_times(start..event) }
     }
 
     /// Items at ranks drawn from the window among the catalogue without the user's train items, best first, ties by id; 0
     /// where there are too few items.
     fn choose(&self, model: &Model, scores: &[f32], event: u32, seed: u64, t: u32) -> Vec<u32> {
         let (n, data) = (model.config.mine, &model.data);
-        let user = data.event_user[event as usize] as usize;
+        let user = data.user_of(event as usize) as usize;
         let [start, length] = [self.own.1[2 * user] as usize, self.own.1[2 * user + 1] as usize];
         let own = &self.own.0[start..start + length];
         let free = |item: &&u32| own.binary_search(item).is_err();
@@ -167,12 +168,12 @@ mod tests {
             miner.refresh(&model, 4, 9).unwrap();
             let mined = model.store.read("mined").unwrap();
             let mut seen = std::collections::BTreeSet::new();
-            for event in &split.examples {
-                let e = *event as usize;
-                let user = data.event_user[e];
+            for event in split.examples.iter() {
+                let e = event as usize;
+                let user = data.user_of(e);
                 let history = data.event_item[data.user_start[user as usize] as usize..e].to_vec();
                 let mut scores = vec![0.0; data.items.rows()];
-                let times = &data.event_time[data.user_start[user as usize] as usize..e];
+                let times = &data.clock_times(data.user_start[user as usize] as usize..e);
                 model.scores(&[Query { user, history: &history, times, context: &[] }], &mut scores).unwrap();
                 let own = &data.event_item[split.train_events(&data, user)];
                 let mut ranked: Vec<u32> = data.catalogue.iter().filter(|i| !own.contains(i)).copied().collect();
@@ -190,7 +191,7 @@ mod tests {
         }
         assert_eq!(all[0], all[1], "the same for any number of threads");
         // Nothing is mined for events that are no examples.
-        let examples: std::collections::BTreeSet<u32> = split.examples.iter().copied().collect();
+        let examples: std::collections::BTreeSet<u32> = split.examples.iter().collect();
         let others = (0..data.event_item.len() as u32).filter(|e| !examples.contains(e));
         assert!(others.into_iter().all(|e| all[0][2 * e as usize..][..2] == [0, 0]));
     }

@@ -167,7 +167,7 @@ impl Model {
                 let given = q.context.len().min(columns);
                 context[i * columns..][..given].copy_from_slice(&q.context[..given]);
                 if self.config.session_seconds() > 0 {
-                    let session = session::of_request(q.history, q.times, self.config.session_seconds())?;
+                    let session = session::of_request(q.history, q.times, self.config.session_seconds());
                     let length = (session.length as usize).min(last.len());
                     sessions[i * 2] = (i * history + last.len() - length) as u32;
                     sessions[i * 2 + 1] = length as u32;
@@ -326,9 +326,8 @@ impl Model {
 
     /// Seconds of the events of [`Model::history_of`]; empty where the data has no clock times.
     #[must_use]
-    pub fn times_of(&self, user: u32) -> &[i64] {
-        let times = self.data.event_time.get(self.data.events_of(user));
-        times.filter(|_| !self.data.time_is_order).unwrap_or(&[])
+    pub fn times_of(&self, user: u32) -> Vec<i64> {
+        self.data.clock_times(self.data.events_of(user))
     }
 
     /// Dense id of a user.

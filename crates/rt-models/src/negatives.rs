@@ -1,10 +1,10 @@
 //! Negatives of an example's own: drawn, kept off the user's items, mined; and the checks of their settings.
 
-use crate::config::{Config, Frequency, LogQ, Loss, Sampler};
+use crate::config::{Config, Frequency, LogQ, Loss, NegativesFrom, Sampler};
 use crate::schema::Schema;
 use crate::{Error, Result};
 use rt_data::{Dataset, Split};
-use rt_tensor::{BatchVars, Store, Tape, UnseenSpec, Var};
+use rt_tensor::{BatchVars, ShownSpec, Store, Tape, UnseenSpec, Var};
 
 /// The negatives of a batch's rows.
 pub(crate) struct Own {
@@ -12,6 +12,8 @@ pub(crate) struct Own {
     pub ids: Var,
     /// The same below each other `[rows * (k + mined), 1]`.
     pub flat: Var,
+    /// ln of how often each of `flat` is expected, where some of them were not drawn; with `logq` alone.
+    correction: Option<Var>,
     /// Do some stand for "none": equal to the target, whether or not accidental hits are masked?
     pub holes: bool,
 }
@@ -61,6 +63,19 @@ pub(crate) fn own(tape: &mut Tape, config: &Config, schema: &Schema, batch: &Bat
         let flat = draw(tape, config, schema, rows * k)?;
         parts.push(tape.reshape(flat, rows, k)?);
     }
+    let mut correction = None;
+    if config.negatives_from != NegativesFrom::Sampler {
+        let spans = tape.input_ids("exposed.spans", events, 2);
+        let drawn = tape.reshape(parts[0], rows * k, 1)?;
+        let own = if config.negatives_from == NegativesFrom::Both { k.div_ceil(2) } else { k };
+        let items = tape.input_ids("exposed.items", schema.exposed, 1);
+        let spec = ShownSpec { items, spans: tape.take(spans, batch.event)?, drawn, own };
+        let corrected = config.loss == Loss::List && config.logq != LogQ::Off;
+        let table = corrected.then(|| tape.input("logq.sampler", schema.item_rows, 1));
+        let flat;
+        (flat, correction) = tape.shown_negatives(&spec, table, (k as f64).ln() as f32)?;
+        parts[0] = tape.reshape(flat, rows, k)?;
+    }
     if config.mine > 0 {
         let mined = tape.input_ids("mined", events, config.mine);
         let mined = tape.take(mined, batch.event)?;
@@ -69,7 +84,7 @@ pub(crate) fn own(tape: &mut Tape, config: &Config, schema: &Schema, batch: &Bat
     let ids = if let [one] = parts[..] { one } else { tape.concat_ids(&parts)? };
     let n = rows * tape.shape(ids)[1];
     let flat = tape.reshape(ids, n, 1)?;
-    Ok(Own { ids, flat, holes: config.exclude_own || config.mine > 0 })
+    Ok(Own { ids, flat, correction, holes: config.exclude_own || config.mine > 0 })
 }
 
 /// ln of how often each negative of [`own`] is expected, `[rows, k + mined]`: `ln_draws` by item for the drawn ones. The
@@ -79,13 +94,21 @@ pub(crate) fn logq(tape: &mut Tape, config: &Config, schema: &Schema, table: Var
     let k = config.negatives;
     let ln_k = (k as f64).ln() as f32;
     if n == k {
-        let all = tape.logq(table, own.flat, false, ln_k)?;
+        let all = match own.correction {
+            Some(correction) => correction,
+            None => tape.logq(table, own.flat, false, ln_k)?,
+        };
         return Ok(tape.reshape(all, rows, k)?);
     }
-    let drawn = tape.columns(own.ids, 0, k)?;
-    let drawn = tape.concat_ids(&[drawn])?;
-    let drawn = tape.reshape(drawn, rows * k, 1)?;
-    let drawn = tape.logq(table, drawn, false, ln_k)?;
+    let drawn = match own.correction {
+        Some(correction) => correction,
+        None => {
+            let drawn = tape.columns(own.ids, 0, k)?;
+            let drawn = tape.concat_ids(&[drawn])?;
+            let drawn = tape.reshape(drawn, rows * k, 1)?;
+            tape.logq(table, drawn, false, ln_k)?
+        }
+    };
     let drawn = tape.reshape(drawn, rows, k)?;
     let window = (config.mine_ranks[1] - config.mine_ranks[0] + 1).min(schema.catalogue).max(1) as f64;
     let expected = f64::from(mined_share(config)) * config.mine as f64 / window;

@@ -261,7 +261,7 @@ impl Model {
         }
         if let Some(origin) = time_origin(data) {
             // Seconds past the origin; a time further than 136 years from the first is kept as the last that fits.
-            let since = |t: &i64| u32::try_from(t.saturating_sub(origin)).unwrap_or(u32::MAX);
+            let since = |t: i64| u32::try_from(t.saturating_sub(origin)).unwrap_or(u32::MAX);
             let times: Vec<u32> = data.event_time.iter().map(since).collect();
             list.push(("data.event_time".into(), Dtype::U32, vec![times.len()], words(&times)));
         }
@@ -356,7 +356,7 @@ fn sides(data: &Dataset) -> [(&'static str, &Features); 3] {
 
 /// The first time of all, where times are clock times.
 fn time_origin(data: &Dataset) -> Option<i64> {
-    if data.time_is_order { None } else { data.event_time.iter().copied().min() }
+    if data.time_is_order { None } else { data.event_time.iter().min() }
 }
 
 type Parsed<T> = std::result::Result<T, String>;
@@ -396,11 +396,11 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
     if user_start.len() != users.rows() + 1 || !ordered || user_start.last() != Some(&(event_item.len() as u32)) {
         return Err("histories and users do not fit each other".into());
     }
-    let event_time: Vec<i64> = match readable.time_origin {
+    let event_time: rt_data::Times = match readable.time_origin {
         Some(origin) => {
             read_words(tensors, "data.event_time")?.iter().map(|t| origin.saturating_add(i64::from(*t))).collect()
         }
-        None => Vec::new(),
+        None => rt_data::Times::default(),
     };
     if readable.time_origin.is_some() && event_time.len() != event_item.len() {
         return Err("there are not as many times as events".into());
@@ -409,14 +409,9 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
     if event_item.iter().chain(&catalogue).any(|i| *i as usize >= items.rows()) {
         return Err("an item number lies past the vocabulary".into());
     }
-    let mut event_user = vec![0u32; event_item.len()];
-    for (user, w) in user_start.windows(2).enumerate() {
-        event_user[w[0] as usize..w[1] as usize].fill(user as u32);
-    }
     Ok(Dataset {
         name: readable.data.clone(),
         event_item,
-        event_user,
         event_time,
         user_start,
         user_features: columns("user", &readable.user_features)?,

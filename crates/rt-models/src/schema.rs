@@ -1,6 +1,6 @@
 //! What the towers are built from: which columns there are, how wide their embeddings are, how long their lists.
 
-use crate::config::{Config, Gap, Loss, ModelKind, Switch};
+use crate::config::{Config, Gap, Label, Loss, ModelKind, NegativesFrom, Switch};
 use crate::features::{Extra, USER_ID, USER_ID_AGAIN};
 use crate::session::{self, Session};
 use crate::{Error, Result};
@@ -52,6 +52,10 @@ pub(crate) struct Schema {
     pub history: usize,
     /// How columns are made of columns.
     pub extra: Extra,
+    /// Do examples have weights of their own?
+    pub weighted: bool,
+    /// Items that were shown and not clicked, at least 1 so that there is something to bind.
+    pub exposed: usize,
 }
 
 /// Width of a category's embedding by its number of rows: 8 for small ones, 16 for larger ones.
@@ -114,17 +118,35 @@ impl Config {
         if config.negatives == 0 {
             config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }
-        let clock = !data.event_time.is_empty() && !data.time_is_order && !split.history_is_set;
+        let clock = data.has_clock() && !split.history_is_set;
         match config.session {
             None => config.session = Some(if clock { SESSION } else { 0 }),
             Some(0) => {}
             Some(_) if clock => {}
             Some(_) => return Err(Error::Config("session: the data has no clock times".into())),
         }
-        if config.gap != Gap::Off && (data.event_time.is_empty() || data.time_is_order) {
+        if config.gap != Gap::Off && !data.has_clock() {
             return Err(Error::Config("gap: the data has no clock times".into()));
         }
         config.check_history_of(data, split.history_is_set)?;
+        if config.negatives_from != NegativesFrom::Sampler {
+            let name = if config.negatives_from == NegativesFrom::Data { "data" } else { "both" };
+            if !config.loss.draws_own() {
+                let what = format!("negatives_from = {name}: loss has to be list, pointwise, bpr or hinge");
+                return Err(Error::Config(what));
+            }
+            if data.exposed.is_none() {
+                let what = format!(
+                    "negatives_from = {name}: no item of the data was shown and not clicked; name its label column \
+                     (--label-col), in which 0 says so"
+                );
+                return Err(Error::Config(what));
+            }
+        }
+        if config.label == Label::HeldOut && split.history_is_set {
+            let what = "label = heldout: the data has no time, so every example is held out of a set already";
+            return Err(Error::Config(what.into()));
+        }
         if config.model == ModelKind::YoutubeDnn && !config.item_hidden.is_empty() {
             return Err(Error::Config("item_hidden: youtube-dnn has no item tower, its items are a table".into()));
         }
@@ -159,7 +181,21 @@ impl Schema {
         }
         let history = if split_is_set { longest.max(1) } else { config.history };
         let catalogue = data.catalogue.len();
-        Self { user_rows, item_rows, catalogue, user, item, context, history_is_set: split_is_set, history, extra }
+        let weighted = !data.event_weight.is_empty();
+        let exposed = data.exposed.as_ref().map_or(1, |exposed| exposed.items.len().max(1));
+        Self {
+            user_rows,
+            item_rows,
+            catalogue,
+            user,
+            item,
+            context,
+            history_is_set: split_is_set,
+            history,
+            extra,
+            weighted,
+            exposed,
+        }
     }
 
     /// Puts the features of users, items and events into the store, for every tape to share.
@@ -283,10 +319,10 @@ pub(crate) fn session_column(category: &Category) -> Option<fn(Session) -> u32> 
 /// 1 = within an hour of the user's event before, 2 = within a day, 3 = more, 0 = no event before. Fine: 1 + the number
 /// of bits of the seconds.
 fn gap(data: &Dataset, event: usize, fine: bool) -> u32 {
-    if event == 0 || data.event_user[event - 1] != data.event_user[event] {
+    if event as u32 == data.user_start[data.user_of(event) as usize] {
         return 0;
     }
-    let seconds = data.event_time[event] - data.event_time[event - 1];
+    let seconds = data.time(event) - data.time(event - 1);
     if fine {
         return 33 - u32::try_from(seconds.max(0)).unwrap_or(u32::MAX).leading_zeros();
     }

@@ -52,9 +52,8 @@ impl eval::Scorer for ModelScorer<'_> {
             let events = case.history.start as usize..case.history.end as usize;
             let known = |event: &usize| self.item(self.data.event_item[*event]) != 0;
             let items = events.clone().filter(known).map(|e| self.item(self.data.event_item[e])).collect();
-            let timed = !self.data.event_time.is_empty() && !self.data.time_is_order;
-            let times =
-                if timed { events.filter(known).map(|e| self.data.event_time[e]).collect() } else { Vec::new() };
+            let timed = self.data.has_clock();
+            let times = events.filter(|e| timed && known(e)).map(|e| self.data.time(e)).collect();
             (items, times)
         };
         let histories: Vec<(Vec<u32>, Vec<i64>)> = cases.iter().map(|case| history(case)).collect();

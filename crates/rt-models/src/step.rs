@@ -78,6 +78,8 @@ impl StepBench {
             history_is_set: false,
             history: config.history,
             extra: crate::features::Extra::default(),
+            weighted: false,
+            exposed: 1,
         };
         // Each example has its own run of events: its history, then its target. Four batches take turns.
         let run = config.history + 1;
@@ -85,19 +87,21 @@ impl StepBench {
         let events = examples * run;
         let zipf = Zipf::new(sizes.items - 1, seed);
         let items: Vec<u32> = (0..events as u32).map(|i| zipf.draw(seed, i)).collect();
-        // A user's events have to follow each other: users are drawn, and events belong to the example's user.
-        let users: Vec<u32> = (0..examples as u32)
+        // A user's events have to follow each other: users are drawn, and runs belong to them in ascending order.
+        let mut users: Vec<u32> = (0..examples as u32)
             .map(|i| 1 + below(philox::draw(philox::key(seed), 1, 2, i), sizes.users as u32 - 1))
             .collect();
-        let event_user: Vec<u32> = (0..events).map(|e| users[e / run]).collect();
+        users.sort_unstable();
+        let start = |user: usize| (users.partition_point(|own| (*own as usize) < user) * run) as u32;
+        let user_start: Vec<u32> = (0..=sizes.users).map(start).collect();
         let tape = losses::record(&config, &schema, &Sizes { examples, events })?;
         let store = Store::new(device, tape.params(), seed)?;
-        let order: Vec<u32> = (0..examples).map(|i| (i * run + run - 1) as u32).collect();
+        let mut order: Vec<u32> = (0..examples).map(|i| (i * run + run - 1) as u32).collect();
+        philox::shuffle(seed, 1, &mut order);
         store.put_u32("order", &order)?;
         store.put_u32("items", &items)?;
-        store.put_u32("event_user", &event_user)?;
-        // Histories reach as far back as they may: every user's events start at 0.
-        store.put_u32("user_start", &vec![0; sizes.users + 1])?;
+        // The target is the last event of its run, so that the history is full whichever run of the user's it is.
+        store.put_u32("user_start", &user_start)?;
         let width = schema.user.categories.len();
         let mut categories = vec![0u32; sizes.users * width];
         for (u, row) in categories.chunks_mut(width).enumerate() {

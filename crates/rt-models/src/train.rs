@@ -125,7 +125,9 @@ pub fn train(
         let start = Instant::now();
         let examples = epochs.next(&model.store, seed, epoch as u32)?;
         let steps = examples.div_ceil(config.batch);
-        for step in 0..steps {
+        let left = if config.max_steps == 0 { steps } else { config.max_steps - t as usize };
+        let ran = steps.min(left);
+        for step in 0..ran {
             t += 1;
             if let Some(miner) = miner.as_mut().filter(|_| Miner::is_due(&config, t, step)) {
                 miner.refresh(&model, seed, t)?;
@@ -162,7 +164,7 @@ pub fn train(
         }
         let log = program.read_f32("loss")?;
         report.seconds += start.elapsed().as_secs_f64();
-        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % ring]).collect();
+        let losses: Vec<f32> = (t + 1 - ran as u32..=t).map(|t| log[t as usize % ring]).collect();
         if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
             let what = format!(
                 "the loss is {} in epoch {epoch}, step {}: use a smaller lr or a larger temperature",
@@ -175,9 +177,10 @@ pub fn train(
         // Each step's loss is the mean over its examples.
         let weight = |i: usize| config.batch.min(examples - i * config.batch) as f64;
         let total: f64 = losses.iter().enumerate().map(|(i, l)| f64::from(*l) * weight(i)).sum();
-        report.loss_epochs.push((total / examples as f64) as f32);
+        let done = examples.min(ran * config.batch);
+        report.loss_epochs.push((total / done as f64) as f32);
         report.epochs = epoch;
-        seen += examples;
+        seen += done;
 
         let start = Instant::now();
         // With averages these stand in for the weights while the epoch is judged.
@@ -221,7 +224,7 @@ pub fn train(
         if progress(&at).is_break() {
             return Err(Error::Stopped);
         }
-        if epoch - report.best_epoch >= config.patience {
+        if epoch - report.best_epoch >= config.patience || ran == left && config.max_steps > 0 {
             break;
         }
     }

@@ -71,7 +71,7 @@ mod tape;
 pub use error::{Error, Result};
 pub use gradcheck::{OpCheck, ParamCheck, TOLERANCE, check_gradients, check_ops};
 pub use listing::NodeInfo;
-pub use ops::{BagOptions, BatchSpec, BatchVars, Negatives, PositiveVar, SoftmaxSpec, UnseenSpec};
+pub use ops::{BagOptions, BatchSpec, BatchVars, Negatives, PositiveVar, ShownSpec, SoftmaxSpec, UnseenSpec};
 pub use optimizer::Optimizer;
 pub use params::{Init, Param, ParamKind, Params};
 pub use program::Program;

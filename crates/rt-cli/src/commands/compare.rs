@@ -1,5 +1,6 @@
 //! Rows of a table: baselines, models, the bound, all on the same test cases.
 
+use crate::args::Baselines;
 use crate::fail::{Done, Fail};
 use rt_data::{Dataset, EvalCase, Latent, Mask, Split};
 use rt_models::eval::{self, ItemKnn, Popularity, Row, Scorer, peak_memory_bytes};
@@ -11,6 +12,7 @@ pub(crate) struct Bench<'a> {
     pub data: &'a Dataset,
     pub split: &'a Split,
     pub mask: Mask,
+    pub baselines: Baselines,
 }
 
 impl Bench<'_> {
@@ -21,7 +23,13 @@ impl Bench<'_> {
 
     /// Most-popular and item-kNN.
     pub(crate) fn baselines(&self) -> Done<Vec<Row>> {
+        if self.baselines == Baselines::None {
+            return Ok(Vec::new());
+        }
         let popular = self.row("most-popular", &Popularity::new(self.data, self.split))?;
+        if self.baselines == Baselines::Popular {
+            return Ok(vec![popular]);
+        }
         let fit = || ItemKnn::fit(self.data, self.split, self.mask);
         let knn = match self.device {
             Device::Cpu(cpu) => cpu.install(fit),
@@ -67,7 +75,7 @@ struct Bound<'a> {
 impl Scorer for Bound<'_> {
     fn scores(&self, cases: &[&EvalCase], out: &mut [f32]) -> eval::Result<()> {
         for (case, out) in cases.iter().zip(out.chunks_mut(self.data.items.rows())) {
-            let time = self.data.event_time[case.targets[0] as usize];
+            let time = self.data.time(case.targets[0] as usize);
             self.latent.scores(self.data, case.user, case.history.clone(), time, out);
         }
         Ok(())

@@ -13,8 +13,15 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     if model.config().gap == Gap::Fine && args.data.request_time == RequestTime::Strict {
         return Err(Fail::user("the model uses the target's own time (gap = fine): give --request-time exact"));
     }
-    let source = args.data.read()?;
-    let bench = Bench { device: &device, data: &source.data, split: &source.split, mask: source.mask };
+    let mut source = args.data.read()?;
+    source.thin(args.evaluation.eval_users);
+    let bench = Bench {
+        device: &device,
+        data: &source.data,
+        split: &source.split,
+        mask: source.mask,
+        baselines: args.evaluation.baselines,
+    };
     let own = bench.model(&model, None)?;
     let mut rows = bench.baselines()?;
     if let Some(latent) = &source.latent {
@@ -24,7 +31,9 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     let protocol = Protocol::new(&source.data, &source.split, source.mask, args.data.request_time());
     say!("{} from {} on {}, {}", model.config().model.name(), args.model.display(), source.data.name, device.name());
     output::print_rows(&rows, &protocol);
+    output::print_left_out(&source.data.left_out);
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());
+    more.insert("left_out".into(), output::left_out(&source.data.left_out));
     output::write_json(global, "eval", output::device_name(&device), Some(protocol), rows, more)
 }

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod demo;
@@ -9,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod gradcheck;
 pub(crate) mod recommend;
 pub(crate) mod source;
+pub(crate) mod synth;
 pub(crate) mod text;
 pub(crate) mod train;
 

@@ -37,12 +37,12 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
             if history.is_empty() {
                 output::note(global, "the history is empty: what suits a user of whom nothing is known");
             }
-            (0, history, &[][..])
+            (0, history, Vec::new())
         }
         (None, None) => return Err(Fail::user("give --user or --history")),
     };
     let context = model.default_context();
-    let query = Query { user, history: &history, context: &context, times };
+    let query = Query { user, history: &history, context: &context, times: &times };
     let exclude: &[u32] = if args.seen { &[] } else { &history };
     let best = model.recommend(&query, exclude, args.k)?;
     if best.len() < args.k {

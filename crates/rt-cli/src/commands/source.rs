@@ -2,9 +2,8 @@
 
 use crate::args::{Data, EvalHistoryArg, MaskArg, Order, RequestTime, TargetsArg};
 use crate::fail::{Done, Fail};
-use rt_data::{
-    Dataset, EvalHistory, FeatureSpec, Latent, Mask, ReadOptions, Split, SplitKind, SplitOptions, Synthetic, Targets,
-};
+use crate::schema_file::SchemaFile;
+use rt_data::{Dataset, EvalHistory, FeatureSpec, Latent, Mask, Split, SplitKind, SplitOptions, Synthetic, Targets};
 use std::path::Path;
 
 /// What was read.
@@ -16,22 +15,100 @@ pub(crate) struct Source {
     pub latent: Option<Latent>,
 }
 
+impl Source {
+    /// Keeps at most `count` validation and test cases, evenly taken; 0 keeps all.
+    pub(crate) fn thin(&mut self, count: usize) {
+        for cases in [&mut self.split.valid, &mut self.split.test] {
+            let all = cases.len();
+            if count > 0 && count < all {
+                let mut place = 0;
+                cases.retain(|_| {
+                    // Of every all / count cases the first.
+                    let kept = place * count % all < count;
+                    place += 1;
+                    kept
+                });
+            }
+        }
+    }
+}
+
+/// Dense id of a source.
+fn source(data: &Dataset, name: &str) -> Done<u32> {
+    if data.event_source.is_empty() {
+        return Err(Fail::user(format!(
+            "--eval-source {name}: the data has no source column; name it with --source-col"
+        )));
+    }
+    data.sources.get(name).ok_or_else(|| {
+        let known: Vec<&str> = data.sources.iter().take(20).collect();
+        Fail::user(format!("--eval-source {name}: the data has no such source; it has {}", known.join(", ")))
+    })
+}
+
 impl Data {
-    pub(crate) fn read(&self) -> Done<Source> {
-        let specs = |list: &[String]| list.iter().map(|s| FeatureSpec::parse(s)).collect::<Result<Vec<_>, _>>();
-        let options = ReadOptions {
-            user_col: self.user_col.clone(),
-            item_col: self.item_col.clone(),
-            time_col: self.time_col.clone(),
-            title_col: self.title_col.clone(),
-            user_features: specs(&self.user_features)?,
-            item_features: specs(&self.item_features)?,
-            context: specs(&self.context)?,
-            order_input: self.order == Some(Order::Input),
-            ..ReadOptions::default()
+    /// What the columns mean: flags over the schema file.
+    fn options(&self) -> Done<SchemaFile> {
+        let mut schema = match &self.schema {
+            Some(path) => SchemaFile::open(path)?,
+            None => SchemaFile::default(),
         };
+        let o = &mut schema.options;
+        for (flag, option) in [
+            (&self.user_col, &mut o.user_col),
+            (&self.item_col, &mut o.item_col),
+            (&self.time_col, &mut o.time_col),
+            (&self.title_col, &mut o.title_col),
+            (&self.label_col, &mut o.label_col),
+            (&self.weight_col, &mut o.weight_col),
+            (&self.rating_col, &mut o.rating_col),
+            (&self.dwell_col, &mut o.dwell_col),
+            (&self.source_col, &mut o.source_col),
+            (&self.impression_col, &mut o.impression_col),
+            (&self.eval_source, &mut schema.eval_source),
+        ] {
+            if flag.is_some() {
+                option.clone_from(flag);
+            }
+        }
+        for (flags, option) in [
+            (&self.user_features, &mut o.user_features),
+            (&self.item_features, &mut o.item_features),
+            (&self.context, &mut o.context),
+        ] {
+            if !flags.is_empty() {
+                *option = flags.iter().map(|flag| FeatureSpec::parse(flag)).collect::<Result<_, _>>()?;
+            }
+        }
+        o.min_rating = self.min_rating.or(o.min_rating);
+        o.min_dwell = self.min_dwell.or(o.min_dwell);
+        o.order_input |= self.order == Some(Order::Input);
+        for (column, flag, needs, other) in [
+            (&o.rating_col, "--rating-col", o.min_rating.is_some(), "--min-rating"),
+            (&o.dwell_col, "--dwell-col", o.min_dwell.is_some(), "--min-dwell"),
+            (&o.impression_col, "--impression-col", o.label_col.is_some(), "--label-col"),
+        ] {
+            if let (Some(column), false) = (column, needs) {
+                return Err(Fail::user(format!("{flag} {column}: is of no use without {other}")));
+            }
+        }
+        for (flag, least) in [("--min-rating", o.min_rating), ("--min-dwell", o.min_dwell)] {
+            if let Some(least) = least.filter(|least| !least.is_finite()) {
+                return Err(Fail::user(format!("{flag} {least}: has to be a finite number")));
+            }
+        }
+        Ok(schema)
+    }
+
+    pub(crate) fn read(&self) -> Done<Source> {
+        let SchemaFile { options, eval_source } = self.options()?;
         let (data, latent, files) = match (&self.data, &self.train, &self.valid, &self.test) {
             (Some(text), ..) if Synthetic::is_named_by(text) => {
+                let named = [&options.label_col, &options.weight_col, &options.source_col];
+                if named.iter().any(|column| column.is_some()) || options.min_rating.or(options.min_dwell).is_some() {
+                    let what = "built-in data has no columns of labels, weights, ratings, dwell times or sources";
+                    return Err(Fail::user(format!("--data {text}: {what}")));
+                }
                 let (data, latent) = Synthetic::parse(text)?.generate();
                 (data, Some(latent), false)
             }
@@ -51,7 +128,9 @@ impl Data {
             (None, false) => SplitKind::LeaveLastOut,
             (Some(text), false) => SplitKind::parse(text)?,
         };
-        let split = rt_data::split(&data, kind, self.split_options())?;
+        let mut split_options = self.split_options();
+        split_options.eval_source = eval_source.as_deref().map(|name| source(&data, name)).transpose()?;
+        let split = rt_data::split(&data, kind, split_options)?;
         Ok(Source { data, split, mask: self.mask(), latent })
     }
 
@@ -65,6 +144,7 @@ impl Data {
                 EvalHistoryArg::Train => EvalHistory::Train,
                 EvalHistoryArg::TrainValid => EvalHistory::TrainValid,
             },
+            eval_source: None,
         }
     }
 

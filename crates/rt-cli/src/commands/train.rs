@@ -17,15 +17,22 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     check_out(&args.out)?;
     let device = super::open(global)?;
     let start = Instant::now();
-    let source = args.data.read()?;
+    let mut source = args.data.read()?;
+    source.thin(args.evaluation.eval_users);
     let prepare_seconds = start.elapsed().as_secs_f64();
     if source.split.test.is_empty() {
-        output::note(global, "no user has enough events to be tested: figures will be empty");
+        output::note(global, "no user has an event to be tested: figures will be empty");
     }
     let data = Arc::new(source.data);
     let mut progress = output::progress(global, config.model.name());
     let (model, report) = train(&device, &config, data.clone(), &source.split, global.seed, &mut progress)?;
-    let bench = Bench { device: &device, data: &data, split: &source.split, mask: source.mask };
+    let bench = Bench {
+        device: &device,
+        data: &data,
+        split: &source.split,
+        mask: source.mask,
+        baselines: args.evaluation.baselines,
+    };
     let own = bench.model(&model, Some((&report, prepare_seconds)))?;
     if report.below_popular {
         eprintln!("warning: the model does not beat most-popular on validation; it is not worth its time as it is");
@@ -39,6 +46,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     model.save(&args.out)?;
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
+    output::print_left_out(&data.left_out);
     say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
     if report.mine_seconds > 0.0 {
         say!("mining hard negatives took {:.1} s of the {:.1} s of training", report.mine_seconds, report.seconds);
@@ -48,6 +56,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         more.insert("mine_seconds".into(), report.mine_seconds.into());
     }
     more.insert("data".into(), data.name.clone().into());
+    more.insert("left_out".into(), output::left_out(&data.left_out));
     more.insert("config".into(), model.config().to_toml().into());
     more.insert("validation_ndcg_10".into(), report.valid.clone().into());
     if let Some(temperature) = report.temperature {

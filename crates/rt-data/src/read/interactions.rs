@@ -4,17 +4,14 @@ use std::path::Path;
 
 use super::lines::{Lines, Separator, cut};
 use super::options::{FeatureSpec, ReadOptions};
+use super::roles::{Roles, Verdict};
+use super::rows::{RawId, Rows};
 use super::table::Table;
 use crate::builder::Builder;
 use crate::columns::{ColumnBuilder, ColumnSet};
+use crate::ids::Ids;
 use crate::parse::{finite, integer, seconds, shown};
 use crate::{Error, Result};
-
-const USER_NAMES: &[&str] = &["user", "userid", "uid", "reviewerid"];
-const ITEM_NAMES: &[&str] =
-    &["item", "itemid", "iid", "movie", "movieid", "product", "productid", "asin", "parentasin"];
-const TIME_NAMES: &[&str] = &["time", "timestamp", "ts", "unixtime", "unixreviewtime"];
-const TITLE_NAMES: &[&str] = &["title"];
 
 /// Appends the events of `path` to `builder`; `part` where three files are given. Formats are told apart by the first
 /// line: integers between blanks (and no `.csv` or `.tsv`) or `::`, else a table with a header.
@@ -25,12 +22,23 @@ pub(crate) fn read_interactions(
     builder: &mut Builder,
 ) -> Result<()> {
     let (before, times_before) = (builder.user.len(), builder.time.len());
-    match sniff(path)? {
-        Some((separator, columns)) => read_plain(path, separator, columns, options, builder)?,
-        None => read_table(path, options, builder)?,
+    let left_out = builder.left_out.total();
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
+        read_parquet(path, options, builder)?;
+    } else {
+        match sniff(path)? {
+            Some((separator, columns)) => read_plain(path, separator, columns, options, builder)?,
+            None => read_rows(&mut Table::open(path, options.delimiter)?, options, builder)?,
+        }
     }
     if builder.user.len() == before {
-        return Err(Error::Format { path: path.to_owned(), what: "no interaction in the file".into() });
+        let what = match builder.left_out.total() - left_out {
+            0 => "no interaction in the file".into(),
+            rows => {
+                format!("no positive in the file: all {rows} rows are below the label, rating or dwell time asked for")
+            }
+        };
+        return Err(Error::Format { path: path.to_owned(), what });
     }
     if u32::try_from(builder.user.len()).is_err() {
         return Err(Error::Format { path: path.to_owned(), what: "more than 2^32 - 1 interactions".into() });
@@ -43,8 +51,20 @@ pub(crate) fn read_interactions(
     }
     if let Some(part) = part {
         builder.part.resize(builder.user.len(), part);
+        builder.shown.part.resize(builder.shown.user.len(), part);
     }
     Ok(())
+}
+
+#[cfg(feature = "parquet")]
+fn read_parquet(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
+    read_rows(&mut super::parquet::ParquetRows::open(path)?, options, builder)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn read_parquet(path: &Path, _: &ReadOptions, _: &mut Builder) -> Result<()> {
+    let what = "Parquet is not built in (feature `parquet` of rt-data); write the table as CSV or TSV".into();
+    Err(Error::Format { path: path.to_owned(), what })
 }
 
 /// Separator and number of fields of a file without a header; `None` for a table.
@@ -74,6 +94,7 @@ pub(crate) fn read_plain(
     builder: &mut Builder,
 ) -> Result<()> {
     const NAMES: [&str; 4] = ["user", "item", "rating", "time"];
+    options.without_header(path)?;
     let mut lines = Lines::open(path)?;
     while lines.advance_filled()? {
         let mut fields = [b"".as_slice(); 4];
@@ -90,60 +111,103 @@ pub(crate) fn read_plain(
         }
         let user = integer(fields[0]).ok_or_else(|| bad(0, "is not an integer id"))?;
         let item = integer(fields[1]).ok_or_else(|| bad(1, "is not an integer id"))?;
-        // Every rating counts as one positive, but one that is no number says that the file is damaged.
-        if columns > 2 && integer(fields[2]).is_none() && finite(fields[2]).is_none() {
-            return Err(bad(2, "is not a finite number"));
+        // A rating that is no number says that the file is damaged.
+        let rating = match columns > 2 {
+            true => Some(finite(fields[2]).ok_or_else(|| bad(2, "is not a finite number"))?),
+            false => None,
+        };
+        let time = match columns > 3 && !options.order_input {
+            true => Some(seconds(fields[3]).ok_or_else(|| bad(3, "is not a whole number of seconds"))?),
+            false => None,
+        };
+        let (user, item) = (builder.users.integer(user), builder.items.integer(item));
+        match (options.min_rating, rating) {
+            (Some(_), None) => {
+                return Err(lines.error(None, "min_rating: the lines have no rating (user item rating time)"));
+            }
+            (Some(least), Some(rating)) if rating < least => {
+                builder.leave_out(Verdict::Rating, user, item, time, None);
+                continue;
+            }
+            _ => {}
         }
-        if columns > 3 && !options.order_input {
-            builder.time.push(seconds(fields[3]).ok_or_else(|| bad(3, "is not a whole number of seconds"))?);
-        }
-        builder.user.push(builder.users.integer(user));
-        builder.item.push(builder.items.integer(item));
+        builder.time.extend(time);
+        builder.user.push(user);
+        builder.item.push(item);
     }
     Ok(())
 }
 
-fn read_table(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
-    let mut table = Table::open(path, options.delimiter)?;
-    let user = required(&table, options.user_col.as_deref(), USER_NAMES, "user", "user_col")?;
-    let item = required(&table, options.item_col.as_deref(), ITEM_NAMES, "item", "item_col")?;
-    let time = match options.order_input {
-        true => None,
-        false => optional(&table, options.time_col.as_deref(), TIME_NAMES)?,
+/// Appends the events of a table with named columns: CSV or Parquet.
+pub(crate) fn read_rows(rows: &mut impl Rows, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
+    let roles = Roles::find(rows, options)?;
+    let places = |rows: &dyn Rows, specs: &[FeatureSpec]| -> Result<Vec<usize>> {
+        specs.iter().map(|spec| rows.column(&spec.column)).collect()
     };
-    let title = optional(&table, options.title_col.as_deref(), TITLE_NAMES)?;
-    let places =
-        |specs: &[FeatureSpec]| -> Result<Vec<usize>> { specs.iter().map(|spec| table.column(&spec.column)).collect() };
-    let user_places = places(&options.user_features)?;
-    let item_places = places(&options.item_features)?;
-    let context_places = places(&options.context)?;
-    if builder.user.is_empty() {
+    let user_places = places(rows, &options.user_features)?;
+    let item_places = places(rows, &options.item_features)?;
+    let context_places = places(rows, &options.context)?;
+    if builder.is_empty() {
         builder.user_columns = column_set(&options.user_features);
         builder.item_columns = column_set(&options.item_features);
         let context = options.context.iter();
         builder.event_columns = context.map(|spec| (spec.column.clone(), ColumnBuilder::new(spec.kind))).collect();
     }
+    let mut fields = roles.fields();
+    fields.extend(user_places.iter().chain(&item_places).chain(&context_places));
+    if let Some(count) = rows.select(&fields)? {
+        builder.reserve(count, roles.time.is_some());
+    }
 
-    while table.advance()? {
-        for (field, what) in [(user, "user"), (item, "item")] {
-            if table.bytes(field).is_empty() {
-                return Err(table.error(Some(field), format!("the {what}'s id is empty")));
-            }
-        }
-        if let Some(field) = time {
-            let value = seconds(table.bytes(field));
-            builder.time.push(value.ok_or_else(|| table.bad_field(field, "is not a whole number of seconds"))?);
-        }
-        let user_id = builder.users.text(&table.text(user));
-        let item_id = builder.items.text(&table.text(item));
-        if let Some(field) = title
+    while rows.advance()? {
+        let id = |ids: &mut Ids, field: usize, what: &str| match rows.id(field)? {
+            RawId::Integer(id) => Ok(ids.integer(id)),
+            RawId::Text(text) if text.is_empty() => Err(rows.error(Some(field), format!("the {what}'s id is empty"))),
+            RawId::Text(text) => Ok(ids.text(&text)),
+        };
+        let verdict = roles.judge(rows)?;
+        let weight = roles.weight(rows)?;
+        let time = roles.time.map(|field| rows.seconds(field)).transpose()?;
+        let (user_id, item_id) =
+            (id(&mut builder.users, roles.user, "user")?, id(&mut builder.items, roles.item, "item")?);
+        if let Some(field) = roles.title
             && builder.titles.get(item_id as usize).is_none_or(String::is_empty)
         {
-            builder.set_title(item_id, &table.text(field));
+            let title = rows.text(field)?;
+            builder.set_title(item_id, &title);
         }
-        fill(&table, &mut builder.user_columns.columns, &user_places, user_id)?;
-        fill(&table, &mut builder.item_columns.columns, &item_places, item_id)?;
-        fill(&table, &mut builder.event_columns, &context_places, builder.user.len() as u32)?;
+        fill(rows, &mut builder.user_columns.columns, &user_places, user_id)?;
+        fill(rows, &mut builder.item_columns.columns, &item_places, item_id)?;
+        let impression = match roles.impression {
+            // A row without one belongs to no list.
+            Some(field) => match rows.id(field)? {
+                RawId::Integer(list) => Some(builder.impressions.integer(list)),
+                RawId::Text(text) if text.is_empty() => Some(0),
+                RawId::Text(text) => Some(builder.impressions.text(&text)),
+            },
+            None => None,
+        };
+        if verdict != Verdict::Positive {
+            builder.leave_out(verdict, user_id, item_id, time, impression);
+            continue;
+        }
+        fill(rows, &mut builder.event_columns, &context_places, builder.user.len() as u32)?;
+        if roles.weight.is_some() {
+            builder.weight.push(weight);
+        }
+        if let Some(field) = roles.source {
+            let source = rows.text(field)?;
+            if source.is_empty() {
+                return Err(rows.error(Some(field), "the source is missing".into()));
+            }
+            builder.source.push(builder.sources.insert(&source));
+        }
+        if let Some(impression) = impression {
+            builder.impression.push(impression);
+        }
+        if let Some(time) = time {
+            builder.time.push(time);
+        }
         builder.user.push(user_id);
         builder.item.push(item_id);
     }
@@ -155,40 +219,17 @@ fn column_set(specs: &[FeatureSpec]) -> ColumnSet {
 }
 
 /// Sets those columns of a row that have no value yet; a number is checked in every row.
-fn fill(table: &Table, columns: &mut [(String, ColumnBuilder)], places: &[usize], row: u32) -> Result<()> {
+fn fill(rows: &dyn Rows, columns: &mut [(String, ColumnBuilder)], places: &[usize], row: u32) -> Result<()> {
     for ((_, column), &field) in columns.iter_mut().zip(places) {
         let set = column.is_set(row as usize);
         if set && !matches!(column, ColumnBuilder::Number { .. }) {
             continue;
         }
-        if set && finite(table.bytes(field)).is_some() {
+        let text = rows.text(field)?;
+        if set && finite(text.as_bytes()).is_some() {
             continue;
         }
-        column.set(row as usize, &table.text(field)).map_err(|what| table.error(Some(field), what))?;
+        column.set(row as usize, &text).map_err(|what| rows.error(Some(field), what))?;
     }
     Ok(())
-}
-
-/// A name without what does not count in it: case, `_`, `-`, blanks.
-fn bare(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
-}
-
-fn optional(table: &Table, given: Option<&str>, names: &[&str]) -> Result<Option<usize>> {
-    if let Some(name) = given {
-        return table.column(name).map(Some);
-    }
-    let header: Vec<String> = table.header().iter().map(|name| bare(name)).collect();
-    let found = names.iter().find_map(|&name| header.iter().position(|column| column == name));
-    // By its full name again, so that one that stands there twice is an error.
-    found.map(|place| table.column(&table.header()[place])).transpose()
-}
-
-fn required(table: &Table, given: Option<&str>, names: &[&str], what: &str, option: &str) -> Result<usize> {
-    optional(table, given, names)?.ok_or_else(|| {
-        let known: String = table.header().join(", ").chars().take(300).collect();
-        table.header_error(format!(
-            "no column for the {what}: the header has {known}; rename one to `{what}` or name it (`{option}`)"
-        ))
-    })
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::movielens::{ITEM_FEATURES, add_item};
 use super::options::ReadOptions;
+use super::roles::Verdict;
 use super::table::Table;
 use crate::Result;
 use crate::builder::Builder;
@@ -20,20 +21,30 @@ fn id(table: &Table, field: usize) -> Result<u64> {
 }
 
 fn read_ratings(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
+    options.without_header(path)?;
     let mut table = Table::open(path, Some(b','))?;
     let (user, item) = (table.column("userId")?, table.column("movieId")?);
     let (rating, time) = (table.column("rating")?, table.column("timestamp")?);
     while table.advance()? {
         let (user_id, item_id) = (id(&table, user)?, id(&table, item)?);
-        if finite(table.bytes(rating)).is_none() {
+        let Some(stars) = finite(table.bytes(rating)) else {
             return Err(table.bad_field(rating, "is not a finite number"));
+        };
+        let seconds = match options.order_input {
+            true => None,
+            false => {
+                let value = seconds(table.bytes(time));
+                Some(value.ok_or_else(|| table.bad_field(time, "is not a whole number of seconds"))?)
+            }
+        };
+        let (user_id, item_id) = (builder.users.integer(user_id), builder.items.integer(item_id));
+        if options.min_rating.is_some_and(|least| stars < least) {
+            builder.leave_out(Verdict::Rating, user_id, item_id, seconds, None);
+            continue;
         }
-        if !options.order_input {
-            let value = seconds(table.bytes(time));
-            builder.time.push(value.ok_or_else(|| table.bad_field(time, "is not a whole number of seconds"))?);
-        }
-        builder.user.push(builder.users.integer(user_id));
-        builder.item.push(builder.items.integer(item_id));
+        builder.time.extend(seconds);
+        builder.user.push(user_id);
+        builder.item.push(item_id);
     }
     Ok(())
 }

@@ -44,8 +44,9 @@ impl FeatureSpec {
     }
 }
 
-/// How to read a table of interactions. The MovieLens folders need none of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How to read a table of interactions. The MovieLens folders need none of it; `min_rating` and `order_input` hold for
+/// them too.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadOptions {
     /// Column of the user's id; without it `user`, `user_id`, `userId`, `uid`, `reviewerID` are tried (case, `_`, `-`
     /// and blanks do not count).
@@ -69,6 +70,23 @@ pub struct ReadOptions {
     pub delimiter: Option<u8>,
     /// The lines are in order: times are not read, an event's time is its place among the user's events.
     pub order_input: bool,
+    /// Column of the label: 0 = shown and not clicked (no positive; kept as an explicit negative), above 0 = clicked.
+    pub label_col: Option<String>,
+    /// Column of the weight of an example in the loss, at least 0.
+    pub weight_col: Option<String>,
+    /// Column of the rating; without it, where [`ReadOptions::min_rating`] asks for one, `rating`, `stars`, `overall`.
+    pub rating_col: Option<String>,
+    /// Column of the dwell time; without it, where [`ReadOptions::min_dwell`] asks for one, `dwell`, `dwell_time`,
+    /// `watch_time`, `duration`.
+    pub dwell_col: Option<String>,
+    /// Column that says where an interaction came from (a page, a shop).
+    pub source_col: Option<String>,
+    /// Column of the impression: rows of one user with the same one were shown together.
+    pub impression_col: Option<String>,
+    /// Rows rated lower are no positives. MovieLens formats know their rating.
+    pub min_rating: Option<f64>,
+    /// Rows with a shorter dwell time are no positives; in the column's own unit.
+    pub min_dwell: Option<f64>,
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Three given files: one case a user, several targets; without times a history is a set.
 
-use super::{EvalCase, EvalHistory, Split, SplitKind};
+use super::{EvalCase, EvalHistory, Examples, Split, SplitKind};
 use crate::Dataset;
 
 pub(super) fn split(data: &Dataset, eval_history: EvalHistory) -> Split {
     let history_is_set = data.event_time.is_empty();
     let mut split = Split {
         kind: SplitKind::Files,
-        examples: Vec::new(),
+        examples: Examples::default(),
         train_end: vec![0; data.users.rows()],
         valid: Vec::new(),
         test: Vec::new(),
@@ -22,7 +22,7 @@ pub(super) fn split(data: &Dataset, eval_history: EvalHistory) -> Split {
         split.train_end[user as usize] = train_end;
         if train_end - start >= 2 {
             let first = if history_is_set { start } else { start + 1 };
-            split.examples.extend(first..train_end);
+            split.examples.push(first..train_end);
         }
         let case = |history_end, first, end| EvalCase {
             user,

@@ -1,6 +1,6 @@
 //! Leave-last-out: the last event of a user is the test target, the one before the validation target.
 
-use super::{EvalCase, Split, SplitKind};
+use super::{EvalCase, Examples, Split, SplitKind};
 use crate::{Dataset, Error, Result};
 
 pub(super) fn split(data: &Dataset) -> Result<Split> {
@@ -13,7 +13,7 @@ pub(super) fn split(data: &Dataset) -> Result<Split> {
     }
     let mut split = Split {
         kind: SplitKind::LeaveLastOut,
-        examples: Vec::with_capacity(data.event_item.len()),
+        examples: Examples::default(),
         train_end: vec![0; data.users.rows()],
         valid: Vec::new(),
         test: Vec::new(),
@@ -25,7 +25,7 @@ pub(super) fn split(data: &Dataset) -> Result<Split> {
         let tested = end - start >= 3;
         let train_end = if tested { end - 2 } else { end };
         split.train_end[user as usize] = train_end;
-        split.examples.extend((start + 1).min(train_end)..train_end);
+        split.examples.push((start + 1).min(train_end)..train_end);
         if tested {
             let case =
                 |target| EvalCase { user, history: start..target, train: start..train_end, targets: vec![target] };

@@ -13,8 +13,8 @@ pub fn is_tied(data: &Dataset, event: u32) -> Option<bool> {
         return None;
     }
     let event = event as usize;
-    let first = data.user_start[data.event_user[event] as usize] as usize;
-    Some(event > first && data.event_time[event] == data.event_time[event - 1])
+    let first = data.user_start[data.user_of(event) as usize] as usize;
+    Some(event > first && data.time(event) == data.time(event - 1))
 }
 
 impl Split {
@@ -50,16 +50,18 @@ pub(super) fn train_after_test(data: &Dataset, split: &Split) -> Option<f64> {
     if data.event_time.is_empty() || data.time_is_order {
         return None;
     }
-    let users = 0..data.users.rows() as u32;
-    let mut train: Vec<i64> =
-        users.flat_map(|user| split.train_events(data, user)).map(|event| data.event_time[event]).collect();
-    train.sort_unstable();
-    let (mut sum, mut count) = (0.0, 0usize);
-    for &target in split.test.iter().flat_map(|case| &case.targets) {
-        let time = data.event_time[target as usize];
-        let later = train.len() - train.partition_point(|&train| train <= time);
-        sum += later as f64 / train.len() as f64;
-        count += 1;
+    // The targets are fewer: their times are sorted, and each train event asks how many of them are earlier.
+    let mut targets: Vec<i64> =
+        split.test.iter().flat_map(|case| &case.targets).map(|&target| data.time(target as usize)).collect();
+    targets.sort_unstable();
+    let (mut later, mut train) = (0u128, 0u64);
+    for user in 0..data.users.rows() as u32 {
+        for event in split.train_events(data, user) {
+            let time = data.time(event);
+            later += targets.partition_point(|&target| target < time) as u128;
+            train += 1;
+        }
     }
-    (count > 0 && !train.is_empty()).then(|| sum / count as f64)
+    let pairs = targets.len() as f64 * train as f64;
+    (pairs > 0.0).then(|| later as f64 / pairs)
 }

@@ -1,6 +1,6 @@
 //! Global time split: train < t1 <= valid < t2 <= test, so that equal times never straddle a cut.
 
-use super::{EvalCase, Split, SplitKind, Targets};
+use super::{EvalCase, Examples, Split, SplitKind, Targets};
 use crate::{Dataset, Error, Result};
 
 pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) -> Result<Split> {
@@ -12,7 +12,7 @@ pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) ->
     if data.time_is_order {
         return Err(fail("the times are only places in each user's order, not a clock; take `leave-last-out`"));
     }
-    let mut times = data.event_time.clone();
+    let mut times: Vec<i64> = data.event_time.iter().collect();
     times.sort_unstable();
     // Interaction number ceil(share n), counted from 1; the slack undoes rounding such as 0.2 + 0.1 > 0.3.
     let number = |share: f64| (share * times.len() as f64 - 1e-6).ceil().clamp(1.0, times.len() as f64) as usize;
@@ -23,7 +23,7 @@ pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) ->
 
     let mut split = Split {
         kind,
-        examples: Vec::new(),
+        examples: Examples::default(),
         train_end: vec![0; data.users.rows()],
         valid: Vec::new(),
         test: Vec::new(),
@@ -32,11 +32,17 @@ pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) ->
     };
     for user in 0..data.users.rows() as u32 {
         let (start, end) = data.event_span(user);
-        let own = &data.event_time[start as usize..end as usize];
-        let before = |time: i64| start + own.partition_point(|&own| own < time) as u32;
+        let before = |time: i64| {
+            let (mut low, mut high) = (start, end);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if data.time(middle as usize) < time { low = middle + 1 } else { high = middle }
+            }
+            low
+        };
         let (valid_start, test_start) = (before(t1), before(t2));
         split.train_end[user as usize] = valid_start;
-        split.examples.extend((start + 1).min(valid_start)..valid_start);
+        split.examples.push((start + 1).min(valid_start)..valid_start);
         let cases = |first: u32, end: u32| {
             let last = match targets {
                 Targets::First => end.min(first + 1),
@@ -44,7 +50,7 @@ pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) ->
             };
             (first..last).map(move |target| EvalCase {
                 user,
-                history: start..before(data.event_time[target as usize]),
+                history: start..before(data.time(target as usize)),
                 train: start..valid_start,
                 targets: vec![target],
             })

@@ -51,7 +51,7 @@ pub fn csv(name: &str, bytes: impl AsRef<[u8]>, options: &ReadOptions) -> Datase
 /// `user item time` of every event.
 pub fn events(data: &Dataset) -> Vec<String> {
     let line = |event: usize| {
-        let (user, item) = (data.users.raw(data.event_user[event]), data.items.raw(data.event_item[event]));
+        let (user, item) = (data.users.raw(data.user_of(event)), data.items.raw(data.event_item[event]));
         match data.event_time.get(event) {
             Some(time) => format!("{user} {item} {time}"),
             None => format!("{user} {item}"),

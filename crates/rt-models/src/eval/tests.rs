@@ -30,7 +30,6 @@ fn data(events: &[(u32, u32, i64)], users: u32, items: u32) -> Dataset {
         name: "by hand".into(),
         users: vocab(users, 'u'),
         items: vocab(items, 'i'),
-        event_user: events.iter().map(|event| event.0).collect(),
         event_item: events.iter().map(|event| event.1).collect(),
         event_time: events.iter().map(|event| event.2).collect(),
         user_start,

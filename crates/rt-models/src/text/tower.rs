@@ -131,13 +131,12 @@ pub(crate) struct TextSizes {
 pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result<(Tape, Var)> {
     let mut tape = Tape::new();
     let mut recorder = Recorder { config, vocab: sizes.vocab, training: true, draws: 0 };
-    let [queries, documents] = sizes.rows;
-    // A batch of pairs is cut as one of events: query for user, document for item. Histories stay unread.
+    let documents = sizes.rows[1];
+    // A batch of pairs is cut as one of events of a single user, documents for items. Histories stay unread.
     let spec = BatchSpec {
         order: tape.input_ids("order", sizes.examples, 1),
         items: tape.input_ids("pair.document", sizes.pairs, 1),
-        users: tape.input_ids("pair.query", sizes.pairs, 1),
-        starts: tape.input_ids("pair.start", queries + 1, 1),
+        starts: tape.input_ids("pair.start", 2, 1),
         ends: None,
         batch: config.batch,
         history: 1,
@@ -148,7 +147,9 @@ pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result
         let ids = tape.input_ids(&format!("{name}.texts"), sizes.trigrams[side], 1);
         Ok(TextInputs { ids, slices: tape.take(all, rows)?, longest: sizes.longest[side] })
     };
-    let query = texts(&mut tape, 0, "query", batch.user)?;
+    let of_pair = tape.input_ids("pair.query", sizes.pairs, 1);
+    let asked = tape.take(of_pair, batch.event)?;
+    let query = texts(&mut tape, 0, "query", asked)?;
     let document = texts(&mut tape, 1, "document", batch.target)?;
     let users = recorder.tower(&mut tape, Side::Query, query)?;
     let positives = recorder.tower(&mut tape, Side::Document, document)?;

@@ -100,7 +100,7 @@ impl Prepared {
         store.put_u32("order", &self.examples)?;
         store.put_u32("pair.query", &number(|p| p.query))?;
         store.put_u32("pair.document", &number(|p| p.document))?;
-        store.put_u32("pair.start", &vec![0; self.queries.rows() + 1])?;
+        store.put_u32("pair.start", &[0, self.pairs.len() as u32])?;
         store.put_f32("logq.documents", &vec![0.0; self.documents.rows()])?;
         for (name, texts) in [("query", &self.queries), ("document", &self.documents)] {
             store.put_u32(&format!("{name}.slices"), &texts.slices)?;

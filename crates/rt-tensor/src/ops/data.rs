@@ -4,7 +4,7 @@ use super::dropout::threshold;
 use crate::Result;
 use crate::tape::{Tape, Var};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{Batch, DrawAlias, DrawUniform, DropIds, HistoryMask, LogQ, Take};
+use rt_kernels::kernels::{Batch, DrawAlias, DrawUniform, DropIds, HistoryMask, LogQ, ShownNegatives, Take};
 use rt_kernels::philox;
 
 /// The interactions on the device, and how a batch is cut from them.
@@ -14,11 +14,9 @@ pub struct BatchSpec {
     pub order: Var,
     /// Item of each event `[events, 1]`, sorted by (user, time).
     pub items: Var,
-    /// User of each event `[events, 1]`.
-    pub users: Var,
-    /// First event of each user `[users + 1, 1]`.
+    /// First event of each user `[users + 1, 1]`, ascending.
     pub starts: Var,
-    /// Where a history is a set: the end of each user's train events `[users, 1]`.
+    /// Where a history is all but the target: the end of each user's train events `[users, 1]`.
     pub ends: Option<Var>,
     /// Examples a step.
     pub batch: usize,
@@ -51,7 +49,7 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn batch(&mut self, spec: &BatchSpec) -> Result<BatchVars> {
-        let BatchSpec { order, items, users, starts, ends, batch, history } = *spec;
+        let BatchSpec { order, items, starts, ends, batch, history } = *spec;
         let set = ends.is_some();
         let vars = BatchVars {
             user: self.temp_ids(batch, 1),
@@ -61,7 +59,7 @@ impl Tape {
             hole: set.then(|| self.temp_ids(batch, 1)),
             event: self.temp_ids(batch, 1),
         };
-        let reads = vec![Some(order), Some(items), Some(users), Some(starts), ends];
+        let reads = vec![Some(order), Some(items), Some(starts), ends];
         let writes =
             vec![Some(vars.user), Some(vars.target), Some(vars.slice), Some(vars.weight), vars.hole, Some(vars.event)];
         self.push(Batch { batch, history, set }, reads, writes, None)?;
@@ -223,5 +221,45 @@ impl Tape {
             col += self.shape(*part)[1];
         }
         Ok(out)
+    }
+}
+
+/// Explicit negatives, and how many of a row's may be of them.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownSpec {
+    /// Items that spans lie in `[any, 1]`.
+    pub items: Var,
+    /// (start, length) of each row `[rows, 2]`; the last of a span comes first.
+    pub spans: Var,
+    /// What fills up `[rows * k, 1]`.
+    pub drawn: Var,
+    /// At most so many of a row's are explicit.
+    pub own: usize,
+}
+
+impl Tape {
+    /// Records the negatives of each row: what was shown and not clicked, filled up with draws; `[rows * k, 1]`. With the
+    /// table of ln q also the correction of each: 0 for what was shown, `table[id] + constant` for what was drawn.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the shapes do not fit.
+    pub fn shown_negatives(
+        &mut self,
+        spec: &ShownSpec,
+        table: Option<Var>,
+        constant: f32,
+    ) -> Result<(Var, Option<Var>)> {
+        let (rows, n) = (self.shape(spec.spans)[0], self.shape(spec.drawn)[0]);
+        if rows == 0 || n % rows != 0 {
+            let what = format!("{n} draws for {rows} rows: the same number for each is wanted");
+            return Err(crate::error::shape("shown_negatives", what));
+        }
+        let ids = self.temp_ids(n, 1);
+        let logq = table.map(|_| self.temp(n, 1));
+        let kernel = ShownNegatives { rows, k: n / rows, own: spec.own, constant };
+        let reads = vec![Some(spec.items), Some(spec.spans), Some(spec.drawn), table];
+        self.push(kernel, reads, vec![Some(ids), logq], None)?;
+        Ok((ids, logq))
     }
 }

@@ -31,7 +31,7 @@ mod sum;
 mod weighted_pool;
 
 pub use bag::BagOptions;
-pub use data::{BatchSpec, BatchVars};
+pub use data::{BatchSpec, BatchVars, ShownSpec};
 pub use negatives::UnseenSpec;
 pub use softmax_loss::{Negatives, PositiveVar, SoftmaxSpec};
 

@@ -1,0 +1,37 @@
+//! `recall synth`: a large made-up log of interactions as Parquet.
+
+use crate::args::{Global, Synth};
+use crate::fail::{Done, Fail};
+use crate::output;
+use rt_data::EventLog;
+use rt_models::Device;
+use std::time::Instant;
+
+pub(crate) fn run(global: &Global, args: &Synth) -> Done {
+    output::check_json(global)?;
+    let log = EventLog {
+        rows: args.rows,
+        users: args.users,
+        items: args.items,
+        row_group: args.row_group,
+        seed: global.seed,
+    };
+    let start = Instant::now();
+    log.write(&args.out).map_err(|e| match e {
+        rt_data::Error::Io { .. } => Fail::machine(e.to_string()),
+        e => Fail::from(e),
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    let bytes = std::fs::metadata(&args.out).map_or(0, |meta| meta.len());
+    say!(
+        "{} rows of {} users and {} items in {}: {:.1} MB, {seconds:.1} s",
+        args.rows,
+        args.users,
+        args.items,
+        args.out.display(),
+        bytes as f64 / 1e6
+    );
+    let row = serde_json::json!({ "rows": args.rows, "bytes": bytes, "seconds": seconds });
+    let device = output::device_name(&Device::cpu(1)?);
+    output::write_json(global, "synth", device, None, vec![row], serde_json::Map::new())
+}

@@ -1,0 +1,141 @@
+//! What would make a test worth nothing: looked for in the data and its split, before anything is trained.
+
+mod columns;
+
+use std::collections::HashSet;
+
+use crate::{Dataset, Split};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing was found.
+    Clean,
+    /// Worth knowing; figures stay figures, if it is said beside them.
+    Note,
+    /// It invalidates the test.
+    Leak,
+}
+
+/// One thing that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked for: `future_in_history`, `ties_in_history`, `duplicates_across_parts`, `statistics_over_test`,
+    /// `feature_of_target_time` or `others_future`.
+    pub check: &'static str,
+    /// The feature column, where it is about one.
+    pub column: Option<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How many there are, and of how many.
+    pub count: u64,
+    /// See `count`.
+    pub of: u64,
+    /// What it means, in words.
+    pub what: String,
+}
+
+impl Finding {
+    fn new(check: &'static str, severity: Severity, count: u64, of: u64, what: impl Into<String>) -> Self {
+        Self { check, column: None, severity, count, of, what: what.into() }
+    }
+
+    fn about(self, column: &str) -> Self {
+        Self { column: Some(column.to_owned()), ..self }
+    }
+}
+
+/// Looks for leaks: histories that hold the future, the same event on both sides of a cut, feature columns that count test
+/// events or are made from the time of the event, and how much of others' future the training sees. Every check gives at
+/// least one finding, a clean one too. Takes one pass over the events and a sort of some of them.
+#[must_use]
+pub fn audit(data: &Dataset, split: &Split) -> Vec<Finding> {
+    let mut findings = histories(data, split);
+    findings.push(duplicates(data, split));
+    findings.extend(columns::statistics(data, split));
+    findings.extend(columns::of_time(data));
+    findings.push(others_future(split));
+    findings
+}
+
+fn cases(split: &Split) -> impl Iterator<Item = &crate::EvalCase> {
+    split.valid.iter().chain(&split.test)
+}
+
+/// Events of a history that are not strictly before the target, equal times apart.
+fn histories(data: &Dataset, split: &Split) -> Vec<Finding> {
+    let (future, ties) = ("future_in_history", "ties_in_history");
+    if data.event_time.is_empty() || data.time_is_order {
+        let what = "the data has no clock: nobody can say what came first";
+        return [future, ties].map(|check| Finding::new(check, Severity::Note, 0, 0, what)).into();
+    }
+    let (mut later, mut tied, mut targets) = (0, 0, 0);
+    for case in cases(split) {
+        for &target in &case.targets {
+            targets += 1;
+            let time = data.time(target as usize);
+            let mut history = case.history.clone().map(|event| data.time(event as usize));
+            later += u64::from(history.clone().any(|earlier| earlier > time));
+            tied += u64::from(history.any(|earlier| earlier == time));
+        }
+    }
+    let severity = |count: u64, bad: Severity| if count == 0 { Severity::Clean } else { bad };
+    vec![
+        Finding::new(
+            future,
+            severity(later, Severity::Leak),
+            later,
+            targets,
+            "targets whose history holds a later event of the user",
+        ),
+        Finding::new(
+            ties,
+            severity(tied, Severity::Note),
+            tied,
+            targets,
+            "targets whose history holds an event of the same second, which the table splits off as tied",
+        ),
+    ]
+}
+
+/// Targets whose (user, item, time) also stands in the train part or among the targets of the other part.
+fn duplicates(data: &Dataset, split: &Split) -> Finding {
+    let check = "duplicates_across_parts";
+    if data.time_is_order {
+        return Finding::new(check, Severity::Note, 0, 0, "times are places in the order: no two events have the same");
+    }
+    let key = |user: u32, event: u32| (user, data.event_item[event as usize], data.time(event as usize));
+    let valid: HashSet<(u32, u32, i64)> =
+        split.valid.iter().flat_map(|case| case.targets.iter().map(|&target| key(case.user, target))).collect();
+    let (mut count, mut of) = (0, 0);
+    for (test, cases) in [(false, &split.valid), (true, &split.test)] {
+        for case in cases {
+            let train: HashSet<(u32, u32, i64)> = case.train.clone().map(|event| key(case.user, event)).collect();
+            for &target in &case.targets {
+                of += 1;
+                let own = key(case.user, target);
+                count += u64::from(train.contains(&own) || test && valid.contains(&own));
+            }
+        }
+    }
+    let what = if data.event_time.is_empty() {
+        "targets whose user and item stand in another part too (there is no time to tell them apart)"
+    } else {
+        "targets whose user, item and time stand in another part too"
+    };
+    Finding::new(check, if count == 0 { Severity::Clean } else { Severity::Leak }, count, of, what)
+}
+
+/// How much of the training data is later than the test events. It is no error of the data, and is printed beside tables.
+fn others_future(split: &Split) -> Finding {
+    let check = "others_future";
+    match split.train_after_test {
+        None => Finding::new(check, Severity::Note, 0, 0, "the data has no clock: nobody can say what is later"),
+        Some(share) => {
+            let severity = if share > 0.0 { Severity::Note } else { Severity::Clean };
+            let percent = (100.0 * share).round() as u64;
+            let what = "percent of the training events are later than a test event (mean); a time split has none";
+            Finding::new(check, severity, percent, 100, what)
+        }
+    }
+}

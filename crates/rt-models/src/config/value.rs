@@ -1,0 +1,102 @@
+//! Values of settings as text.
+
+use crate::select::Select;
+use crate::{Error, Result};
+
+pub(crate) trait Value: Sized {
+    fn parse(key: &str, text: &str) -> Result<Self>;
+    fn show(&self) -> String;
+}
+
+pub(crate) fn bad(key: &str, text: &str, want: &str) -> Error {
+    Error::Config(format!("`{key} = {text}`: has to be {want}"))
+}
+
+impl Value for usize {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        text.parse().map_err(|_| bad(key, text, "a whole number"))
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for f32 {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        let value: Option<f32> = text.parse().ok().filter(|x: &f32| x.is_finite());
+        value.ok_or_else(|| bad(key, text, "a number"))
+    }
+    fn show(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// A number, or `auto`: by the rule that the key's documentation states.
+impl Value for Option<f32> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        if text == "auto" { Ok(None) } else { f32::parse(key, text).map(Some) }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "\"auto\"".into(), |x| x.show())
+    }
+}
+
+/// A whole number, or `auto`: by the rule that the key's documentation states.
+impl Value for Option<usize> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        if text == "auto" { Ok(None) } else { usize::parse(key, text).map(Some) }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "\"auto\"".into(), |x| x.show())
+    }
+}
+
+impl Value for Select {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        Self::parse(text).ok_or_else(|| bad(key, text, &Self::wanted()))
+    }
+    fn show(&self) -> String {
+        format!("\"{}\"", self.name())
+    }
+}
+
+impl Value for bool {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        match text {
+            "true" | "on" | "1" => Ok(true),
+            "false" | "off" | "0" => Ok(false),
+            _ => Err(bad(key, text, "true or false")),
+        }
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for String {
+    fn parse(_: &str, text: &str) -> Result<Self> {
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Value for Vec<usize> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        let inner = text.trim().trim_start_matches('[').trim_end_matches(']').trim();
+        if inner.is_empty() {
+            return Ok(Vec::new());
+        }
+        let number = |part: &str| match part.trim() {
+            "all" => Ok(usize::MAX),
+            part => part.parse().map_err(|_| bad(key, text, "whole numbers between commas, such as 1,5,50")),
+        };
+        inner.split(',').map(number).collect()
+    }
+    fn show(&self) -> String {
+        let all: Vec<String> =
+            self.iter().map(|n| if *n == usize::MAX { "\"all\"".into() } else { n.to_string() }).collect();
+        format!("[{}]", all.join(", "))
+    }
+}
