@@ -192,3 +192,6 @@ pub(crate) fn own_items(users: usize, starts: &[u32], ends: &[u32], items: &[u32
     }
     (slices, sorted)
 }
+
+#[cfg(test)]
+mod tests;
