@@ -173,3 +173,6 @@ pub(crate) fn shares(mut counts: Vec<f64>) -> Vec<f32> {
     let total: f64 = counts.iter().sum();
     counts.iter().map(|c| (c / total) as f32).collect()
 }
+
+#[cfg(test)]
+mod tests;
