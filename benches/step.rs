@@ -11,6 +11,7 @@ fn main() {
             for (batch, vocab) in [(256, 10_000), (1024, 10_000)] {
                 let mut config = Config::new(kind);
                 config.batch = batch;
+                config.ema = 0.0;
                 if kind == ModelKind::YoutubeDnn {
                     config.set("loss", "sampled").expect("a loss");
                 }

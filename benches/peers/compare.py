@@ -99,7 +99,7 @@ def step():
 def epoch():
     rows = []
     for model in ("dssm", "youtube-dnn"):
-        settings = ["windows=1,5,50", "skip=false", "dropout=0", "history_dropout=0", "epochs=3", "patience=3"]
+        settings = ["dim=64", "session=0", "ema=0", "windows=1,5,50", "skip=false", "dropout=0", "history_dropout=0", "epochs=3", "patience=3"]
         settings += ["user_hidden=128,64"] if model == "youtube-dnn" else []
         run = lambda: ours("train", "--data", f"{DATA}/ml-1m-half", "--model", model, "--out", f"{FOLDER}/m", *sum((["--set", s] for s in settings), []))[model]
         o, tuned = rounds(run, lambda: peer("epoch.py", f"{DATA}/ml-1m-half", model, tuned=True))
@@ -108,7 +108,7 @@ def epoch():
         rows.append([model, f"{get(o, 'examples_per_second'):,.0f}", f"{get(t, 'examples_per_second'):,.0f}", ratio(get(o, "examples_per_second"), get(t, "examples_per_second")),
                      f"{ms(1e3 * get(o, 'prepare_seconds'))}, {ms(1e3 * get(t, 'prepare_seconds'))}", f"{mb(get(o, 'peak_memory_bytes'))}, {mb(get(t, 'peak_memory_bytes'))}",
                      f"{100 * get(o, 'validation_seconds') / (get(t, 'examples') / get(o, 'examples_per_second')):.1f} %"])
-    settings = ["dim=16", "user_hidden=128,64", "loss=list", "negatives=3", "batch=2048", "windows=50", "skip=false", "dropout=0", "history_dropout=0", "epochs=2", "patience=2"]
+    settings = ["dim=16", "session=0", "ema=0", "user_hidden=128,64", "loss=list", "negatives=3", "batch=2048", "windows=50", "skip=false", "dropout=0", "history_dropout=0", "epochs=2", "patience=2"]
     run = lambda: ours("train", "--data", f"{DATA}/ml-1m-half", "--model", "youtube-dnn", "--out", f"{FOLDER}/m", *sum((["--set", s] for s in settings), []))["youtube-dnn"]
     o, shipped = rounds(run, lambda: peer("rechub.py", f"{DATA}/ml-1m-half"))
     t = [x[0] for x in shipped if x]

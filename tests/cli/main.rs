@@ -2,8 +2,8 @@
 
 mod bad_input;
 mod commands;
-mod text;
 mod data;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -211,8 +211,12 @@ pub(crate) struct Train {
     #[command(flatten)]
     pub evaluation: Evaluation,
     /// dssm, youtube-dnn or dssm-text
-    #[arg(long)]
-    pub model: String,
+    #[arg(long, required_unless_present = "preset")]
+    pub model: Option<String>,
+    /// A published recipe: youtube-2016, dssm-2013, yi-2019, ebr-2020, rechub-dssm or rechub-youtube; --config and --set go
+    /// over it
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     /// Keys and values in TOML; the same keys as --set
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -147,13 +147,8 @@ impl Config {
     ///
     /// [`Error::Config`] naming the key, its value and what it has to be.
     pub fn check(&self) -> Result<()> {
-        let positive = [
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("dim", self.dim),
-            ("history", self.history),
-            ("patience", self.patience),
-        ];
+        let positive =
+            [("epochs", self.epochs), ("batch", self.batch), ("history", self.history), ("patience", self.patience)];
         for (key, value) in positive {
             if value == 0 {
                 return Err(bad(key, "0", "at least 1"));

@@ -16,6 +16,7 @@ mod losses;
 mod mine;
 mod model;
 mod negatives;
+mod preset;
 mod probability;
 mod retrieve;
 mod sampler;
@@ -38,6 +39,7 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use model::{Model, Query, Recommendation};
+pub use preset::{PRESETS, Preset};
 pub use retrieve::Index;
 pub use rt_data as data;
 pub use rt_kernels as kernels;

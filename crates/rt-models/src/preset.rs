@@ -37,6 +37,7 @@ pub const PRESETS: &[Preset] = &[
             ("skip", "false"),
             ("user_id", "off"),
             ("session", "0"),
+            ("ema", "0"),
             ("item_table", "separate"),
             ("normalize", "false"),
             ("temperature", "1"),
@@ -61,6 +62,7 @@ pub const PRESETS: &[Preset] = &[
             ("activation", "tanh"),
             ("skip", "false"),
             ("session", "0"),
+            ("ema", "0"),
             ("temperature", "0.1"),
             ("loss", "list"),
             ("negatives", "4"),
@@ -75,11 +77,13 @@ pub const PRESETS: &[Preset] = &[
         source: "Yi et al., RecSys 2019: in-batch softmax, every column corrected by the logarithm of its frequency, which is \
                  estimated from the stream (algorithm 2), cosine with a small temperature, Adagrad.",
         settings: &[
+            ("dim", "64"),
             ("windows", "50"),
             ("user_hidden", "512,128"),
             ("item_hidden", "512,128"),
             ("skip", "false"),
             ("session", "0"),
+            ("ema", "0"),
             ("temperature", "0.05"),
             ("loss", "in-batch"),
             ("logq", "all"),
@@ -95,9 +99,11 @@ pub const PRESETS: &[Preset] = &[
         source: "Huang et al., KDD 2020 (embedding-based retrieval in Facebook search): triplet hinge loss over cosines, random \
                  negatives, and one from ranks 101 to 500 of the current model for every hundred random ones.",
         settings: &[
+            ("dim", "64"),
             ("windows", "50"),
             ("skip", "false"),
             ("session", "0"),
+            ("ema", "0"),
             ("temperature", "1"),
             ("loss", "hinge"),
             ("margin", "0.2"),
@@ -115,6 +121,7 @@ pub const PRESETS: &[Preset] = &[
                  faults stay out: the temperature is applied, the last layer is linear, padding is not averaged in, ids are \
                  embedded as wide as the output.",
         settings: &[
+            ("dim", "64"),
             ("batch", "4096"),
             ("windows", "50"),
             ("user_hidden", "256,128"),
@@ -122,6 +129,7 @@ pub const PRESETS: &[Preset] = &[
             ("activation", "prelu"),
             ("skip", "false"),
             ("session", "0"),
+            ("ema", "0"),
             ("loss", "pointwise"),
             ("negatives", "3"),
             ("sampler", "popularity"),
@@ -140,6 +148,7 @@ pub const PRESETS: &[Preset] = &[
             ("user_hidden", "128,64"),
             ("skip", "false"),
             ("session", "0"),
+            ("ema", "0"),
             ("loss", "list"),
             ("negatives", "3"),
             ("sampler", "popularity"),

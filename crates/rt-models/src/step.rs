@@ -55,6 +55,9 @@ impl StepBench {
         }
         let mut config = config.clone();
         config.user_id = Switch::On;
+        if config.dim == 0 {
+            config.dim = 64;
+        }
         if config.windows.is_empty() {
             config.windows = vec![config.history];
         }

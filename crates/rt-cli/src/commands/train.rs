@@ -5,12 +5,12 @@ use crate::args::{Global, RequestTime, Train};
 use crate::fail::{Done, Fail};
 use crate::output;
 use rt_models::eval::Protocol;
-use rt_models::{Config, Gap, ModelKind, check_out, train};
+use rt_models::{Config, Gap, ModelKind, Preset, check_out, train};
 use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) fn run(global: &Global, args: &Train) -> Done {
-    if args.model == rt_models::text::NAME {
+    if args.model.as_deref() == Some(rt_models::text::NAME) {
         return super::text::run_train(global, args);
     }
     let config = config(args)?;
@@ -67,10 +67,23 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)
 }
 
-/// `--set` over file over default.
+/// The defaults of a model, or a preset.
+fn start(args: &Train) -> Done<Config> {
+    let kind = args.model.as_deref().map(str::parse::<ModelKind>).transpose()?;
+    let Some(name) = &args.preset else {
+        return kind.map(Config::new).ok_or_else(|| Fail::user("which model? give --model or --preset"));
+    };
+    let preset = Preset::find(name)?;
+    if let Some(other) = kind.filter(|kind| *kind != preset.model) {
+        let what = format!("--preset {name} is a {} and --model says {}", preset.model.name(), other.name());
+        return Err(Fail::user(what));
+    }
+    Ok(preset.config()?)
+}
+
+/// `--set` over file over preset over default.
 fn config(args: &Train) -> Done<Config> {
-    let kind: ModelKind = args.model.parse()?;
-    let mut config = Config::new(kind);
+    let mut config = start(args)?;
     if let Some(path) = &args.config {
         let text = std::fs::read_to_string(path).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
         config.read_toml(&text).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;

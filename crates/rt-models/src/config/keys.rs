@@ -22,8 +22,8 @@ config! {
     weight_decay: f32 = (0.0, 0.0),
     /// Epochs without a better validation metric (`select`) after which training stops.
     patience: usize = (4, 4),
-    /// Width of id embeddings and of both output vectors.
-    dim: usize = (64, 64),
+    /// Width of id embeddings and of both output vectors. 0: 128 where there are 100,000 training examples or more, else 64.
+    dim: usize = (0, 0),
     /// Deviation of the normal distribution that tables start from.
     init_std: f32 = (0.05, 0.05),
     /// Most items of a history that enter the tower.
@@ -156,7 +156,7 @@ config! {
     queue: usize = (0, 0),
     /// Decay of an exponential moving average of all weights; validation, selection and the saved model use the average,
     /// training goes on with the weights themselves. 0: not kept.
-    ema: f32 = (0.0, 0.0),
+    ema: f32 = (0.999, 0.999),
     /// Learning rates over the steps: constant, cosine (to `lr_floor` at the last step of all `epochs`) or step (times
     /// `lr_decay` every `lr_decay_epochs` epochs). Rates of tables alike.
     schedule: Schedule = (Schedule::Constant, Schedule::Constant),

@@ -19,7 +19,7 @@ pub(crate) fn run(global: &Global, args: &BenchStep) -> Done {
         for (&history, &dim, &vocab) in triples(&args.history, &args.dim, &args.vocab) {
             for &batch in &args.batch {
                 let mut config = Config::new(kind);
-                for pair in ["dropout=0", "history_dropout=0", "skip=false"] {
+                for pair in ["dropout=0", "history_dropout=0", "skip=false", "ema=0"] {
                     config.set_pair(pair)?;
                 }
                 config.set("history", &history.to_string())?;
