@@ -17,18 +17,14 @@ choice! {
 
 choice! {
     /// How number columns enter a tower.
+    #[derive(Default)]
     Numbers {
         /// As they are.
         Raw = "raw",
         /// Minus their mean, over their deviation.
+        #[default]
         Standard = "standard",
         /// As one of ten buckets of equal counts, embedded.
         Quantile = "quantile",
-    }
-}
-
-impl Default for Numbers {
-    fn default() -> Self {
-        Self::Standard
     }
 }
