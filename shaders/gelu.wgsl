@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-const SLOPE: f32 = 1.5957691; // 2 sqrt(2 / pi)
+const SLOPE: f32 = 1.595769; // 2 sqrt(2 / pi)
 const CUBE: f32 = 0.044715;
 
 fn sigmoid(x: f32) -> f32 {

@@ -6,7 +6,7 @@ use super::cells::{dispatch, each_row};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
 /// 2 sqrt(2 / pi).
-const SLOPE: f32 = 1.595_769_1;
+const SLOPE: f32 = 1.595_769;
 const CUBE: f32 = 0.044_715;
 
 /// `y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`, cell by cell: x, y `[rows, cols]`. Computed as

@@ -147,10 +147,12 @@ choice! {
 
 choice! {
     /// How number columns enter a tower.
+    #[derive(Default)]
     Numbers {
         /// As they are.
         Raw = "raw",
         /// Minus their mean, over their deviation.
+        #[default]
         Standard = "standard",
         /// As one of ten buckets of equal counts, embedded.
         Quantile = "quantile",
@@ -189,11 +191,5 @@ choice! {
         /// A held-out item from all others of the user's training items, later ones too (the comparison of figure 5 in
         /// Covington et al., RecSys 2016).
         HeldOut = "heldout",
-    }
-}
-
-impl Default for Numbers {
-    fn default() -> Self {
-        Self::Standard
     }
 }
