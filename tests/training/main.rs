@@ -1,6 +1,7 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
 mod determinism;
+mod examples;
 mod padding;
 mod quality;
 #[cfg(feature = "gpu")]
