@@ -7,6 +7,7 @@ mod history;
 mod negatives;
 mod optimizer;
 mod options;
+mod examples;
 mod padding;
 mod probability;
 mod quality;
