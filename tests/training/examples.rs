@@ -119,7 +119,7 @@ fn explicit_negatives_are_pushed_away() {
     let error = refuse(&plain, &split, &list("negatives_from=data", "negatives=2"));
     assert!(error.contains("negatives_from = data") && error.contains("--label-col"), "{error}");
     let error = refuse(&data, &split, &list("negatives_from=both", "loss=full"));
-    assert!(error.contains("loss has to be list or pointwise"), "{error}");
+    assert!(error.contains("loss has to be list, pointwise, bpr or hinge"), "{error}");
 }
 
 #[test]

@@ -56,6 +56,11 @@ impl Store {
         let mut all = Vec::new();
         for p in self.params().list() {
             let [rows, cols] = p.shape;
+            if p.kind == ParamKind::State {
+                // Running statistics are averages already.
+                all.push(self.get(&p.name)?);
+                continue;
+            }
             if p.kind == ParamKind::Dense {
                 let arena = match &dense {
                     Some(arena) => arena,
