@@ -2,6 +2,10 @@
 
 mod bad_input;
 mod commands;
+mod from;
+mod seeds;
+mod tensorboard;
+mod tune;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

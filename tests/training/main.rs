@@ -1,6 +1,7 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
 mod determinism;
+mod extend;
 mod optimizer;
 mod padding;
 mod probability;

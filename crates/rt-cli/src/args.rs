@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Gradcheck,
     /// Adapters, limits, and which device `auto` takes
     Doctor,
+    /// Searches settings by their validation metric; the test cases are not looked at
+    Tune(Tune),
 }
 
 #[derive(Debug, Args)]
@@ -152,10 +154,13 @@ pub(crate) struct Train {
     #[command(flatten)]
     pub data: Data,
     /// dssm or youtube-dnn
-    #[arg(long)]
-    pub model: String,
+    #[arg(long, required_unless_present = "from", conflicts_with = "from")]
+    pub model: Option<String>,
+    /// Go on with this saved model: new users and items join it, its settings stay but for --set
+    #[arg(long, value_name = "MODEL")]
+    pub from: Option<PathBuf>,
     /// Keys and values in TOML; the same keys as --set
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub config: Option<PathBuf>,
     /// A setting, such as epochs=3; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
@@ -163,6 +168,13 @@ pub(crate) struct Train {
     /// The model's folder; a model that stands there is replaced
     #[arg(long)]
     pub out: PathBuf,
+    /// Train so many times, with seeds --seed, --seed + 1, ...: mean and deviation of the figures, and the model that is
+    /// best on validation
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: usize,
+    /// Write losses, validation metrics and learning rates to event files for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -292,4 +304,37 @@ pub(crate) struct Explain {
     /// Write the graph in Graphviz's DOT language
     #[arg(long, value_name = "FILE")]
     pub dot: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    Random,
+    Halving,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tune {
+    #[command(flatten)]
+    pub data: Data,
+    /// dssm or youtube-dnn
+    #[arg(long)]
+    pub model: String,
+    /// Settings that all trials share, in TOML
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A setting that all trials share; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// What is searched, in TOML: key = [values], or key = { min = 1e-4, max = 1e-2, scale = "log" }
+    #[arg(long, value_name = "FILE")]
+    pub space: PathBuf,
+    /// Folder of trials.jsonl, from which a search goes on, and best.toml, for train --config
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Settings that are drawn
+    #[arg(long, default_value_t = 20)]
+    pub trials: usize,
+    /// random: every trial has all epochs; halving: a third of the trials goes on with three times the epochs
+    #[arg(long, value_enum, default_value_t = Method::Random)]
+    pub method: Method,
 }

@@ -20,6 +20,8 @@ mod args;
 mod commands;
 mod fail;
 mod output;
+mod space;
+mod tensorboard;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&cli.global, args),
         Command::Gradcheck => commands::gradcheck::run(&cli.global),
         Command::Doctor => commands::doctor::run(&cli.global),
+        Command::Tune(args) => commands::tune::run(&cli.global, args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -55,7 +55,8 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
         let probability = probabilities.as_ref().map(|p| p[i]);
         serde_json::to_value(Row { item: &r.raw, title: &r.title, score: r.score, rank: r.rank, probability })
     };
-    let rows = best.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>().map_err(|e| Fail::machine(e.to_string()))?;
+    let rows =
+        best.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>().map_err(|e| Fail::machine(e.to_string()))?;
     let mut more = serde_json::Map::new();
     more.insert("model".into(), model.config().model.name().into());
     more.insert("model_sha256".into(), model.sha256()?.into());

@@ -18,6 +18,13 @@ pub(crate) struct Source {
 
 impl Data {
     pub(crate) fn read(&self) -> Done<Source> {
+        let (data, kind, latent) = self.read_undivided()?;
+        let split = rt_data::split(&data, kind, self.split_options())?;
+        Ok(Source { data, split, mask: self.mask(), latent })
+    }
+
+    /// The data and how it is to be divided.
+    pub(crate) fn read_undivided(&self) -> Done<(Dataset, SplitKind, Option<Latent>)> {
         let specs = |list: &[String]| list.iter().map(|s| FeatureSpec::parse(s)).collect::<Result<Vec<_>, _>>();
         let options = ReadOptions {
             user_col: self.user_col.clone(),
@@ -51,11 +58,10 @@ impl Data {
             (None, false) => SplitKind::LeaveLastOut,
             (Some(text), false) => SplitKind::parse(text)?,
         };
-        let split = rt_data::split(&data, kind, self.split_options())?;
-        Ok(Source { data, split, mask: self.mask(), latent })
+        Ok((data, kind, latent))
     }
 
-    fn split_options(&self) -> SplitOptions {
+    pub(crate) fn split_options(&self) -> SplitOptions {
         SplitOptions {
             targets: match self.targets {
                 TargetsArg::First => Targets::First,
@@ -68,7 +74,7 @@ impl Data {
         }
     }
 
-    fn mask(&self) -> Mask {
+    pub(crate) fn mask(&self) -> Mask {
         match self.mask {
             MaskArg::History => Mask::History,
             MaskArg::Train => Mask::Train,
