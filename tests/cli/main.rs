@@ -3,7 +3,11 @@
 mod bad_input;
 mod commands;
 mod data;
+mod from;
+mod seeds;
+mod tensorboard;
 mod text;
+mod tune;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

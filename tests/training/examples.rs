@@ -95,7 +95,8 @@ fn explicit_negatives_are_pushed_away() {
             let user = data.user_of(event as usize);
             let first = data.user_start[user as usize] as usize;
             let history = &data.event_item[first..event as usize];
-            let vector = model.user_tower(&[rt_models::Query { user, history, ..rt_models::Query::default() }]).unwrap();
+            let vector =
+                model.user_tower(&[rt_models::Query { user, history, ..rt_models::Query::default() }]).unwrap();
             let target = data.event_item[event as usize];
             sum += score(&vector, target % (items as u32 - 1) + 1) - score(&vector, target);
         }

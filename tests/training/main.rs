@@ -1,13 +1,14 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
 mod determinism;
+mod examples;
+mod extend;
 mod features;
 mod fresh;
 mod history;
 mod negatives;
 mod optimizer;
 mod options;
-mod examples;
 mod padding;
 mod probability;
 mod quality;

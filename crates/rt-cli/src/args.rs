@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Synth(Synth),
     /// Looks for leaks in data and its split; exit code 2 where a test would say nothing
     Audit(Audit),
+    /// Searches settings by their validation metric; the test cases are not looked at
+    Tune(Tune),
 }
 
 #[derive(Debug, Args)]
@@ -211,14 +213,17 @@ pub(crate) struct Train {
     #[command(flatten)]
     pub evaluation: Evaluation,
     /// dssm, youtube-dnn or dssm-text
-    #[arg(long, required_unless_present = "preset")]
+    #[arg(long, required_unless_present_any = ["preset", "from"], conflicts_with = "from")]
     pub model: Option<String>,
     /// A published recipe: youtube-2016, dssm-2013, yi-2019, ebr-2020, rechub-dssm or rechub-youtube; --config and --set go
     /// over it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
     pub preset: Option<String>,
+    /// Go on with this saved model: new users and items join it, its settings stay but for --set
+    #[arg(long, value_name = "MODEL")]
+    pub from: Option<PathBuf>,
     /// Keys and values in TOML; the same keys as --set
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub config: Option<PathBuf>,
     /// A setting, such as epochs=3; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
@@ -226,6 +231,13 @@ pub(crate) struct Train {
     /// The model's folder; a model that stands there is replaced
     #[arg(long)]
     pub out: PathBuf,
+    /// Train so many times, with seeds --seed, --seed + 1, ...: mean and deviation of the figures, and the model that is
+    /// best on validation
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: usize,
+    /// Write losses, validation metrics and learning rates to event files for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -419,4 +431,37 @@ pub(crate) struct Synth {
     /// The file
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    Random,
+    Halving,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tune {
+    #[command(flatten)]
+    pub data: Data,
+    /// dssm or youtube-dnn
+    #[arg(long)]
+    pub model: String,
+    /// Settings that all trials share, in TOML
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A setting that all trials share; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// What is searched, in TOML: key = [values], or key = { min = 1e-4, max = 1e-2, scale = "log" }
+    #[arg(long, value_name = "FILE")]
+    pub space: PathBuf,
+    /// Folder of trials.jsonl, from which a search goes on, and best.toml, for train --config
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Settings that are drawn
+    #[arg(long, default_value_t = 20)]
+    pub trials: usize,
+    /// random: every trial has all epochs; halving: a third of the trials goes on with three times the epochs
+    #[arg(long, value_enum, default_value_t = Method::Random)]
+    pub method: Method,
 }

@@ -21,6 +21,8 @@ mod commands;
 mod fail;
 mod output;
 mod schema_file;
+mod space;
+mod tensorboard;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::TextPairs(args) => commands::text::run_pairs(&cli.global, args),
         Command::Audit(args) => commands::audit::run(&cli.global, args),
         Command::Synth(args) => commands::synth::run(&cli.global, args),
+        Command::Tune(args) => commands::tune::run(&cli.global, args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ mod config;
 mod error;
 pub mod eval;
 mod examples;
+mod extend;
 mod features;
 mod history;
 mod keys;
@@ -38,6 +39,7 @@ pub use config::{
     OptimizerKind, Pool, Sampler, Schedule, Switch,
 };
 pub use error::{Error, Result};
+pub use extend::{Extended, extend, train_from};
 pub use model::{Model, Query, Recommendation};
 pub use preset::{PRESETS, Preset};
 pub use retrieve::Index;

@@ -59,7 +59,7 @@ pub(crate) struct Schema {
 }
 
 /// Width of a category's embedding by its number of rows: 8 for small ones, 16 for larger ones.
-fn small_dim(rows: usize) -> usize {
+pub(crate) fn small_dim(rows: usize) -> usize {
     if rows <= 16 { 8 } else { 16 }
 }
 

@@ -96,12 +96,17 @@ pub fn train(
     seed: u64,
     progress: OnProgress<'_>,
 ) -> Result<(Model, TrainReport)> {
+    let model = Model::new(device, config, data, split, seed)?;
+    fit(model, split, seed, progress)
+}
+
+/// Trains a model from the weights that it has.
+pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'_>) -> Result<(Model, TrainReport)> {
     if split.examples.is_empty() {
         let what =
             "the data has no training example: an example needs a user with two events or more in the train part";
         return Err(Error::Training(what.into()));
     }
-    let model = Model::new(device, config, data, split, seed)?;
     let config = model.config.clone();
     let sizes = Sizes { examples: split.examples.len(), events: model.data.event_item.len() };
     let tape = losses::record(&config, &model.schema, &sizes)?;

@@ -9,10 +9,12 @@ pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod gradcheck;
 pub(crate) mod recommend;
+pub(crate) mod seeds;
 pub(crate) mod source;
 pub(crate) mod synth;
 pub(crate) mod text;
 pub(crate) mod train;
+pub(crate) mod tune;
 
 use crate::args::Global;
 use crate::fail::{Done, Fail};

@@ -15,6 +15,15 @@ pub(crate) struct Source {
     pub latent: Option<Latent>,
 }
 
+/// What was read, and how it is to be divided.
+pub(crate) struct Undivided {
+    pub data: Dataset,
+    pub kind: SplitKind,
+    pub options: SplitOptions,
+    /// The true model of synthetic data.
+    pub latent: Option<Latent>,
+}
+
 impl Source {
     /// Keeps at most `count` validation and test cases, evenly taken; 0 keeps all.
     pub(crate) fn thin(&mut self, count: usize) {
@@ -101,6 +110,13 @@ impl Data {
     }
 
     pub(crate) fn read(&self) -> Done<Source> {
+        let Undivided { data, kind, options, latent } = self.read_undivided()?;
+        let split = rt_data::split(&data, kind, options)?;
+        Ok(Source { data, split, mask: self.mask(), latent })
+    }
+
+    /// The data and how it is to be divided.
+    pub(crate) fn read_undivided(&self) -> Done<Undivided> {
         let SchemaFile { options, eval_source } = self.options()?;
         let (data, latent, files) = match (&self.data, &self.train, &self.valid, &self.test) {
             (Some(text), ..) if Synthetic::is_named_by(text) => {
@@ -128,10 +144,9 @@ impl Data {
             (None, false) => SplitKind::LeaveLastOut,
             (Some(text), false) => SplitKind::parse(text)?,
         };
-        let mut split_options = self.split_options();
-        split_options.eval_source = eval_source.as_deref().map(|name| source(&data, name)).transpose()?;
-        let split = rt_data::split(&data, kind, split_options)?;
-        Ok(Source { data, split, mask: self.mask(), latent })
+        let mut options = self.split_options();
+        options.eval_source = eval_source.as_deref().map(|name| source(&data, name)).transpose()?;
+        Ok(Undivided { data, kind, options, latent })
     }
 
     fn split_options(&self) -> SplitOptions {
@@ -148,7 +163,7 @@ impl Data {
         }
     }
 
-    fn mask(&self) -> Mask {
+    pub(crate) fn mask(&self) -> Mask {
         match self.mask {
             MaskArg::History => Mask::History,
             MaskArg::Train => Mask::Train,

@@ -1,11 +1,15 @@
 //! `recall train`: read, train, test, save.
 
 use super::compare::Bench;
+use super::seeds::{self, Run};
+use super::source::{Source, Undivided};
 use crate::args::{Global, RequestTime, Train};
 use crate::fail::{Done, Fail};
 use crate::output;
+use crate::tensorboard::Events;
 use rt_models::eval::Protocol;
-use rt_models::{Config, Gap, ModelKind, Preset, check_out, train};
+use rt_models::{Config, Extended, Gap, Model, ModelKind, Preset, Progress, check_out, extend, train, train_from};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,19 +17,33 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     if args.model.as_deref() == Some(rt_models::text::NAME) {
         return super::text::run_train(global, args);
     }
-    let config = config(args)?;
+    let mut config = match &args.from {
+        None => Some(settings(start(args)?, args.config.as_deref(), &args.set, args.data.request_time)?),
+        Some(_) => None,
+    };
     check_out(&args.out)?;
+    let seeds = seeds::list(global.seed, args.seeds)?;
     let device = super::open(global)?;
+    let base = args.from.as_ref().map(|from| Model::load(&device, from)).transpose()?;
+    if let Some(base) = &base {
+        config = Some(settings_of(base, &args.set, args.data.request_time)?);
+    }
+    let config = config.ok_or_else(|| Fail::user("give --model, or --from with a saved model"))?;
+    let mut boards = boards(args, &seeds)?.into_iter();
     let start = Instant::now();
-    let mut source = args.data.read()?;
+    let (mut source, extended) = match &base {
+        None => (args.data.read()?, None),
+        Some(base) => {
+            let (source, extended) = read_behind(global, args, base)?;
+            (source, Some(extended))
+        }
+    };
     source.thin(args.evaluation.eval_users);
     let prepare_seconds = start.elapsed().as_secs_f64();
     if source.split.test.is_empty() {
         output::note(global, "no user has an event to be tested: figures will be empty");
     }
-    let data = Arc::new(source.data);
-    let mut progress = output::progress(global, config.model.name());
-    let (model, report) = train(&device, &config, data.clone(), &source.split, global.seed, &mut progress)?;
+    let data = extended.as_ref().map_or_else(|| Arc::new(source.data), |extended| extended.data.clone());
     let bench = Bench {
         device: &device,
         data: &data,
@@ -33,37 +51,80 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         mask: source.mask,
         baselines: args.evaluation.baselines,
     };
-    let own = bench.model(&model, Some((&report, prepare_seconds)))?;
-    if report.below_popular {
-        eprintln!("warning: the model does not beat most-popular on validation; it is not worth its time as it is");
+    let mut runs: Vec<Run> = Vec::new();
+    // The model that is best on validation, and its place among the runs.
+    let mut kept: Option<(usize, Model)> = None;
+    for &seed in &seeds {
+        let name = config.model.name();
+        let name = if seeds.len() > 1 { format!("{name} seed {seed}") } else { name.to_owned() };
+        let mut show = output::progress(global, &name);
+        let mut board = boards.next();
+        let mut progress = |p: &Progress<'_>| {
+            if let Some(board) = &mut board {
+                board.progress(p);
+            }
+            show(p)
+        };
+        let (model, report) = match (&base, &extended) {
+            (Some(base), Some(extended)) => train_from(&device, base, &config, extended, seed, &mut progress)?,
+            _ => train(&device, &config, data.clone(), &source.split, seed, &mut progress)?,
+        };
+        board.map_or(Ok(()), Events::finish)?;
+        let row = bench.model(&model, Some((&report, prepare_seconds)))?;
+        if report.below_popular {
+            eprintln!("warning: {name} does not beat most-popular on validation; it is not worth its time as it is");
+        }
+        let run = Run { seed, row, report };
+        if kept.as_ref().is_none_or(|(best, _)| run.validation() > runs[*best].validation()) {
+            kept = Some((runs.len(), model));
+        }
+        runs.push(run);
     }
+    let (Some((best, model)), Some(first)) = (kept, runs.first()) else {
+        return Err(Fail::user("--seeds 0: at least 1"));
+    };
     let mut rows = bench.baselines()?;
     if let Some(latent) = &source.latent {
         rows.push(bench.bound(latent)?);
     }
-    rows.push(own);
+    rows.push(first.row.clone());
     let protocol = Protocol::new(&data, &source.split, source.mask, args.data.request_time());
     model.save(&args.out)?;
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
     output::print_left_out(&data.left_out);
-    say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
+    let kept = &runs[best];
+    let mut more = serde_json::Map::new();
+    if runs.len() > 1 {
+        let mean = seeds::mean(&runs);
+        seeds::print(&runs, &mean, config.select.name());
+        rows.push(mean);
+        more.insert("seeds".into(), seeds::to_json(&runs, kept.seed)?);
+        say!("seed {} is the best on validation:", kept.seed);
+    }
+    say!("best epoch {} of {}; the model is in {}", kept.report.best_epoch, kept.report.epochs, args.out.display());
+    let report = &kept.report;
     if report.mine_seconds > 0.0 {
         say!("mining hard negatives took {:.1} s of the {:.1} s of training", report.mine_seconds, report.seconds);
-    }
-    let mut more = serde_json::Map::new();
-    if report.mine_seconds > 0.0 {
         more.insert("mine_seconds".into(), report.mine_seconds.into());
     }
-    more.insert("data".into(), data.name.clone().into());
-    more.insert("left_out".into(), output::left_out(&data.left_out));
-    more.insert("config".into(), model.config().to_toml().into());
-    more.insert("validation_ndcg_10".into(), report.valid.clone().into());
     if let Some(temperature) = report.temperature {
         output::note(global, &format!("the temperature was learned: {temperature:.4}"));
         more.insert("temperature".into(), temperature.into());
     }
-    more.insert("dispatches_per_step".into(), report.dispatches.into());
+    more.insert("data".into(), data.name.clone().into());
+    more.insert("left_out".into(), output::left_out(&data.left_out));
+    if let (Some(extended), Some(from)) = (&extended, &args.from) {
+        more.insert("from".into(), from.display().to_string().into());
+        more.insert("new_users".into(), extended.new_users.into());
+        more.insert("new_items".into(), extended.new_items.into());
+    }
+    more.insert("config".into(), model.config().to_toml().into());
+    let ndcg: Vec<Option<f64>> = first.report.valid_figures.iter().map(|f| f.get("NDCG@10")).collect();
+    more.insert("validation_ndcg_10".into(), ndcg.into());
+    more.insert("select".into(), config.select.name().into());
+    more.insert("validation".into(), first.report.valid.clone().into());
+    more.insert("dispatches_per_step".into(), first.report.dispatches.into());
     output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)
 }
 
@@ -81,18 +142,69 @@ fn start(args: &Train) -> Done<Config> {
     Ok(preset.config()?)
 }
 
-/// `--set` over file over preset over default.
-fn config(args: &Train) -> Done<Config> {
-    let mut config = start(args)?;
-    if let Some(path) = &args.config {
-        let text = std::fs::read_to_string(path).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
-        config.read_toml(&text).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
-    }
-    for pair in &args.set {
+/// The settings of a saved model, with `--set` over them.
+fn settings_of(base: &Model, set: &[String], request_time: RequestTime) -> Done<Config> {
+    let mut config = base.config().clone();
+    for pair in set {
         config.set_pair(pair)?;
     }
     config.check()?;
-    match (args.data.request_time, config.gap) {
+    check_request_time(config, request_time)
+}
+
+/// The new data behind that of a saved model.
+fn read_behind(global: &Global, args: &Train, base: &Model) -> Done<(Source, Extended)> {
+    let Undivided { data: new, kind, options, .. } = args.data.read_undivided()?;
+    if options.eval_source.is_some() {
+        return Err(Fail::user("--eval-source: with --from, the events of the saved model have no source"));
+    }
+    let extended = extend(base, &new, kind, options)?;
+    output::note(
+        global,
+        &format!(
+            "{} new users, {} new items, {} new events behind those of the model",
+            extended.new_users,
+            extended.new_items,
+            new.event_item.len()
+        ),
+    );
+    extended.notes.iter().for_each(|text| output::note(global, text));
+    // The true model of synthetic data is that of its own ids.
+    let source = Source { data: new, split: extended.split.clone(), mask: args.data.mask(), latent: None };
+    Ok((source, extended))
+}
+
+/// The event files of `--tensorboard`, one for each seed, in folders of their own where there are several.
+fn boards(args: &Train, seeds: &[u64]) -> Done<Vec<Events>> {
+    let Some(folder) = &args.tensorboard else { return Ok(Vec::new()) };
+    let of = |seed: &u64| match seeds.len() {
+        1 => Events::create(folder),
+        _ => Events::create(&folder.join(format!("seed-{seed}"))),
+    };
+    seeds.iter().map(of).collect()
+}
+
+/// The settings of a command: `--set` over file over what it starts from, defaults or a preset.
+pub(crate) fn settings(
+    mut config: Config,
+    file: Option<&Path>,
+    set: &[String],
+    request_time: RequestTime,
+) -> Done<Config> {
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
+        config.read_toml(&text).map_err(|e| Fail::user(format!("{}: {e}", path.display())))?;
+    }
+    for pair in set {
+        config.set_pair(pair)?;
+    }
+    config.check()?;
+    check_request_time(config, request_time)
+}
+
+/// Holds the settings against `--request-time`.
+pub(crate) fn check_request_time(mut config: Config, request_time: RequestTime) -> Done<Config> {
+    match (request_time, config.gap) {
         (RequestTime::Strict, Gap::Fine) => {
             let what = "gap = fine uses the time of the event that is predicted, which no server knows: give \
                         --request-time exact, for comparisons alone, or gap = coarse";

@@ -79,6 +79,12 @@ pub struct Row {
     /// SHA-256, in hexadecimal, of the tensors' bytes in the order of their names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_sha256: Option<String>,
+    /// Of a mean over several trainings: their seeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Vec<u64>>,
+    /// Of a mean over several trainings: the deviation of each metric over the seeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<Figures>,
 }
 
 impl Row {

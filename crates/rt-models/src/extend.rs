@@ -1,0 +1,364 @@
+//! Going on with a trained model: its data with new data behind it, its weights in tables that have grown.
+
+use crate::model::Model;
+use crate::schema::small_dim;
+use crate::train::{OnProgress, TrainReport, fit};
+use crate::{Config, Error, Result};
+use rt_data::{Column, Dataset, EvalCase, Features, Split, SplitKind, SplitOptions, Vocab};
+use rt_tensor::{Device, ParamKind};
+use std::sync::Arc;
+
+/// A model's data with new data behind it, divided so that what is new is trained on and tested.
+#[derive(Debug, Clone)]
+pub struct Extended {
+    /// Old ids are as they were, new ones follow; the events of a user whom the model knows stand before the new ones.
+    pub data: Arc<Dataset>,
+    /// Examples and cases whose targets are new; their histories reach back into the old events.
+    pub split: Split,
+    /// Users whom the model did not know.
+    pub new_users: usize,
+    /// Items that it did not know.
+    pub new_items: usize,
+    /// What of the new data has no place in the model, in words.
+    pub notes: Vec<String>,
+}
+
+/// Puts `new` behind the data of a model.
+///
+/// Leave-last-out divides each user's events of both together and keeps the examples and cases whose target is new. The other
+/// kinds divide the new data alone; then every new training event of a known user is an example.
+///
+/// # Errors
+///
+/// [`Error::Data`] where the new data cannot be divided so, [`Error::Request`] where nothing of it is left to train on or
+/// where one of the two has ordered histories and the other sets.
+pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<Extended> {
+    let merge = Merge::new(&model.data, new);
+    let mut notes = Vec::new();
+    let data = Arc::new(merge.data(&mut notes));
+    let split = match kind {
+        SplitKind::LeaveLastOut if new.event_time.is_empty() => rt_data::split(new, kind, options)?,
+        SplitKind::LeaveLastOut => merge.leave_last_out(&data, options)?,
+        SplitKind::Time { .. } | SplitKind::Files => merge.map(&data, &rt_data::split(new, kind, options)?),
+    };
+    if split.history_is_set != model.schema.history_is_set {
+        let what = |set: bool| if set { "sets" } else { "in order" };
+        return Err(Error::Request(format!(
+            "histories of the model are {}, those of the new data {}: a model goes on with data of its own kind",
+            what(model.schema.history_is_set),
+            what(split.history_is_set)
+        )));
+    }
+    if split.examples.is_empty() {
+        let what = "the new data has nothing to train on: an example is a new event of a user with an event before it";
+        return Err(Error::Request(what.into()));
+    }
+    let (new_users, new_items) =
+        (data.users.rows() - model.data.users.rows(), data.items.rows() - model.data.items.rows());
+    Ok(Extended { data, split, new_users, new_items, notes })
+}
+
+/// Trains a model that starts from the weights of `base` on extended data: rows of new users, items and categories start at
+/// their initial values for `seed`, and the optimiser's state starts anew.
+///
+/// # Errors
+///
+/// [`Error::Config`] where `config` gives a parameter another shape than `base` has; else as [`crate::train`].
+pub fn train_from(
+    device: &Device,
+    base: &Model,
+    config: &Config,
+    extended: &Extended,
+    seed: u64,
+    progress: OnProgress<'_>,
+) -> Result<(Model, TrainReport)> {
+    let model = Model::new(device, config, extended.data.clone(), &extended.split, seed)?;
+    hand_over(base, &model)?;
+    fit(model, &extended.split, seed, progress)
+}
+
+/// Puts the weights of `base` into `model`, whose tables may have more rows.
+fn hand_over(base: &Model, model: &Model) -> Result<()> {
+    let keep = "settings that shape the model (dim, history windows, hidden layers, features) stay as they are";
+    let (old, new) = (base.store.params(), model.store.params());
+    if let Some(p) = old.list().iter().find(|p| new.find(&p.name).is_none()) {
+        return Err(Error::Config(format!("the model has `{}`, which these settings leave out: {keep}", p.name)));
+    }
+    for p in new.list() {
+        let Some(was) = old.find(&p.name).map(|i| &old.list()[i]) else {
+            return Err(Error::Config(format!("the model has no `{}`, which these settings need: {keep}", p.name)));
+        };
+        let grows = p.kind == ParamKind::Table && p.shape[0] >= was.shape[0] && p.shape[1] == was.shape[1];
+        if p.kind != was.kind || !(grows || p.shape == was.shape) {
+            let what =
+                format!("`{}` is {:?} in the model and {:?} with these settings: {keep}", p.name, was.shape, p.shape);
+            return Err(Error::Config(what));
+        }
+        let (mut values, trained) = (model.store.get(&p.name)?, base.store.get(&p.name)?);
+        values[..trained.len()].copy_from_slice(&trained);
+        model.store.set(&p.name, &values)?;
+    }
+    Ok(())
+}
+
+/// Two data sets and how the ids of the second become those of both.
+struct Merge<'a> {
+    old: &'a Dataset,
+    new: &'a Dataset,
+    users: Vocab,
+    items: Vocab,
+    /// Dense user of both by dense user of the new data, and the same of items.
+    user: Vec<u32>,
+    item: Vec<u32>,
+    /// Dense user of the new data by dense user of both.
+    of_new: Vec<Option<u32>>,
+}
+
+fn grown(old: &Vocab, new: &Vocab) -> (Vocab, Vec<u32>) {
+    let mut both = old.clone();
+    let map = std::iter::once(0).chain(new.iter().map(|raw| both.insert(raw))).collect();
+    (both, map)
+}
+
+impl<'a> Merge<'a> {
+    fn new(old: &'a Dataset, new: &'a Dataset) -> Self {
+        let ((users, user), (items, item)) = (grown(&old.users, &new.users), grown(&old.items, &new.items));
+        let mut of_new = vec![None; users.rows()];
+        for (n, u) in user.iter().enumerate().skip(1) {
+            of_new[*u as usize] = Some(n as u32);
+        }
+        Self { old, new, users, items, user, item, of_new }
+    }
+
+    /// Events of a user of both in the old data.
+    fn old_events(&self, user: u32) -> std::ops::Range<usize> {
+        if (user as usize) < self.old.users.rows() { self.old.events_of(user) } else { 0..0 }
+    }
+
+    fn new_events(&self, user: u32) -> std::ops::Range<usize> {
+        self.of_new[user as usize].map_or(0..0, |n| self.new.events_of(n))
+    }
+
+    /// The event of both for an event of the new data, or for the end of a user's.
+    fn event(&self, data: &Dataset, new_user: u32, event: u32) -> u32 {
+        let user = self.user[new_user as usize];
+        let before = self.old_events(user).len() as u32;
+        data.user_start[user as usize] + before + event - self.new.user_start[new_user as usize]
+    }
+
+    fn data(&self, notes: &mut Vec<String>) -> Dataset {
+        let (old, new) = (self.old, self.new);
+        let clocks = old.has_clock() && new.has_clock();
+        let ordered = !new.event_time.is_empty();
+        let mut data = Dataset {
+            name: new.name.clone(),
+            users: self.users.clone(),
+            items: self.items.clone(),
+            time_is_order: ordered && !clocks,
+            user_start: vec![0],
+            ..Dataset::default()
+        };
+        // Where an event comes from: false and its number in the old data, or true and its number in the new.
+        let mut from: Vec<(bool, usize)> = Vec::new();
+        for user in 0..self.users.rows() as u32 {
+            from.extend(self.old_events(user).map(|e| (false, e)));
+            from.extend(self.new_events(user).map(|e| (true, e)));
+            data.user_start.push(from.len() as u32);
+        }
+        data.event_item = from
+            .iter()
+            .map(|(n, e)| if *n { self.item[new.event_item[*e] as usize] } else { old.event_item[*e] })
+            .collect();
+        if clocks {
+            data.event_time = from.iter().map(|(n, e)| if *n { new.time(*e) } else { old.time(*e) }).collect();
+        } else if ordered {
+            let places = data.user_start.windows(2).flat_map(|w| 1..=i64::from(w[1] - w[0]));
+            data.event_time = places.collect();
+        }
+        if !new.event_weight.is_empty() {
+            // The examples are new events; what an old one weighs is not looked at.
+            data.event_weight = from.iter().map(|(n, e)| if *n { new.event_weight[*e] } else { 1.0 }).collect();
+        }
+        if new.exposed.is_some() {
+            notes.push("what was shown and not clicked is left out: going on takes drawn negatives".into());
+        }
+        data.left_out = new.left_out;
+        data.catalogue =
+            old.catalogue.iter().copied().chain(new.catalogue.iter().map(|i| self.item[*i as usize])).collect();
+        data.catalogue.sort_unstable();
+        data.catalogue.dedup();
+        let mut rows = |old: &Features, new: &Features, map: &[u32], rows: usize, side: &str| {
+            // A row of the new data speaks where it says something.
+            let place = |row: usize| map.get(row).map(|r| *r as usize);
+            features(old, new, rows, Some, place, side, notes)
+        };
+        data.user_features = rows(&old.user_features, &new.user_features, &self.user, self.users.rows(), "user");
+        data.item_features = rows(&old.item_features, &new.item_features, &self.item, self.items.rows(), "item");
+        let (mut of_old, mut of_new) = (vec![0; old.event_item.len()], vec![0; new.event_item.len()]);
+        for (place, (n, e)) in from.iter().enumerate() {
+            if *n { of_new[*e] = place } else { of_old[*e] = place }
+        }
+        let (at_old, at_new) = (|e: usize| of_old.get(e).copied(), |e: usize| of_new.get(e).copied());
+        data.event_features =
+            features(&old.event_features, &new.event_features, from.len(), at_old, at_new, "event", notes);
+        if !(old.titles.is_empty() && new.titles.is_empty()) {
+            data.titles = old.titles.clone();
+            data.titles.resize(self.items.rows(), String::new());
+            for (title, item) in new.titles.iter().zip(&self.item) {
+                if data.titles[*item as usize].is_empty() {
+                    data.titles[*item as usize].clone_from(title);
+                }
+            }
+        }
+        data
+    }
+
+    /// Last new event of a user = test, the one before = validation where it is new too.
+    fn leave_last_out(&self, data: &Dataset, options: SplitOptions) -> Result<Split> {
+        let mut split = rt_data::split(data, SplitKind::LeaveLastOut, options)?;
+        let first_new = |user: u32| data.user_start[user as usize] + self.old_events(user).len() as u32;
+        split.examples.retain(|e| *e >= first_new(data.user_of(*e as usize)));
+        for cases in [&mut split.valid, &mut split.test] {
+            cases.retain(|case| case.targets[0] >= first_new(case.user));
+        }
+        for user in 0..self.users.rows() as u32 {
+            if self.new_events(user).is_empty() {
+                split.train_end[user as usize] = data.user_start[user as usize + 1];
+            }
+        }
+        split.train_after_test = None;
+        Ok(split)
+    }
+
+    /// A split of the new data as one of both.
+    fn map(&self, data: &Dataset, split: &Split) -> Split {
+        let new = self.new;
+        let mut train_end: Vec<u32> = data.user_start[1..].to_vec();
+        let mut wanted = vec![false; new.event_item.len()];
+        split.examples.iter().for_each(|e| wanted[e as usize] = true);
+        let mut examples = Vec::new();
+        for n in 0..new.users.rows() as u32 {
+            let end = split.train_end[n as usize];
+            let user = self.user[n as usize];
+            if !new.events_of(n).is_empty() {
+                train_end[user as usize] = self.event(data, n, end);
+            }
+            let known = !self.old_events(user).is_empty();
+            let own = new.user_start[n as usize]..end;
+            examples.extend(own.filter(|e| known || wanted[*e as usize]).map(|e| self.event(data, n, e)));
+        }
+        examples.sort_unstable();
+        let cases = |cases: &[EvalCase]| {
+            let one = |case: &EvalCase| {
+                let user = self.user[case.user as usize];
+                let start = data.user_start[user as usize];
+                EvalCase {
+                    user,
+                    history: start..self.event(data, case.user, case.history.end),
+                    train: start..train_end[user as usize],
+                    targets: case.targets.iter().map(|t| self.event(data, case.user, *t)).collect(),
+                }
+            };
+            cases.iter().map(one).collect()
+        };
+        Split {
+            kind: split.kind,
+            examples: examples.into_iter().collect(),
+            valid: cases(&split.valid),
+            test: cases(&split.test),
+            train_end: train_end.clone(),
+            history_is_set: split.history_is_set,
+            train_after_test: None,
+        }
+    }
+}
+
+/// The columns of the old data with `rows` rows. `at_old` and `at_new` give the row of both for a row of each; where both speak of
+/// a row, the new one is heard.
+fn features(
+    old: &Features,
+    new: &Features,
+    rows: usize,
+    at_old: impl Fn(usize) -> Option<usize>,
+    at_new: impl Fn(usize) -> Option<usize>,
+    side: &str,
+    notes: &mut Vec<String>,
+) -> Features {
+    for (name, _) in new.columns.iter().filter(|(name, _)| !old.columns.iter().any(|(n, _)| n == name)) {
+        notes.push(format!("the model knows no {side} column `{name}`: it is left out"));
+    }
+    let mut out = Features::default();
+    for (name, column) in &old.columns {
+        let found = new.columns.iter().find(|(n, _)| n == name).map(|(_, column)| column);
+        let merged = match (column, found) {
+            (Column::Category { vocab, values }, found) => {
+                let mut vocab = vocab.clone();
+                let mut all = vec![0u32; rows];
+                for (row, value) in values.iter().enumerate() {
+                    if let Some(place) = at_old(row) {
+                        all[place] = *value;
+                    }
+                }
+                if let Some(Column::Category { vocab: own, values }) = found {
+                    let unseen = own.iter().filter(|raw| vocab.get(raw).is_none()).count();
+                    // The width of an embedding follows from its rows: a vocabulary that would change it does not grow.
+                    let fits = small_dim(vocab.rows() + unseen) == small_dim(vocab.rows());
+                    if !fits && unseen > 0 {
+                        notes.push(format!("{side} column `{name}`: {unseen} new categories count as unknown"));
+                    }
+                    for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != 0) {
+                        let raw = own.raw(*value);
+                        let id = if fits { vocab.insert(raw) } else { vocab.get(raw).unwrap_or(0) };
+                        if let (Some(place), true) = (at_new(row), id != 0) {
+                            all[place] = id;
+                        }
+                    }
+                }
+                Column::Category { vocab, values: all }
+            }
+            (Column::Bag { vocab, offsets, values }, found) => {
+                let mut vocab = vocab.clone();
+                let mut lists: Vec<Vec<u32>> = vec![Vec::new(); rows];
+                for (row, w) in offsets.windows(2).enumerate() {
+                    if let Some(place) = at_old(row) {
+                        lists[place] = values[w[0] as usize..w[1] as usize].to_vec();
+                    }
+                }
+                if let Some(Column::Bag { vocab: own, offsets, values }) = found {
+                    for (row, w) in offsets.windows(2).enumerate().filter(|(_, w)| w[0] < w[1]) {
+                        if let Some(place) = at_new(row) {
+                            let raws = values[w[0] as usize..w[1] as usize].iter().map(|id| own.raw(*id));
+                            lists[place] = raws.map(|raw| vocab.insert(raw)).collect();
+                        }
+                    }
+                }
+                let mut offsets = vec![0u32];
+                for list in &lists {
+                    offsets.push(offsets[offsets.len() - 1] + list.len() as u32);
+                }
+                Column::Bag { vocab, offsets, values: lists.concat() }
+            }
+            (Column::Number { values }, found) => {
+                let mut all = vec![0f32; rows];
+                for (row, value) in values.iter().enumerate() {
+                    if let Some(place) = at_old(row) {
+                        all[place] = *value;
+                    }
+                }
+                if let Some(Column::Number { values }) = found {
+                    for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+                        if let Some(place) = at_new(row) {
+                            all[place] = *value;
+                        }
+                    }
+                }
+                Column::Number { values: all }
+            }
+        };
+        if found.is_some_and(|found| std::mem::discriminant(found) != std::mem::discriminant(column)) {
+            notes.push(format!("{side} column `{name}` is of another kind than in the model: it is left out"));
+        }
+        out.columns.push((name.clone(), merged));
+    }
+    out
+}
