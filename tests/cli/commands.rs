@@ -194,3 +194,36 @@ fn mining_says_what_it_costs() {
     assert!(printed.contains("mining hard negatives took"), "{printed}");
     assert!(json(&figures)["mine_seconds"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn a_preset_is_a_start_that_settings_go_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, json) = (folder.path().join("m"), folder.path().join("m.json"));
+    let small = ["--set", "epochs=1", "--set", "user_hidden=8", "--set", "dim=8"];
+    let train = |more: &[&str]| {
+        let mut args = vec!["train", "--data", "synthetic:users=60,items=40,events=12", "--out", out.to_str().unwrap()];
+        args.extend(["--json", json.to_str().unwrap()]);
+        args.extend(small);
+        args.extend(more);
+        recall(&args)
+    };
+    let done = train(&["--preset", "youtube-2016", "--set", "negatives=16"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let config = serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(&json).unwrap()).unwrap()["config"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for line in ["model = \"youtube-dnn\"", "item_table = \"separate\"", "dim = 8", "negatives = 16"] {
+        assert!(config.contains(line), "{line}: {config}");
+    }
+    for (more, what) in [
+        (&["--preset", "youtube-2061"][..], "there are youtube-2016"),
+        (&["--preset", "youtube-2016", "--model", "dssm"], "is a youtube-dnn and --model says dssm"),
+        (&[], "--model"),
+    ] {
+        let done = train(more);
+        assert_eq!(done.status.code(), Some(2));
+        let text = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(text.contains(what), "{more:?}: {text}");
+    }
+}

@@ -57,6 +57,16 @@ impl Training {
 
 /// Trains on a file of pairs, tests, saves.
 pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
+    for (flag, given) in [
+        ("--seeds", args.seeds != 1),
+        ("--tensorboard", args.tensorboard.is_some()),
+        ("--preset", args.preset.is_some()),
+        ("--eval-users", args.evaluation.eval_users != 0),
+    ] {
+        if given {
+            return Err(Fail::user(format!("{flag}: is for models of interactions, not for {NAME}")));
+        }
+    }
     let config = config(args)?;
     let by = split_by(&args.data)?;
     let path = match &args.data.data {
