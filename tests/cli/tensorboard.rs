@@ -13,7 +13,7 @@ fn crc32c(data: &[u8]) -> u32 {
 
 fn check(data: &[u8], stored: &[u8]) {
     let crc = crc32c(data);
-    let want = ((crc >> 15) | (crc << 17)).wrapping_add(0xA282_EAD8);
+    let want = crc.rotate_right(15).wrapping_add(0xA282_EAD8);
     assert_eq!(u32::from_le_bytes(stored.try_into().unwrap()), want, "a checksum");
 }
 

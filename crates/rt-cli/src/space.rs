@@ -100,7 +100,7 @@ impl Space {
         let one = |(i, (key, values)): (u32, (&String, &Values))| {
             let word = philox::draw(philox::key(seed), trial, STREAM, i);
             let value = match values {
-                Values::List(list) => list[(u64::from(word) * list.len() as u64 >> 32) as usize].clone(),
+                Values::List(list) => list[((u64::from(word) * list.len() as u64) >> 32) as usize].clone(),
                 Values::Range { min, max, log, whole } => {
                     let share = f64::from(word) / 4_294_967_296.0;
                     // A whole number is drawn with half a step on either side, so that both ends are as likely as others.

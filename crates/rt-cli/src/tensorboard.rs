@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(crc32c(&[0; 32]), 0x8A91_36AA);
         assert_eq!(crc32c(&[0xFF; 32]), 0x62A8_AB43);
         // mask(crc) = ((crc >> 15) | (crc << 17)) + 0xa282ead8.
-        assert_eq!(masked(0x8A91_36AA), (0x8A91_36AAu32 >> 15 | 0x8A91_36AA << 17).wrapping_add(0xA282_EAD8));
+        assert_eq!(masked(0x8A91_36AA), 0x8A91_36AA_u32.rotate_right(15).wrapping_add(0xA282_EAD8));
     }
 
     #[test]
