@@ -452,7 +452,7 @@ pub(crate) struct Tune {
     /// A setting that all trials share; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// What is searched, in TOML: key = [values], or key = { min = 1e-4, max = 1e-2, scale = "log" }
+    /// What is searched, in TOML: `key = [values]`, or `key = { min = 1e-4, max = 1e-2, scale = "log" }`
     #[arg(long, value_name = "FILE")]
     pub space: PathBuf,
     /// Folder of trials.jsonl, from which a search goes on, and best.toml, for train --config
