@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The first 80 % of the events by time and the rest, each read from a file of its own; ten users and ten items are kept for the
-/// rest alone.
-fn parts(folder: &Path) -> [Dataset; 2] {
+/// rest alone. Users of this data come and go; with `own` it is of every second one the first 80 % of the user's own events.
+fn parts(folder: &Path, own: bool) -> [Dataset; 2] {
     let (data, _) = Synthetic::parse("synthetic:users=300,items=120,events=24,seed=5").unwrap().generate();
     let mut times: Vec<i64> = data.event_time.iter().collect();
     times.sort_unstable();
@@ -20,7 +20,9 @@ fn parts(folder: &Path) -> [Dataset; 2] {
     let mut files = ["user,item,time\n".to_owned(), "user,item,time\n".to_owned()];
     for e in 0..data.event_item.len() {
         let (user, item, time) = (data.user_of(e), data.event_item[e], data.time(e));
-        let late = usize::from(time >= cut);
+        let events = data.events_of(user);
+        let past = if own && user % 2 == 0 { e >= events.start + events.len() * 4 / 5 } else { time >= cut };
+        let late = usize::from(past);
         if late == 1 || (user > 10 && item > 10) {
             writeln!(files[late], "{},{},{time}", data.users.raw(user), data.items.raw(item)).unwrap();
         }
@@ -46,7 +48,7 @@ fn go(_: &rt_models::Progress<'_>) -> ControlFlow<()> {
 #[test]
 fn a_model_goes_on_with_new_users_and_items_and_keeps_what_it_knew() {
     let folder = tempfile::tempdir().unwrap();
-    let [old, new] = parts(folder.path());
+    let [old, new] = parts(folder.path(), false);
     let device = &devices()[1];
     let options = SplitOptions::default();
     let old_split = rt_data::split(&old, SplitKind::LeaveLastOut, options).unwrap();
@@ -81,7 +83,7 @@ fn a_model_goes_on_with_new_users_and_items_and_keeps_what_it_knew() {
 #[test]
 fn ids_stay_events_follow_and_new_rows_start_from_the_seed() {
     let folder = tempfile::tempdir().unwrap();
-    let [old, new] = parts(folder.path());
+    let [old, new] = parts(folder.path(), true);
     let device = &devices()[0];
     let old_split = rt_data::split(&old, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     let old = Arc::new(old);
@@ -102,7 +104,7 @@ fn ids_stay_events_follow_and_new_rows_start_from_the_seed() {
             known += usize::from(!before.is_empty() && !after.is_empty());
             assert_eq!(of(data), [before, after].concat(), "{raw}: the old events, then the new");
         }
-        assert!(known > 20, "{known}");
+        assert!(known > 50, "{known}");
         // Targets are new events, histories reach back to the user's first event.
         let first_new = |u: u32| {
             data.user_start[u as usize] + old.users.get(data.users.raw(u)).map_or(0, |u| old.events_of(u).len() as u32)
@@ -119,7 +121,7 @@ fn ids_stay_events_follow_and_new_rows_start_from_the_seed() {
             let train_end = split.train_end[case.user as usize];
             assert!(case.train.end == train_end && case.targets[0] >= train_end, "{kind}");
         }
-        assert!(reach_back > 5, "{kind}: {reach_back} of {}", split.valid.len() + split.test.len());
+        assert!(reach_back > 20, "{kind}: {reach_back} of {}", split.valid.len() + split.test.len());
 
         // A rate that moves nothing shows what training starts from.
         let mut still = base.config().clone();

@@ -170,7 +170,24 @@ impl<'a> Merge<'a> {
             .map(|(n, e)| if *n { self.item[new.event_item[*e] as usize] } else { old.event_item[*e] })
             .collect();
         if clocks {
-            data.event_time = from.iter().map(|(n, e)| if *n { new.time(*e) } else { old.time(*e) }).collect();
+            let time = |(n, e): &(bool, usize)| if *n { new.time(*e) } else { old.time(*e) };
+            let mut times: Vec<i64> = from.iter().map(time).collect();
+            // Histories are given oldest first: a new event cannot lie before the old ones.
+            let mut early = 0;
+            for w in data.user_start.windows(2) {
+                for e in w[0] as usize + 1..w[1] as usize {
+                    if times[e] < times[e - 1] {
+                        times[e] = times[e - 1];
+                        early += 1;
+                    }
+                }
+            }
+            if early > 0 {
+                notes.push(format!(
+                    "{early} new events are dated before the user's last known one: they count as of its time"
+                ));
+            }
+            data.event_time = times.into_iter().collect();
         } else if ordered {
             let places = data.user_start.windows(2).flat_map(|w| 1..=i64::from(w[1] - w[0]));
             data.event_time = places.collect();
