@@ -56,6 +56,13 @@ fn parquet_is_made_trained_on_and_audited() {
     let twice = of(&format!("{0},{0}", text(&part)), &[]);
     assert_ne!(twice["model_sha256"], one["model_sha256"]);
 
+    // 4 bytes for the item and 4 for the time of every interaction.
+    let figures_of = json(&figures);
+    assert_eq!((&figures_of["interactions"], &figures_of["interaction_bytes"]), (&12_000.into(), &96_000.into()));
+    if cfg!(target_os = "linux") {
+        assert!(figures_of["prepare_peak_memory_bytes"].as_u64() >= Some(96_000));
+    }
+
     // Fewer cases and baselines.
     let few = train(&["--data", text(&part), "--eval-users", "20", "--baselines", "popular"], &model, &figures);
     assert_eq!(few["protocol"]["users_tested"], 20);

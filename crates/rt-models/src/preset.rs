@@ -27,7 +27,7 @@ pub const PRESETS: &[Preset] = &[
         source: "Covington et al., RecSys 2016, section 3: 256-wide embeddings, the mean of 50 watches, ReLU layers of 1024, \
                  512 and 256, an output table of its own, thousands of sampled negatives corrected by importance, example \
                  age, a fixed number of examples a user. The last layer is linear here: a ReLU there makes all user vectors \
-                 non-negative. Searches enter by --searches.",
+                 non-negative. The bag of searches is not there yet.",
         settings: &[
             ("dim", "256"),
             ("history", "50"),

@@ -7,7 +7,7 @@ use crate::args::{Global, RequestTime, Train};
 use crate::fail::{Done, Fail};
 use crate::output;
 use crate::tensorboard::Events;
-use rt_models::eval::Protocol;
+use rt_models::eval::{Protocol, peak_memory_bytes};
 use rt_models::{Config, Extended, Gap, Model, ModelKind, Preset, Progress, check_out, extend, train, train_from};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     };
     source.thin(args.evaluation.eval_users);
     let prepare_seconds = start.elapsed().as_secs_f64();
+    // Asked now: training takes memory for its tables too, and the high-water mark never falls.
+    let prepare_peak = peak_memory_bytes();
     if source.split.test.is_empty() {
         output::note(global, "no user has an event to be tested: figures will be empty");
     }
@@ -119,6 +121,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         more.insert("new_users".into(), extended.new_users.into());
         more.insert("new_items".into(), extended.new_items.into());
     }
+    more.insert("interactions".into(), data.event_item.len().into());
+    more.insert("interaction_bytes".into(), data.event_bytes().into());
+    more.insert("prepare_peak_memory_bytes".into(), prepare_peak.into());
     more.insert("config".into(), model.config().to_toml().into());
     let ndcg: Vec<Option<f64>> = first.report.valid_figures.iter().map(|f| f.get("NDCG@10")).collect();
     more.insert("validation_ndcg_10".into(), ndcg.into());
