@@ -75,7 +75,7 @@ def run(program, data, model, settings, seed):
         rows = json.load(open(out))["rows"]
     row = next(r for r in rows if r["model"] == model)
     metrics = row["metrics"]
-    return {"HR@10": metrics["HR@10"], "HR@100": metrics["HR@100"], "NDCG@10": metrics["NDCG@10"], "coverage": metrics.get("Coverage@10"),
+    return {"HR@10": metrics["HR@10"], "HR@100": metrics["HR@100"], "NDCG@10": metrics["NDCG@10"], "coverage": row.get("coverage", {}).get("Coverage@10"),
             "tied": row.get("tied", {}).get("HR@10"), "untied": row.get("untied", {}).get("HR@10"), "speed": row["examples_per_second"]}
 
 
@@ -86,6 +86,7 @@ def main():
     parser.add_argument("--only", default="", help="parts or names that contain this")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", default="ablation.jsonl")
+    parser.add_argument("--print", action="store_true", help="run nothing, print what --out holds")
     args = parser.parse_args()
     program = os.environ.get("RECALL", "target/release/recall")
     seeds = [int(s) for s in args.seeds.split(",")]
@@ -96,7 +97,7 @@ def main():
             r = json.loads(line)
             known[r["data"], r["model"], tuple(r["settings"]), r["seed"]] = r["result"]
     rows = [r for r in ROWS if args.only in r[0] or args.only in r[1] or not r[0]]
-    todo = [(m, s, seed) for seed in seeds for _, _, m, s in rows if (name, m, tuple(s), seed) not in known]
+    todo = [(m, s, seed) for seed in seeds for _, _, m, s in rows if (name, m, tuple(s), seed) not in known and not args.print]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         futures = {pool.submit(run, program, args.data, *job): job for job in todo}
         for future in concurrent.futures.as_completed(futures):
@@ -115,10 +116,11 @@ def main():
             continue
         mean = lambda key: statistics.mean(r[key] or 0 for r, _ in good)
         gaps = [r["HR@10"] - b["HR@10"] for r, b in good]
-        spread = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
-        gap = f"{statistics.mean(gaps):+.4f} ± {spread:.4f}" if settings else ""
+        spread = f" ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.4f}" if len(gaps) > 1 else ""
+        gap = f"{statistics.mean(gaps):+.4f}{spread}" if settings else ""
+        coverage = f"{mean('coverage'):.3f}" if all(r["coverage"] is not None for r, _ in good) else ""
         print(f"| {part} | {what}{'' if not settings else ' (`' + ' '.join(settings) + '`)'} | {mean('HR@10'):.4f} | {gap} | {mean('tied'):.3f} | {mean('untied'):.3f} "
-              f"| {mean('HR@100'):.4f} | {mean('NDCG@10'):.4f} | {mean('coverage'):.3f} | {mean('speed'):,.0f} |")
+              f"| {mean('HR@100'):.4f} | {mean('NDCG@10'):.4f} | {coverage} | {mean('speed'):,.0f} |")
 
 
 if __name__ == "__main__":
