@@ -88,6 +88,13 @@ fn ids_stay_events_follow_and_new_rows_start_from_the_seed() {
     let old_split = rt_data::split(&old, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     let old = Arc::new(old);
     let (base, _) = train(device, &config(ModelKind::Dssm, &[]), old.clone(), &old_split, 1, &mut go).unwrap();
+    // The same events once more are all dated before the last known ones.
+    let twice = extend(&base, &old, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
+    assert!(twice.notes.iter().any(|n| n.contains("new events are dated before")), "{:?}", twice.notes);
+    for u in 1..twice.data.users.rows() as u32 {
+        let times: Vec<i64> = twice.data.events_of(u).map(|e| twice.data.time(e)).collect();
+        assert!(times.is_sorted(), "oldest first: {times:?}");
+    }
     for kind in [SplitKind::LeaveLastOut, SplitKind::Time { train: 0.7, valid: 0.1 }] {
         let more = extend(&base, &new, kind, SplitOptions::default()).unwrap();
         let data = &more.data;

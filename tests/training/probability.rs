@@ -1,13 +1,25 @@
 //! Probabilities of recommended items.
 
 use super::{config, data, fit};
-use rt_models::{ModelKind, Query};
+use rt_data::Dataset;
+use rt_models::{Model, ModelKind, Query};
 use rt_tests::devices;
 
 #[test]
 fn probabilities_are_a_softmax_over_what_may_be_recommended() {
     let (data, _) = data();
-    let (model, _) = fit(&devices()[0], &config(ModelKind::Dssm, &["temperature=0.2"]), 2);
+    for (learned, settings) in
+        [(false, &["temperature=0.2"][..]), (true, &["temperature=0.2", "learn_temperature=true"])]
+    {
+        let (model, report) = fit(&devices()[0], &config(ModelKind::Dssm, settings), 2);
+        assert_eq!(report.temperature.is_some(), learned);
+        let temperature = report.temperature.unwrap_or(0.2);
+        assert_eq!(temperature != 0.2, learned, "training moves a learned temperature");
+        softmax(&model, &data, temperature.into());
+    }
+}
+
+fn softmax(model: &Model, data: &Dataset, temperature: f64) {
     let user = 7;
     let history = data.event_item[data.events_of(user)].to_vec();
     let query = Query { user, history: &history, context: &model.default_context(), times: &model.times_of(user) };
@@ -18,7 +30,7 @@ fn probabilities_are_a_softmax_over_what_may_be_recommended() {
         assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-9, "they sum to one");
         // Best first, and their quotients are those of the scores over the temperature.
         for (a, b) in [(0, 1), (0, all.len() - 1), (3, 20)] {
-            let want = (f64::from(all[a].score - all[b].score) / 0.2).exp();
+            let want = (f64::from(all[a].score - all[b].score) / temperature).exp();
             assert!((p[a] / p[b] - want).abs() < 1e-4 * want, "{a} and {b}: {} is not {want}", p[a] / p[b]);
         }
         let left_out = model.probabilities(&query, exclude, &[0, 1_000_000]).unwrap();

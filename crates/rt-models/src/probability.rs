@@ -5,9 +5,10 @@ use crate::{Error, Result};
 
 impl Model {
     /// The softmax probability of each of `items` (dense ids) for a user:
-    /// `p_i = exp(s_i / temperature) / sum_j exp(s_j / temperature)`, s being the scores of [`Model::recommend`] and j all
-    /// items of the catalogue that are not in `exclude`. An item of `exclude`, and one outside the catalogue, has
-    /// probability 0. It is what the softmax losses train; after another loss it is a scale, no more.
+    /// `p_i = exp(s_i / temperature) / sum_j exp(s_j / temperature)`, s being the scores of [`Model::recommend`], the
+    /// temperature the learned one where the model has one, and j all items of the catalogue that are not in `exclude`.
+    /// An item of `exclude`, and one outside the catalogue, has probability 0. It is what the softmax losses train; after
+    /// another loss it is a scale, no more.
     ///
     /// # Errors
     ///
@@ -28,7 +29,8 @@ impl Model {
                 *r = false;
             }
         }
-        let temperature = f64::from(self.config.temperature);
+        let learned = crate::candidates::learned_temperature(&self.store)?;
+        let temperature = f64::from(learned.unwrap_or(self.config.temperature));
         let logit = |item: usize| f64::from(scores[item]) / temperature;
         let counted = || (0..scores.len()).filter(|item| ranked[*item]);
         // The largest logit is taken off first, so that nothing overflows.
