@@ -71,7 +71,8 @@ def run(program, data, model, settings, seed):
                    "--out", f"{folder}/m", "--json", out, "--quiet", *sum((["--set", s] for s in settings), [])]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            return {"error": done.stderr.strip().splitlines()[-1]}
+            said = done.stderr.strip().splitlines()
+            return {"error": said[-1] if said else f"ended with {done.returncode}"}
         rows = json.load(open(out))["rows"]
     row = next(r for r in rows if r["model"] == model)
     metrics = row["metrics"]
@@ -95,7 +96,8 @@ def main():
     if os.path.exists(args.out):
         for line in open(args.out):
             r = json.loads(line)
-            known[r["data"], r["model"], tuple(r["settings"]), r["seed"]] = r["result"]
+            if "error" not in r["result"] or args.print:
+                known[r["data"], r["model"], tuple(r["settings"]), r["seed"]] = r["result"]
     rows = [r for r in ROWS if args.only in r[0] or args.only in r[1] or not r[0]]
     todo = [(m, s, seed) for seed in seeds for _, _, m, s in rows if (name, m, tuple(s), seed) not in known and not args.print]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
@@ -110,9 +112,9 @@ def main():
     for part, what, model, settings in rows:
         results = [known.get((name, model, tuple(settings), seed)) for seed in seeds]
         base = [known.get((name, model, (), seed)) for seed in seeds]
-        good = [(r, b) for r, b in zip(results, base) if r and "error" not in r and b]
+        good = [(r, b) for r, b in zip(results, base) if r and "error" not in r and b and "error" not in b]
         if not good:
-            print(f"| {part} | {what} | {next((r['error'] for r in results if r), 'not run')} |")
+            print(f"| {part} | {what} | {next((r['error'] for r in results if r and 'error' in r), 'not run')} |")
             continue
         mean = lambda key: statistics.mean(r[key] or 0 for r, _ in good)
         gaps = [r["HR@10"] - b["HR@10"] for r, b in good]

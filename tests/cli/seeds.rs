@@ -39,6 +39,11 @@ fn several_seeds_give_each_and_the_mean_and_keep_the_best() {
     let values: Vec<f64> = seeds.iter().map(|s| s["metrics"]["NDCG@10"].as_f64().unwrap()).collect();
     let want = values.iter().sum::<f64>() / 3.0;
     assert!((mean["metrics"]["NDCG@10"].as_f64().unwrap() - want).abs() < 1e-12);
+    let tied = |v: &serde_json::Value| own(v, "dssm")["untied"]["HR@10"].as_f64().unwrap();
+    let want_tied = alone.iter().map(tied).sum::<f64>() / 3.0;
+    assert!((mean["untied"]["HR@10"].as_f64().unwrap() - want_tied).abs() < 1e-12 && want_tied > 0.0);
+    assert_eq!(mean["untied"]["users"], own(&alone[0], "dssm")["untied"]["users"]);
+    assert!(mean["stderr"]["HR@10"].as_f64().unwrap() > 0.0);
     let deviation = (values.iter().map(|v| (v - want).powi(2)).sum::<f64>() / 2.0).sqrt();
     assert!((mean["deviation"]["NDCG@10"].as_f64().unwrap() - deviation).abs() < 1e-12);
     // The kept model is that of the best validation.

@@ -109,6 +109,31 @@ fn losses_metrics_and_rates_are_written() {
 }
 
 #[test]
+fn steps_count_on_where_epochs_have_different_numbers_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, board) = (folder.path().join("m"), folder.path().join("b"));
+    let mut args = vec!["train", "--data", "synthetic:users=120,items=90,events=12", "--model", "dssm"];
+    args.extend(["--out", text(&model), "--tensorboard", text(&board)]);
+    args.extend(SMALL);
+    args.extend(["--set", "epochs=5", "--set", "batch=4", "--set", "subsample=0.002"]);
+    ok(&args);
+    let steps: Vec<u64> = scalars(&board)["loss/step"].iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>());
+    assert!(!steps.len().is_multiple_of(5), "epochs of equal length say nothing: {}", steps.len());
+}
+
+#[test]
+fn no_event_file_goes_into_the_models_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, board) = (folder.path().join("m"), folder.path().join("m/b"));
+    let args = ["train", "--data", "synthetic:users=60,items=50,events=8", "--model", "dssm", "--out", text(&model)];
+    let output = recall(&[&args[..], &["--tensorboard", text(&board)]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("lies in --out"), "{}", stderr(&output));
+    assert!(!model.exists());
+}
+
+#[test]
 fn a_folder_that_cannot_be_is_an_error_ahead_of_the_work() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("taken");

@@ -15,6 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) struct Events {
     file: BufWriter<File>,
     path: PathBuf,
+    /// Steps of the epochs before this one.
+    before: u64,
     /// The first failure: the progress callback cannot give it back.
     failed: Option<std::io::Error>,
 }
@@ -35,7 +37,7 @@ impl Events {
                 Err(e) => return Err(refuse(e)),
             }
         };
-        let mut events = Self { file: BufWriter::new(file), path, failed: None };
+        let mut events = Self { file: BufWriter::new(file), path, before: 0, failed: None };
         let mut event = Vec::new();
         double(&mut event, 1, now());
         bytes(&mut event, 3, b"brain.Event:2");
@@ -62,7 +64,8 @@ impl Events {
     /// What training says after an epoch: losses and learning rates by step, the mean loss and the validation metrics by
     /// epoch. Between epochs the rates alone.
     pub(crate) fn progress(&mut self, p: &Progress<'_>) {
-        let before = (p.epoch - 1) as u64 * p.steps as u64;
+        // Epochs may have different numbers of steps.
+        let before = self.before;
         let step = before + p.step as u64;
         let Some(loss) = p.loss else {
             return self.rates(step, p);
@@ -71,6 +74,7 @@ impl Events {
             self.scalar("loss/step", before + i as u64 + 1, f64::from(*loss));
         }
         self.rates(step, p);
+        self.before += p.losses.len() as u64;
         let epoch = p.epoch as u64;
         self.scalar("loss/epoch", epoch, f64::from(loss));
         self.scalar("speed/examples_per_second", epoch, p.examples_per_second);

@@ -49,6 +49,11 @@ impl Builder {
         self.user.is_empty() && self.left_out.total() == 0
     }
 
+    /// Rows that were read.
+    pub(crate) fn rows(&self) -> u64 {
+        self.user.len() as u64 + self.left_out.total()
+    }
+
     /// Makes room for so many more events, exactly: vectors that double would take up to twice the memory.
     pub(crate) fn reserve(&mut self, count: usize, times: bool) {
         self.user.reserve_exact(count);
@@ -68,6 +73,7 @@ impl Builder {
                 self.left_out.label += 1;
                 self.shown.user.push(user);
                 self.shown.item.push(item);
+                self.shown.after.push(self.user.len() as u32);
                 self.shown.time.extend(time);
                 self.shown.impression.extend(impression);
             }
@@ -113,6 +119,14 @@ impl Builder {
             }
         }
 
+        if order_input {
+            // A row was shown before the user's next positive: the time of both is that one's place.
+            let place = |(user, after): (&u32, &u32)| {
+                let own = user_start[*user as usize] as usize..user_start[*user as usize + 1] as usize;
+                1 + order[own].partition_point(|event| event < after) as i64
+            };
+            self.shown.time = self.shown.user.iter().zip(&self.shown.after).map(place).collect();
+        }
         drop(self.user);
         let event_item = gather(self.item, &order);
         let event_part = gather(self.part, &order);

@@ -73,8 +73,17 @@ impl EventLog {
             }
         }
         let io = |source| Error::Io { path: path.to_owned(), source };
-        let file = File::create(path).map_err(io)?;
-        self.write_groups(file).map_err(|e| io(std::io::Error::other(e.to_string())))
+        // Written beside and then put in its place: a failure leaves what stands there.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".new-{}", std::process::id()));
+        let beside = std::path::PathBuf::from(beside);
+        let file = File::create(&beside).map_err(io)?;
+        let written = self.write_groups(file).map_err(|e| io(std::io::Error::other(e.to_string())));
+        let placed = written.and_then(|()| std::fs::rename(&beside, path).map_err(io));
+        if placed.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        placed
     }
 
     fn write_groups(&self, file: File) -> std::result::Result<(), ParquetError> {

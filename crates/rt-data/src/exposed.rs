@@ -32,6 +32,8 @@ pub(crate) struct ShownRows {
     pub(crate) item: Vec<u32>,
     /// Empty where the input has no time, or times are not read.
     pub(crate) time: Times,
+    /// How many positives of all users were read before each.
+    pub(crate) after: Vec<u32>,
     /// Empty where one file was given.
     pub(crate) part: Vec<u8>,
     /// Dense impression ids from 1; 0 = none. Empty where there is no such column.

@@ -50,7 +50,7 @@ impl Vocab {
         if self.table[place] != 0 {
             return self.table[place];
         }
-        let id = u32::try_from(self.ends.len()).expect("fewer than 2^32 ids");
+        let id = u32::try_from(self.ends.len()).expect("fewer than 2^32 distinct texts: readers end before 2^32 rows");
         self.text.push_str(raw);
         self.ends.push(self.text.len());
         self.table[place] = id;

@@ -240,3 +240,12 @@ fn several_tables_are_read_as_one() {
     let path = folder.put("a,b.csv", "user,item\nu,a\n");
     assert_eq!(events(&read(&path, &ReadOptions::default()).unwrap()), ["u a"]);
 }
+
+#[test]
+fn a_movielens_folder_is_read_alone() {
+    let (one, two) = (ml_100k(), Folder::new());
+    let table = two.put("d.csv", "user,item,time\nu,a,1\n");
+    let both = format!("{},{}", one.path().display(), table.display());
+    let error = read(std::path::Path::new(&both), &ReadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("is read alone"), "{error}");
+}

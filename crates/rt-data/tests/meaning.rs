@@ -38,6 +38,11 @@ fn label_0_is_no_positive_but_an_explicit_negative() {
     // Without times all that the user was shown; in three files, of the same part alone.
     let data = csv("d.csv", "user,item,click\nu,x,0\nu,a,1\nu,y,0\nv,b,1\n", &options);
     assert_eq!(shown(&data), ["a: y x", "b: "]);
+    // Lines in order: what was shown before the event, whatever the times say, and nothing that came after it.
+    let lines = ReadOptions { order_input: true, ..options.clone() };
+    let text = "user,item,time,click\nu,x,9,0\nu,a,8,1\nv,z,1,0\nu,y,1,0\nu,b,7,1\nu,w,1,0\nv,c,1,1\n";
+    let data = csv("d.csv", text, &lines);
+    assert_eq!(shown(&data), ["a: x", "b: y x", "c: z"]);
     let folder = Folder::new();
     let head = "user,item,time,click";
     let paths = [

@@ -121,12 +121,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for text that is no TOML, for tables, and as [`Config::set`].
+    /// [`Error::Config`] for text that is no TOML, for tables, and as [`Config::set`]. Values are not held against each other:
+    /// more settings may follow ([`Config::check`]).
     pub fn read_toml(&mut self, text: &str) -> Result<()> {
         for (key, value) in crate::keys::toml_pairs(text)? {
             self.set(&key, &value)?;
         }
-        self.check()
+        Ok(())
     }
 
     /// Sets `key=value`.

@@ -3,11 +3,14 @@
 use crate::fail::{Done, Fail};
 use crate::output;
 use rt_models::TrainReport;
-use rt_models::eval::{Figures, Row};
+use rt_models::eval::{Figures, Row, Segment};
 use serde_json::{Map, Value, json};
 
 /// Metrics of the printed table.
 const SHOWN: [&str; 6] = ["HR@10", "HR@50", "HR@100", "NDCG@10", "NDCG@100", "MRR"];
+
+/// Most trainings of one command.
+const MOST: usize = 10_000;
 
 /// One training.
 pub(crate) struct Run {
@@ -25,8 +28,8 @@ impl Run {
 
 /// The seeds of `count` runs.
 pub(crate) fn list(seed: u64, count: usize) -> Done<Vec<u64>> {
-    if count == 0 {
-        return Err(Fail::user("--seeds 0: at least 1"));
+    if count == 0 || count > MOST {
+        return Err(Fail::user(format!("--seeds {count}: from 1 to {MOST}")));
     }
     let last = seed.checked_add(count as u64 - 1);
     let last = last.ok_or_else(|| Fail::user(format!("--seed {seed} --seeds {count}: the last seed is past 2^64")))?;
@@ -51,12 +54,31 @@ fn mean_and_deviation(all: &[&Figures]) -> (Figures, Figures) {
 pub(crate) fn mean(runs: &[Run]) -> Row {
     let of = |pick: fn(&Row) -> &Figures| mean_and_deviation(&runs.iter().map(|r| pick(&r.row)).collect::<Vec<_>>());
     let (metrics, deviation) = of(|row| &row.metrics);
+    // Every run has the same cases, so the parts of the mean have their number.
+    let part = |pick: fn(&Row) -> &Segment| {
+        let all = || runs.iter().map(|r| pick(&r.row));
+        let hr_at_10 = all().map(|s| s.hr_at_10).sum::<f64>() / runs.len().max(1) as f64;
+        Segment { hr_at_10, ..all().next().copied().unwrap_or_default() }
+    };
+    let maybe = |pick: fn(&Row) -> Option<&Segment>| {
+        let all: Option<Vec<&Segment>> = runs.iter().map(|r| pick(&r.row)).collect();
+        let all = all.filter(|all| !all.is_empty())?;
+        let hr_at_10 = all.iter().map(|s| s.hr_at_10).sum::<f64>() / all.len() as f64;
+        Some(Segment { hr_at_10, ..*all[0] })
+    };
     Row {
         model: runs.first().map_or_else(String::new, |r| format!("{} mean", r.row.model)),
         metrics,
         deviation: Some(deviation),
         unmasked: of(|row| &row.unmasked).0,
         coverage: of(|row| &row.coverage).0,
+        stderr: of(|row| &row.stderr).0,
+        tied: maybe(|row| row.tied.as_ref()),
+        untied: maybe(|row| row.untied.as_ref()),
+        with_train: part(|row| &row.with_train),
+        without_train: part(|row| &row.without_train),
+        with_history: part(|row| &row.with_history),
+        without_history: part(|row| &row.without_history),
         seeds: Some(runs.iter().map(|r| r.seed).collect()),
         ..Row::default()
     }
@@ -94,6 +116,9 @@ pub(crate) fn to_json(runs: &[Run], saved: u64) -> Done<Value> {
         map.insert("validation".into(), json!(run.validation()));
         map.insert("best_epoch".into(), run.report.best_epoch.into());
         map.insert("seconds".into(), run.report.seconds.into());
+        if let Some(temperature) = run.report.temperature {
+            map.insert("temperature".into(), temperature.into());
+        }
         map.insert("model_sha256".into(), json!(run.row.model_sha256));
         map.insert("saved".into(), (run.seed == saved).into());
         Ok(Value::Object(map))

@@ -62,6 +62,7 @@ pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
         ("--tensorboard", args.tensorboard.is_some()),
         ("--preset", args.preset.is_some()),
         ("--eval-users", args.evaluation.eval_users != 0),
+        ("--baselines", args.evaluation.baselines != crate::args::Baselines::All),
     ] {
         if given {
             return Err(Fail::user(format!("{flag}: is for models of interactions, not for {NAME}")));
@@ -195,6 +196,16 @@ fn split_by(data: &Data) -> Done<SplitBy> {
         ("--user-features", !data.user_features.is_empty()),
         ("--item-features", !data.item_features.is_empty()),
         ("--context", !data.context.is_empty()),
+        ("--label-col", data.label_col.is_some()),
+        ("--weight-col", data.weight_col.is_some()),
+        ("--rating-col", data.rating_col.is_some()),
+        ("--min-rating", data.min_rating.is_some()),
+        ("--dwell-col", data.dwell_col.is_some()),
+        ("--min-dwell", data.min_dwell.is_some()),
+        ("--source-col", data.source_col.is_some()),
+        ("--eval-source", data.eval_source.is_some()),
+        ("--impression-col", data.impression_col.is_some()),
+        ("--schema", data.schema.is_some()),
     ];
     if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
         return Err(Fail::user(format!(
@@ -253,6 +264,7 @@ pub(crate) fn run_pairs(global: &Global, args: &TextPairs) -> Done {
     if titles.is_empty() {
         return Err(Fail::user(format!("{}: has no titles to make queries of", data.name)));
     }
+    let device = Device::cpu(global.threads)?;
     let noise = Noise { drop: args.drop, swap: args.swap, replace: args.replace };
     let pairs = title_pairs(&titles, args.per_title, &noise, global.seed)?;
     let mut text = String::from("query\tdocument\n");
@@ -262,7 +274,6 @@ pub(crate) fn run_pairs(global: &Global, args: &TextPairs) -> Done {
     output::write_file(&args.out, &text)?;
     say!("{} pairs of {} titles are in {}", pairs.len(), titles.len(), args.out.display());
     let rows = vec![json!({"pairs": pairs.len(), "titles": titles.len()})];
-    let device = Device::cpu(global.threads)?;
     output::write_json(global, "text-pairs", output::device_name(&device), None, rows, serde_json::Map::new())
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         Some(_) => None,
     };
     check_out(&args.out)?;
+    check_boards(args)?;
     let seeds = seeds::list(global.seed, args.seeds)?;
     let device = super::open(global)?;
     let base = args.from.as_ref().map(|from| Model::load(&device, from)).transpose()?;
@@ -29,9 +30,8 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         config = Some(settings_of(base, &args.set, args.data.request_time)?);
     }
     let config = config.ok_or_else(|| Fail::user("give --model, or --from with a saved model"))?;
-    let mut boards = boards(args, &seeds)?.into_iter();
     let start = Instant::now();
-    let (mut source, extended) = match &base {
+    let (mut source, mut extended) = match &base {
         None => (args.data.read()?, None),
         Some(base) => {
             let (source, extended) = read_behind(global, args, base)?;
@@ -39,6 +39,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         }
     };
     source.thin(args.evaluation.eval_users);
+    if let Some(extended) = &mut extended {
+        extended.split = source.split.clone();
+    }
     let prepare_seconds = start.elapsed().as_secs_f64();
     // Asked now: training takes memory for its tables too, and the high-water mark never falls.
     let prepare_peak = peak_memory_bytes();
@@ -53,6 +56,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         mask: source.mask,
         baselines: args.evaluation.baselines,
     };
+    let mut boards = boards(args, &seeds)?.into_iter();
     let mut runs: Vec<Run> = Vec::new();
     // The model that is best on validation, and its place among the runs.
     let mut kept: Option<(usize, Model)> = None;
@@ -105,7 +109,8 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         say!("seed {} is the best on validation:", kept.seed);
     }
     say!("best epoch {} of {}; the model is in {}", kept.report.best_epoch, kept.report.epochs, args.out.display());
-    let report = &kept.report;
+    // Beside the rows stands what the first run's row belongs to; what others say is in `seeds`.
+    let report = &first.report;
     if report.mine_seconds > 0.0 {
         say!("mining hard negatives took {:.1} s of the {:.1} s of training", report.mine_seconds, report.seconds);
         more.insert("mine_seconds".into(), report.mine_seconds.into());
@@ -177,6 +182,17 @@ fn read_behind(global: &Global, args: &Train, base: &Model) -> Done<(Source, Ext
     // The true model of synthetic data is that of its own ids.
     let source = Source { data: new, split: extended.split.clone(), mask: args.data.mask(), latent: None };
     Ok((source, extended))
+}
+
+/// A model's folder is replaced whole: nothing else may be written into it.
+fn check_boards(args: &Train) -> Done {
+    let Some(folder) = &args.tensorboard else { return Ok(()) };
+    let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if full(folder).starts_with(full(&args.out)) {
+        let what = format!("--tensorboard {}: lies in --out, which holds a model and nothing else", folder.display());
+        return Err(Fail::user(what));
+    }
+    Ok(())
 }
 
 /// The event files of `--tensorboard`, one for each seed, in folders of their own where there are several.

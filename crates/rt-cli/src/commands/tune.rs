@@ -82,7 +82,12 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
         let config = super::train::check_request_time(config, args.data.request_time).map_err(at)?;
         configs.push((config, drawn.into_iter().collect()));
     }
+    if args.out.join("manifest.json").exists() {
+        let what = format!("--out {}: is a model's folder, which holds nothing else; name another", args.out.display());
+        return Err(Fail::user(what));
+    }
     let device = super::open(global)?;
+    let schema = args.data.schema.as_ref().map(std::fs::read_to_string).transpose().unwrap_or_default();
     let source = args.data.read()?;
     let mut split = source.split;
     // What is not there cannot be looked at.
@@ -103,14 +108,16 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     };
     let search = Search {
         data: format!(
-            "{}: {} users, {} items, {} events, split {}, {} examples, {} validation cases",
+            "{}: {} users, {} items, {} events, split {}, {} examples, {} validation cases; {:?} {}",
             data.name,
             data.users.rows() - 1,
             data.items.rows() - 1,
             data.event_item.len(),
             split.kind,
             split.examples.len(),
-            split.valid.len()
+            split.valid.len(),
+            args.data,
+            schema.unwrap_or_default()
         ),
         method,
         seed: global.seed,
@@ -131,6 +138,9 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
         last = going.iter().map(|trial| tuning.trial(*trial, epochs)).collect::<Done<Vec<Trial>>>()?;
         last.sort_by(better);
         going = last.iter().filter(|t| t.validation.is_some()).map(|t| t.trial).collect();
+        if going.is_empty() {
+            break;
+        }
     }
     let best = last.first().filter(|t| t.validation.is_some());
     let best = best.ok_or_else(|| {

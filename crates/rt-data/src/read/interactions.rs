@@ -138,6 +138,9 @@ pub(crate) fn read_plain(
     Ok(())
 }
 
+/// Most rows, positives or not: dense ids and places of events have 32 bits.
+const MOST_ROWS: u64 = u32::MAX as u64 - 1;
+
 /// Appends the events of a table with named columns: CSV or Parquet.
 pub(crate) fn read_rows(rows: &mut impl Rows, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
     let roles = Roles::find(rows, options)?;
@@ -156,10 +159,16 @@ pub(crate) fn read_rows(rows: &mut impl Rows, options: &ReadOptions, builder: &m
     let mut fields = roles.fields();
     fields.extend(user_places.iter().chain(&item_places).chain(&context_places));
     if let Some(count) = rows.select(&fields)? {
+        if (count as u64).saturating_add(builder.rows()) > MOST_ROWS {
+            return Err(rows.header_error(format!("{count} rows: together at most {MOST_ROWS} are read")));
+        }
         builder.reserve(count, roles.time.is_some());
     }
 
     while rows.advance()? {
+        if builder.rows() >= MOST_ROWS {
+            return Err(rows.error(None, format!("more than {MOST_ROWS} rows")));
+        }
         let id = |ids: &mut Ids, field: usize, what: &str| match rows.id(field)? {
             RawId::Integer(id) => Ok(ids.integer(id)),
             RawId::Text(text) if text.is_empty() => Err(rows.error(Some(field), format!("the {what}'s id is empty"))),
@@ -225,10 +234,16 @@ fn fill(rows: &dyn Rows, columns: &mut [(String, ColumnBuilder)], places: &[usiz
         if set && !matches!(column, ColumnBuilder::Number { .. }) {
             continue;
         }
-        let text = rows.text(field)?;
-        if set && finite(text.as_bytes()).is_some() {
+        if matches!(column, ColumnBuilder::Number { .. }) {
+            let Some(number) = rows.number(field)? else {
+                return Err(rows.error(Some(field), "`` is not a finite number".into()));
+            };
+            if !set {
+                column.set(row as usize, &number.to_string()).map_err(|what| rows.error(Some(field), what))?;
+            }
             continue;
         }
+        let text = rows.text(field)?;
         column.set(row as usize, &text).map_err(|what| rows.error(Some(field), what))?;
     }
     Ok(())

@@ -35,7 +35,7 @@ const RECOGNISED: &str = "MovieLens ml-100k (u.data, u.user, u.item), ml-1m (rat
 ///   (feature `parquet`), or lines `user item rating time` of integers between blanks (`u.data`) or `::`
 ///   (`ratings.dat`),
 /// - a folder of such tables (`.csv`, `.tsv`, `.tab`, `.parquet`), read one after the other in the order of their names,
-/// - several of all these between commas, read one after the other.
+/// - several files and folders of such tables between commas, read one after the other; a MovieLens folder stands alone.
 ///
 /// Every row counts as one positive unless the options say which do not (label, rating, dwell time); ratings are checked
 /// and not kept. Dense ids follow the first appearance
@@ -51,6 +51,12 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     let paths = paths::between_commas(path);
     for path in &paths {
         if is_folder(path)? {
+            let alone = ["u.data", "ratings.dat", "ratings.csv"].iter().any(|name| path.join(name).is_file());
+            if alone && paths.len() > 1 {
+                // Its features come from files of its own, those of a table from the table's columns.
+                let what = "is a MovieLens folder: it is read alone, not between commas with others".into();
+                return Err(Error::Format { path: path.clone(), what });
+            }
             read_folder(path, options, &mut builder)?;
         } else {
             interactions::read_interactions(path, options, None, &mut builder)?;

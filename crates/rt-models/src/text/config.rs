@@ -135,7 +135,7 @@ impl TextConfig {
         for (key, value) in keys::toml_pairs(text)? {
             self.set(&key, &value)?;
         }
-        self.check()
+        Ok(())
     }
 
     /// Sets `key=value`.

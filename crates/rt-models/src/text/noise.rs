@@ -79,7 +79,12 @@ pub fn title_pairs(
     seed: u64,
 ) -> Result<Vec<(String, String)>> {
     noise.check()?;
-    let mut out = Vec::with_capacity(titles.len() * per_title);
+    let most = u32::MAX as usize / titles.len().max(1);
+    if per_title > most {
+        let what = format!("{per_title} queries of each of {} titles: at most {most} of each", titles.len());
+        return Err(Error::Request(what));
+    }
+    let mut out = Vec::new();
     for (i, (title, rest)) in titles.iter().enumerate() {
         let words = words(without_year(title));
         if words.is_empty() {
