@@ -1,7 +1,7 @@
 //! Bits of candidates that are left out.
 
 use rt_kernels::Step;
-use rt_kernels::kernels::{HardMask, OwnMask, Positive};
+use rt_kernels::kernels::{HARD_MASK_TILE, HardMask, OwnMask, Positive};
 use rt_tests::{LAYS, Want, f, hold, ids, out_u, u};
 
 /// Words of 32 candidates from a rule; `past` is the bit of places past the last.
@@ -52,11 +52,13 @@ fn small(n: usize, seed: u64) -> Vec<f32> {
 
 #[test]
 fn the_hardest_by_rank() {
-    for (what, rows, candidates, dim) in [
-        ("one", 1, 1, 1),
-        ("one short of a word", 33, 31, 3),
-        ("one over a chunk of 256", 70, 257, 5),
-        ("several chunks", 9, 1100, 16),
+    for (what, rows, candidates, dim, tile) in [
+        ("one", 1, 1, 1, HARD_MASK_TILE),
+        ("one short of a word", 33, 31, 3, HARD_MASK_TILE),
+        ("one over a chunk of 256", 70, 257, 5, HARD_MASK_TILE),
+        ("several chunks", 9, 1100, 16, HARD_MASK_TILE),
+        ("three tiles of rows and a rest", 70, 300, 5, 20 * 300),
+        ("a tile of one row", 5, 40, 3, 1),
     ] {
         for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
             if positive == Positive::Diagonal && rows > candidates {
@@ -66,7 +68,7 @@ fn the_hardest_by_rank() {
                 [(1, 1, false), (1, 20, true), (3, 7, true), (2, usize::MAX, false), (5000, 3, true), (1, 0, false)]
             {
                 let scale = 2.0;
-                let kernel = HardMask { rows, candidates, dim, scale, positive, mask_hits: with, from, count };
+                let kernel = HardMask { rows, candidates, dim, scale, positive, mask_hits: with, from, count, tile };
                 let (users, items) = (small(rows * dim, 1), small(candidates * dim, 2));
                 let logq: Vec<f32> = small(candidates, 3)
                     .into_iter()

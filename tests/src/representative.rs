@@ -240,7 +240,7 @@ fn losses(cases: &mut Vec<Case>) {
     for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {
         let kernel = |mask_hits| {
             let candidates = 130;
-            HardMask { rows, candidates, dim, scale, positive, mask_hits, from: 3, count: 20 }
+            HardMask { rows, candidates, dim, scale, positive, mask_hits, from: 3, count: 20, tile: 1_000 }
         };
         let label = if positive == Positive::Label { &[][..] } else { &["label"] };
         cases.push(Case::new(kernel(true), label));

@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// Everything at once, for either model.
 const ALL: &[&str] = &[
     "norm=batch",
+    "ema=0",
     "activation=gelu",
     "user_hidden=24,24",
     "residual=true",

@@ -78,6 +78,7 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
             "loss=list",
             "negatives=4",
             "norm=batch",
+            "ema=0",
             "activation=gelu",
             "user_hidden=24,24",
             "residual=true",

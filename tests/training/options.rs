@@ -135,3 +135,22 @@ fn what_does_not_go_together_is_refused_by_name() {
         }
     }
 }
+
+#[test]
+fn settings_that_would_leak_or_train_nothing_are_refused() {
+    let (data, split) = super::data();
+    for (settings, what) in [
+        (&["label=heldout", "decay_heads=1"][..], "the target's own time"),
+        (&["label=heldout", "session=60"], "no running session"),
+        (&["hard_negatives=400", "hard_from=128"], "a row has at most 127 negatives"),
+        (&["loss=sampled", "negatives=20", "hard_negatives=5", "hard_from=21"], "at most 20 negatives"),
+        (&["norm=batch"], "set ema = 0"),
+    ] {
+        let config = config(ModelKind::Dssm, settings);
+        let error = rt_models::Model::new(&devices()[0], &config, data.clone(), &split, 1).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(what), "{settings:?}: {error}");
+    }
+    // With a held-out label the session's default is none.
+    let (model, _) = fit(&devices()[0], &config(ModelKind::Dssm, &["label=heldout"]), 1);
+    assert_eq!(model.config().session_seconds(), 0);
+}

@@ -46,6 +46,7 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     ] {
         let mut config = small(kind, loss);
         config.norm = norm;
+        config.ema = if norm == Norm::Batch { 0.0 } else { config.ema };
         config.activation = crate::Hidden::Gelu;
         config.user_hidden = vec![7, 7];
         (config.residual, config.senet, config.example_age) = (true, true, true);

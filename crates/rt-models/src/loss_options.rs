@@ -20,6 +20,11 @@ impl Config {
         if self.learn_temperature && self.temperature < 0.01 {
             return Err(bad("temperature", &self.temperature.to_string(), "at least 0.01 with learn_temperature"));
         }
+        if self.norm == Norm::Batch && self.ema > 0.0 {
+            let what =
+                "running statistics are those of the weights, not of their averages: set ema = 0, or norm = layer";
+            return Err(Error::Config(format!("`norm = batch` with `ema = {}`: {what}", self.ema)));
+        }
         let (in_batch, shared) = ([Loss::InBatch], [Loss::InBatch, Loss::Full, Loss::Sampled]);
         if self.symmetric {
             self.needs_loss("symmetric", "true", &in_batch)?;

@@ -125,15 +125,38 @@ impl Config {
         if config.negatives == 0 {
             config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }
-        let clock = data.has_clock() && !split.history_is_set;
+        let heldout = config.label == Label::HeldOut;
+        // With a held-out label later items stand in the history: it has no running session.
+        let clock = data.has_clock() && !split.history_is_set && !heldout;
         match config.session {
             None => config.session = Some(if clock { SESSION } else { 0 }),
             Some(0) => {}
             Some(_) if clock => {}
+            Some(seconds) if heldout => {
+                let what = format!("`session = {seconds}` with `label = heldout`: there is no running session");
+                return Err(Error::Config(what));
+            }
             Some(_) => return Err(Error::Config("session: the data has no clock times".into())),
         }
         if config.gap != Gap::Off && !data.has_clock() {
             return Err(Error::Config("gap: the data has no clock times".into()));
+        }
+        if heldout && config.decay_heads > 0 {
+            let what = "`decay_heads` with `label = heldout`: gaps would be counted from the target's own time";
+            return Err(Error::Config(what.into()));
+        }
+        let negatives = match config.loss {
+            Loss::InBatch => config.batch * (config.queue + 1) + config.mixed - 1,
+            Loss::Sampled => config.negatives,
+            _ => data.catalogue.len().saturating_sub(1),
+        };
+        if config.hard_negatives > 0 && config.hard_from > negatives {
+            let what = format!(
+                "`hard_from = {}`: a row has at most {negatives} negatives, so that none would stay; use a larger batch or \
+                 more negatives",
+                config.hard_from
+            );
+            return Err(Error::Config(what));
         }
         config.check_history_of(data, split.history_is_set)?;
         if config.negatives_from != NegativesFrom::Sampler {

@@ -1,7 +1,8 @@
 //! Dropout of whole ids: what a row of a table says is left out for a step by looking up row 0, which is zero.
 
 use super::cells::dispatch;
-use crate::philox::draw;
+use crate::philox::draws;
+use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
 /// `out[i] = ids[i]` where draw i of the step and stream is below `keep_threshold`, else 0: ids, out `[n, 1]` u32. Moves
@@ -30,11 +31,24 @@ impl Kernel for DropIds {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let (ids, mut out, step) = (io.read(0), io.write(0), *io.step);
-        for i in 0..self.n {
-            let word = draw([step.seed_lo, step.seed_hi], step.step, self.stream, i as u32);
-            out.row_u32(i)[0] = if word < self.keep_threshold { ids.id(i) } else { 0 };
-        }
+        const RUN: usize = 64;
+        let (ids, step) = (io.read(0), *io.step);
+        io.write(0).par_blocks(8192, |first, mut out| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    let mut words = [0; RUN];
+                    for r in (0..out.rows).step_by(RUN) {
+                        let words = &mut words[..RUN.min(out.rows - r)];
+                        draws([step.seed_lo, step.seed_hi], step.step, self.stream, (first + r) as u32, words);
+                        for (i, word) in words.iter().enumerate() {
+                            let id = ids.id(first + r + i);
+                            out.row_u32(r + i)[0] = if *word < self.keep_threshold { id } else { 0 };
+                        }
+                    }
+                },
+            );
+        });
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {

@@ -32,17 +32,19 @@ pub struct HardMask {
     pub from: usize,
     /// Negatives that stay.
     pub count: usize,
+    /// Logits that a GPU keeps at a time, in words; rows are taken in tiles of so many.
+    pub tile: usize,
 }
 
-/// Words of the logits that are kept at a time on a GPU: 64 MiB.
-const TILE: usize = 1 << 24;
+/// Words of the logits that are kept at a time on a GPU by default: 64 MiB.
+pub const HARD_MASK_TILE: usize = 1 << 24;
 /// Logits that a thread keeps at a time.
 const PANEL: usize = 1 << 18;
 
 impl HardMask {
     /// Rows whose logits are kept at a time on a GPU.
     fn tile(&self) -> usize {
-        (TILE / self.candidates.max(1)).clamp(1, self.rows.max(1))
+        (self.tile / self.candidates.max(1)).clamp(1, self.rows.max(1))
     }
 
     fn product(&self, rows: usize) -> Gemm {

@@ -42,14 +42,14 @@ impl Kernel for KeepMined {
             vectorize(
                 #[inline(always)]
                 || {
-                    let mut words = vec![0; self.n];
                     for r in 0..out.rows {
                         let i = first + r;
                         let seed = [step.seed_lo, step.seed_hi];
-                        draws(seed, step.step, self.stream, (i * self.n) as u32, &mut words);
-                        for (j, out) in out.row_u32(r).iter_mut().enumerate() {
-                            let id = mined.row_u32(i)[j];
-                            *out = if id != 0 && words[j] < self.threshold { id } else { target.id(i) };
+                        // The draws stand where the ids will.
+                        let row = out.row_u32(r);
+                        draws(seed, step.step, self.stream, (i * self.n) as u32, row);
+                        for (out, id) in row.iter_mut().zip(mined.row_u32(i)) {
+                            *out = if *id != 0 && *out < self.threshold { *id } else { target.id(i) };
                         }
                     }
                 },

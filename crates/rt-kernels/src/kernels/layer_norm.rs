@@ -1,6 +1,6 @@
 //! Layer normalisation (Ba, Kiros, Hinton 2016), forward and backward, each one kernel.
 
-use super::cells::{dispatch, each_block, each_row};
+use super::cells::{dispatch, each_row};
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
@@ -76,7 +76,9 @@ impl Kernel for LayerNorm {
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let (x, gain, bias) = (io.read(0), io.read(1).row(0), io.read(2).row(0));
-        each_block(io.write(1), |first, mut stats| {
+        // A row of two statistics costs the reading of a whole row.
+        let block = (1 << 14) / self.dim.max(1);
+        io.write(1).par_blocks(block.max(1), |first, mut stats| {
             vectorize(
                 #[inline(always)]
                 || (0..stats.rows).for_each(|r| stats.row(r).copy_from_slice(&moments(x.row(first + r)))),

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::ops::{PositiveVar, SoftmaxSpec};
 use crate::tape::{Kind, Tape, Var};
-use rt_kernels::kernels::{CandidateLogQ, Copy, HardMask, OwnMask, Positive, QueuePush};
+use rt_kernels::kernels::{CandidateLogQ, Copy, HARD_MASK_TILE, HardMask, OwnMask, Positive, QueuePush};
 
 impl Tape {
     /// Records the last `slots` batches of a value `like` `[n, cols]`: gives the state under `name`, and what it holds now,
@@ -90,7 +90,8 @@ impl Tape {
             PositiveVar::Own { .. } => (Positive::Own, None),
         };
         let mask_hits = spec.mask_hits.is_some();
-        let kernel = HardMask { rows, candidates, dim, scale: spec.scale, positive, mask_hits, from, count };
+        let tile = HARD_MASK_TILE;
+        let kernel = HardMask { rows, candidates, dim, scale: spec.scale, positive, mask_hits, from, count, tile };
         let ids = spec.candidates.ids.filter(|_| mask_hits);
         let reads = vec![
             Some(spec.users),

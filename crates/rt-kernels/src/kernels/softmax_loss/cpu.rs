@@ -197,7 +197,7 @@ impl Rows<'_> {
             z_positive -= match positive {
                 Some(j) if self.logq[j] < LEFT_OUT => self.logq[j],
                 Some(_) => 0.0,
-                None => self.own_logq.map_or(0.0, |m| m.row(i)[0]),
+                None => self.own_logq.map(|m| m.row(i)[0]).filter(|q| *q < LEFT_OUT).unwrap_or(0.0),
             };
         }
         if let Some(mask) = self.mask {
