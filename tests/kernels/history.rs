@@ -3,7 +3,7 @@
 use super::bag::{Take, end, history};
 use rt_kernels::Step;
 use rt_kernels::kernels::{
-    HistoryGaps, HistoryIds, HistoryWeights, HistoryWeightsBackward, MaxPool, MaxPoolBackward, WeightedPool,
+    HistoryGaps, HistoryIds, HistoryWeights, HistoryWeightsBackward, MaxPool, MaxPoolBackward, Sessions, WeightedPool,
     WeightedPoolBackward,
 };
 use rt_tests::{EPS, LAYS, Tensor, Want, f, hold, ids, out_f, out_u, u, uniform};
@@ -260,5 +260,46 @@ fn weighted_sums_and_their_gradients() {
         let [want_dx, want_dw] = want;
         hold(what, &kernel, &Step::default(), LAYS, &reads, &[dx, None], &[want_dx, Want::Nothing]);
         hold(what, &kernel, &Step::default(), LAYS, &reads, &[None, dw], &[Want::Nothing, want_dw]);
+    }
+}
+
+#[test]
+fn sessions_end_at_a_longer_pause() {
+    for (what, users, events, history, pause, span) in [
+        ("one event", 1, 1, 1, 60, 10),
+        ("no pause is too long", 5, 300, 50, u32::MAX, 1_000_000),
+        ("every pause but none is", 40, 9, 4, 0, 2_000_000_000),
+        ("some are", 30, 40, 20, 60, 3_000),
+        ("histories longer than 256", 2, 600, 400, 600, 60_000),
+    ] {
+        let start: Vec<u32> = std::iter::once(0).chain((0..=users).map(|u| u * events)).collect();
+        let total = (users * events) as usize;
+        let mut seconds = ids(total, span, 3);
+        seconds.chunks_mut(events as usize).for_each(<[u32]>::sort_unstable);
+        seconds.swap(total / 2, total - 1); // a time before its predecessor's
+        let (mut slice, mut user, mut slices, mut categories) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // User 0 is nobody: an example of padding.
+        for event in 0..total as u32 {
+            let of = 1 + event / events;
+            let before = event - start[of as usize];
+            slice.extend([event - before.min(history), before.min(history)]);
+            user.push(of);
+            let time = |back: u32| i64::from(seconds[(event - back) as usize]);
+            let gaps: Vec<i64> = (1..before).map(|back| (time(back) - time(back + 1)).max(0)).collect();
+            let run = gaps.iter().take_while(|gap| **gap <= i64::from(pause)).count() as u32;
+            let length = if before == 0 { 0 } else { 1 + run };
+            slices.extend([event - length.min(before).min(history), length.min(history)]);
+            let bits = |n: i64| (0..).find(|b| n < 1i64 << b).unwrap();
+            categories.extend([bits(i64::from(length)).min(9), gaps.first().map_or(0, |gap| 1 + bits(*gap))]);
+        }
+        slice.extend([0, 0]);
+        user.push(0);
+        slices.extend([0, 0]);
+        categories.extend([0, 0]);
+        let rows = total + 1;
+        let kernel = Sessions { rows, history: history as usize, pause };
+        let reads = [u(&seconds, total, 1), u(&slice, rows, 2), u(&user, rows, 1), u(&start, start.len(), 1)];
+        let outs = [out_u(rows, 2), out_u(rows, 2)];
+        hold(what, &kernel, &Step::default(), LAYS, &reads, &outs, &[Want::Exact(slices), Want::Exact(categories)]);
     }
 }

@@ -145,6 +145,7 @@ fn pooled(cases: &mut Vec<Case>) {
     let (rows, history, heads, dim) = (100, 20, 2, 33);
     both(cases, HistoryIds { rows, history });
     both(cases, HistoryGaps { rows, history });
+    both(cases, Sessions { rows, history, pause: 60 });
     both(cases, MaxPool { rows, history, dim, windows: vec![1, 5, usize::MAX], zones: false });
     both(cases, MaxPoolBackward { rows, history, dim, windows: 3 });
     for decay in [false, true] {

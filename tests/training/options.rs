@@ -154,3 +154,19 @@ fn settings_that_would_leak_or_train_nothing_are_refused() {
     let (model, _) = fit(&devices()[0], &config(ModelKind::Dssm, &["label=heldout"]), 1);
     assert_eq!(model.config().session_seconds(), 0);
 }
+
+#[test]
+fn a_cosine_ends_at_its_floor_whatever_an_epoch_leaves_out() {
+    for more in [&["epochs=3"][..], &["epochs=40", "max_steps=32"], &["epochs=3", "examples_per_user=3"]] {
+        let settings = ["loss=in-batch", "batch=16", "schedule=cosine", "lr=0.01", "lr_floor=0.1", "patience=50"];
+        let config = config(ModelKind::Dssm, &[&settings, more].concat());
+        let (data, split) = data();
+        let mut last = [0.0; 2];
+        let mut look = |p: &rt_models::Progress<'_>| {
+            last = p.rates;
+            ControlFlow::Continue(())
+        };
+        train(&devices()[0], &config, data, &split, 3, &mut look).unwrap();
+        assert!((last[0] - 0.001).abs() < 2e-5, "{more:?}: {last:?}");
+    }
+}

@@ -26,6 +26,12 @@ impl Times {
         self.len() == 0
     }
 
+    /// Seconds of all times since one origin; `None` where they do not lie within 2^32 s of each other.
+    #[must_use]
+    pub fn offsets(&self) -> Option<&[u32]> {
+        self.wide.is_empty().then_some(&self.short)
+    }
+
     /// Time number `index` in seconds.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<i64> {

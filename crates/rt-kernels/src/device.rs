@@ -1,6 +1,6 @@
 //! Devices: one enum is the seam between the CPU path and the GPU.
 
-use crate::memory::CpuMemory;
+use crate::memory::{CpuMemory, SharedWords};
 use crate::{Dtype, Error, Result, Target, Variant};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -314,6 +314,23 @@ impl Device {
             (Inner::Gpu(inner), Self::Gpu(gpu)) => gpu.write(inner, offset, words),
             #[cfg(feature = "gpu")]
             (Inner::Gpu(_), Self::Cpu(_)) => Err(other_device("write")),
+        }
+    }
+
+    /// Fills a buffer with words that somebody else keeps: the CPU reads them where they lie and copies them when they are written
+    /// to, a GPU gets a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] where they are not as many as the buffer's, [`Error::DeviceLost`].
+    pub fn share(&self, buffer: &Buffer, words: SharedWords) -> Result<()> {
+        let n = (*words).as_ref().len();
+        match &buffer.inner {
+            Inner::Cpu(memory) if n == buffer.words && n > 0 => {
+                *memory.write().unwrap_or_else(std::sync::PoisonError::into_inner) = CpuMemory::shared(words);
+                Ok(())
+            }
+            _ => self.write(buffer, 0, (*words).as_ref()),
         }
     }
 

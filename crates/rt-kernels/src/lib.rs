@@ -27,6 +27,7 @@ pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::{Counters, GpuDevice, GpuOptions};
 pub use kernel::{Binding, Cost, Dispatch, Dtype, Kernel, Operand, Operands, Signature, Slot, Target, Variant, check};
+pub use memory::SharedWords;
 pub use program::{Call, Program};
 pub use slabs::SlabCall;
 pub use step::Step;

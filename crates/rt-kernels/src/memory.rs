@@ -2,6 +2,10 @@
 
 use crate::{Error, Result};
 use bytemuck::{Pod, Zeroable};
+use std::sync::Arc;
+
+/// Words that a program of the CPU may read where they lie, without a copy.
+pub type SharedWords = Arc<dyn AsRef<[u32]> + Send + Sync>;
 
 /// Blocks of at least this many bytes come from their own mapping, advised for huge pages (20 to 30 % on
 /// random row gathers).
@@ -14,6 +18,8 @@ struct Line([u32; 16]);
 enum Store {
     Lines(Vec<Line>),
     Map(memmap2::MmapMut),
+    /// Somebody else's: copied before the first write.
+    Shared(SharedWords),
 }
 
 /// A block of 32-bit words, zero at first.
@@ -43,17 +49,28 @@ impl CpuMemory {
         Ok(Self { store: Store::Lines(lines), words })
     }
 
+    pub(crate) fn shared(words: SharedWords) -> Self {
+        Self { words: (*words).as_ref().len(), store: Store::Shared(words) }
+    }
+
     pub(crate) fn words(&self) -> &[u32] {
         match &self.store {
             Store::Lines(lines) => &bytemuck::cast_slice(lines)[..self.words],
             Store::Map(map) => bytemuck::cast_slice(&map[..]),
+            Store::Shared(words) => &(**words).as_ref()[..self.words],
         }
     }
 
     pub(crate) fn words_mut(&mut self) -> &mut [u32] {
+        if let Store::Shared(words) = &self.store {
+            let mut lines = vec![Line([0; 16]); self.words.div_ceil(16)];
+            bytemuck::cast_slice_mut::<_, u32>(&mut lines)[..self.words].copy_from_slice((**words).as_ref());
+            self.store = Store::Lines(lines);
+        }
         match &mut self.store {
             Store::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.words],
             Store::Map(map) => bytemuck::cast_slice_mut(&mut map[..]),
+            Store::Shared(_) => &mut [],
         }
     }
 }
@@ -63,4 +80,25 @@ pub(crate) fn available_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Dtype};
+
+    #[test]
+    fn shared_words_are_read_in_place_and_copied_when_written() {
+        let device = Device::cpu(1).unwrap();
+        let mine = Arc::new((0..100u32).collect::<Vec<_>>());
+        let buffer = device.zeros(Dtype::U32, 100, "shared").unwrap();
+        device.share(&buffer, mine.clone()).unwrap();
+        assert_eq!((device.read_u32(&buffer).unwrap(), Arc::strong_count(&mine)), (mine.to_vec(), 2));
+        device.write(&buffer, 98, &[7]).unwrap();
+        assert_eq!(Arc::strong_count(&mine), 1, "a copy is written to");
+        assert_eq!(device.read_u32(&buffer).unwrap()[97..], [97, 7, 99]);
+        assert_eq!(mine[98], 98);
+        let short = device.share(&buffer, Arc::new(vec![1u32; 101])).unwrap_err();
+        assert!(short.to_string().contains("101"), "{short}");
+    }
 }

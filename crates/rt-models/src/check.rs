@@ -6,6 +6,7 @@ use crate::losses::{self, Sizes};
 use crate::schema::Schema;
 use rt_data::{Dataset, Split, SplitKind, SplitOptions, Synthetic, split};
 use rt_tensor::{Device, OpCheck, Step, Store, check_gradients};
+use std::sync::Arc;
 
 /// Holds the gradients of each model's whole training step, for every loss, against central differences of the f64
 /// reference.
@@ -87,7 +88,7 @@ fn check(device: &Device, config: Config, data: &Dataset, split: &Split, seed: u
     let store = Store::new(device, tape.params(), seed)?;
     let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(e, s)| e > s).collect();
     schema.upload(&store, data, &trained)?;
-    losses::upload(&store, &config, &schema, data, split)?;
+    losses::upload(&store, &config, &schema, &Arc::new(data.clone()), split)?;
     // Two rows of padding: the last of nine examples and one more are left out.
     let parameters = check_gradients(&tape, value, &store, &Step::new(2, seed, 3, 7), 12, |_| Ok(()))?;
     let norm = if config.norm == Norm::None { String::new() } else { format!(", {:?} norm", config.norm) };

@@ -51,6 +51,14 @@ pub(crate) fn expected_targets(config: &Config, data: &Dataset, split: &Split) -
     expected
 }
 
+/// How many examples an epoch is expected to have.
+pub(crate) fn expected(config: &Config, data: &Dataset, split: &Split) -> usize {
+    if config.subsample <= 0.0 && config.examples_per_user == 0 {
+        return split.examples.len();
+    }
+    expected_targets(config, data, split).iter().sum::<f64>().ceil() as usize
+}
+
 /// The examples of one epoch after the other. Their order lives on the device alone: there is a copy here for as long as
 /// it is made.
 pub(crate) struct Epochs<'a> {

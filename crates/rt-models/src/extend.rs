@@ -1,10 +1,12 @@
 //! Going on with a trained model: its data with new data behind it, its weights in tables that have grown.
 
+use crate::config::NegativesFrom;
+use crate::features::VECTORS;
 use crate::model::Model;
 use crate::schema::small_dim;
 use crate::train::{OnProgress, TrainReport, fit};
 use crate::{Config, Error, Result};
-use rt_data::{Column, Dataset, EvalCase, Features, Split, SplitKind, SplitOptions, Vocab};
+use rt_data::{Column, Dataset, EvalCase, Exposed, Features, Split, SplitKind, SplitOptions, Vocab};
 use rt_tensor::{Device, ParamKind};
 use std::sync::Arc;
 
@@ -72,7 +74,12 @@ pub fn train_from(
     seed: u64,
     progress: OnProgress<'_>,
 ) -> Result<(Model, TrainReport)> {
-    let model = Model::new(device, config, extended.data.clone(), &extended.split, seed)?;
+    let mut config = config.clone();
+    if config.negatives_from != NegativesFrom::Sampler && extended.data.exposed.is_none() {
+        tracing::warn!("the new data does not say what was shown and not clicked: all negatives are drawn");
+        config.negatives_from = NegativesFrom::Sampler;
+    }
+    let model = Model::new(device, &config, extended.data.clone(), &extended.split, seed)?;
     hand_over(base, &model)?;
     fit(model, &extended.split, seed, progress)
 }
@@ -88,6 +95,14 @@ fn hand_over(base: &Model, model: &Model) -> Result<()> {
         let Some(was) = old.find(&p.name).map(|i| &old.list()[i]) else {
             return Err(Error::Config(format!("the model has no `{}`, which these settings need: {keep}", p.name)));
         };
+        if let (Some(rows), true) = (crossed_rows(base, model, &p.name), p.shape[1] == was.shape[1]) {
+            let (mut values, trained) = (model.store.get(&p.name)?, base.store.get(&p.name)?);
+            for (new, old) in rows {
+                values[new * p.shape[1]..][..p.shape[1]].copy_from_slice(&trained[old * p.shape[1]..][..p.shape[1]]);
+            }
+            model.store.set(&p.name, &values)?;
+            continue;
+        }
         let grows = p.kind == ParamKind::Table && p.shape[0] >= was.shape[0] && p.shape[1] == was.shape[1];
         if p.kind != was.kind || !(grows || p.shape == was.shape) {
             let what =
@@ -99,6 +114,23 @@ fn hand_over(base: &Model, model: &Model) -> Result<()> {
         model.store.set(&p.name, &values)?;
     }
     Ok(())
+}
+
+/// The rows (new, old) that a table of crossed categories has in both models; `None` for other parameters. Crossed categories are
+/// numbered as they occur, and what is new of a known user or item may change that.
+fn crossed_rows(base: &Model, model: &Model, param: &str) -> Option<Vec<(usize, usize)>> {
+    let (side, name) = param.split_once('.')?;
+    let vocab = |model: &Model| {
+        let features = match side {
+            "user" => &model.data.user_features,
+            "item" => &model.data.item_features,
+            _ => return None,
+        };
+        model.schema.extra.crossed(features, name)
+    };
+    let (old, new) = (vocab(base)?, vocab(model)?);
+    let same = |(row, raw): (usize, &str)| old.get(raw).map(|was| (row, was as usize));
+    Some(new.iter().enumerate().map(|(i, raw)| (i + 1, raw)).filter_map(same).collect())
 }
 
 /// Two data sets and how the ids of the second become those of both.
@@ -196,8 +228,12 @@ impl<'a> Merge<'a> {
             // The examples are new events; what an old one weighs is not looked at.
             data.event_weight = from.iter().map(|(n, e)| if *n { new.event_weight[*e] } else { 1.0 }).collect();
         }
-        if new.exposed.is_some() {
-            notes.push("what was shown and not clicked is left out: going on takes drawn negatives".into());
+        if let Some(exposed) = &new.exposed {
+            let span = |(n, e): &(bool, usize)| if *n { exposed.spans[*e] } else { [0, 0] };
+            data.exposed = Some(Exposed {
+                items: exposed.items.iter().map(|item| self.item[*item as usize]).collect(),
+                spans: from.iter().map(span).collect(),
+            });
         }
         data.left_out = new.left_out;
         data.catalogue =
@@ -356,7 +392,10 @@ fn features(
                 Column::Bag { vocab, offsets, values: lists.concat() }
             }
             (Column::Number { values }, found) => {
-                let mut all = vec![0f32; rows];
+                // Items that a file of vectors does not speak of get the mean.
+                let known = values.get(1..).unwrap_or(&[]);
+                let mean = known.iter().map(|x| f64::from(*x)).sum::<f64>() / known.len().max(1) as f64;
+                let mut all = vec![if name.starts_with(VECTORS) { mean as f32 } else { 0.0 }; rows];
                 for (row, value) in values.iter().enumerate() {
                     if let Some(place) = at_old(row) {
                         all[place] = *value;
@@ -379,3 +418,6 @@ fn features(
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

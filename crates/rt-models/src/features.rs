@@ -48,6 +48,16 @@ impl Extra {
         derived
     }
 
+    /// The vocabulary of the crossed column of this name, where it is one.
+    pub(crate) fn crossed(&self, features: &Features, name: &str) -> Option<Vocab> {
+        self.cross.iter().find(|names| names.join("*") == name)?;
+        let derived = self.derive(features).into_owned();
+        derived.columns.into_iter().find_map(|(own, column)| match column {
+            Column::Category { vocab, .. } if own == name => Some(vocab),
+            _ => None,
+        })
+    }
+
     /// Mean and deviation that a number column is standardised by.
     pub(crate) fn moments(&self, known: &[f32]) -> (f32, f32) {
         if self.numbers == Numbers::Raw {

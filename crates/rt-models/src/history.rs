@@ -42,16 +42,16 @@ impl Config {
     }
 }
 
-/// Seconds of each event since the first of all, for the kernel of the gaps.
+/// Seconds of each event from one origin, for the kernels of gaps and sessions.
 ///
 /// # Errors
 ///
-/// [`Error::Config`] where the events span more than 2^32 seconds.
-pub(crate) fn seconds(times: &Times) -> Result<Vec<u32>> {
-    let first = times.iter().min().unwrap_or(0);
-    let since = |t: i64| t.checked_sub(first).and_then(|s| u32::try_from(s).ok());
-    times.iter().map(since).collect::<Option<_>>().ok_or_else(|| {
-        Error::Config("decay_heads: the events span more than 136 years; are their times seconds?".into())
+/// [`Error::Config`] where 32 bits do not hold the seconds.
+pub(crate) fn seconds(times: &Times) -> Result<&[u32]> {
+    times.offsets().ok_or_else(|| {
+        let what =
+            "session, decay_heads: events lie more than 68 years from the first one read; are their times seconds?";
+        Error::Config(what.into())
     })
 }
 
@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn seconds_start_at_the_first_event() {
-        let of = |times: &[i64]| seconds(&times.iter().copied().collect());
-        assert_eq!(of(&[-5, 10, -5, 4_294_967_290]).unwrap(), [0, 15, 0, u32::MAX]);
-        assert!(of(&[0, 1 << 32]).unwrap_err().to_string().contains("136 years"));
+        let of = |times: &[i64]| seconds(&times.iter().copied().collect()).map(<[u32]>::to_vec);
+        assert_eq!(of(&[-5, 10, -5, 2_147_483_640]).unwrap(), [0, 15, 0, 2_147_483_645]);
+        assert!(of(&[0, 1 << 32]).unwrap_err().to_string().contains("68 years"));
         assert!(of(&[i64::MIN, i64::MAX]).is_err());
         assert!(of(&[]).unwrap().is_empty());
     }

@@ -9,6 +9,7 @@ use crate::towers::{Towers, UserInputs};
 use rt_data::{Dataset, Split};
 use rt_kernels::kernels::PairRule;
 use rt_tensor::{BatchSpec, BatchVars, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
+use std::sync::Arc;
 
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
@@ -51,17 +52,18 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     let starts = tape.input_ids("user_start", schema.user_rows + 1, 1);
     let ends = all_but_target(config, schema).then(|| tape.input_ids("train_end", schema.user_rows, 1));
     let batch = tape.batch(&BatchSpec { order, items, starts, ends, batch: config.batch, history: schema.history })?;
-    let context = if schema.context.is_empty() {
+    let context = if schema.given_context().is_empty() {
         None
     } else {
-        let matrix = tape.input_ids("event.categories", counts.events, schema.context.len());
+        let matrix = tape.input_ids("event.categories", counts.events, schema.given_context().len());
         Some(tape.take(matrix, batch.event)?)
     };
-    let session = match config.session_seconds() {
-        0 => None,
-        _ => {
-            let slices = tape.input_ids("event.session", counts.events, 2);
-            Some(tape.take(slices, batch.event)?)
+    let seconds = needs_seconds(config).then(|| tape.input_ids("event.seconds", counts.events, 1));
+    let session = match (config.session_seconds(), seconds) {
+        (0, _) | (_, None) => None,
+        (pause, Some(seconds)) => {
+            let pause = u32::try_from(pause).unwrap_or(u32::MAX);
+            Some(tape.sessions(seconds, &batch, starts, schema.history, pause)?)
         }
     };
     let age = if config.example_age {
@@ -70,7 +72,7 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     } else {
         None
     };
-    let times = (config.decay_heads > 0).then(|| tape.input_ids("event.seconds", counts.events, 1));
+    let times = seconds.filter(|_| config.decay_heads > 0);
     let inputs =
         UserInputs { session, age, times, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     towers.rows_have(batch.weight);
@@ -107,8 +109,13 @@ impl Sizes {
 }
 
 /// Is the history all of the user's training items but the target, later ones too?
-fn all_but_target(config: &Config, schema: &Schema) -> bool {
+pub(crate) fn all_but_target(config: &Config, schema: &Schema) -> bool {
     schema.history_is_set || config.label == Label::HeldOut
+}
+
+/// Do the towers read when an event was?
+fn needs_seconds(config: &Config) -> bool {
+    config.decay_heads > 0 || config.session_seconds() > 0
 }
 
 /// The loss of each row.
@@ -204,10 +211,34 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
     }
 }
 
+/// The items of all events.
+struct Items(Arc<Dataset>);
+
+impl AsRef<[u32]> for Items {
+    fn as_ref(&self) -> &[u32] {
+        &self.0.event_item
+    }
+}
+
+/// The seconds of all events from one origin.
+struct Seconds(Arc<Dataset>);
+
+impl AsRef<[u32]> for Seconds {
+    fn as_ref(&self) -> &[u32] {
+        self.0.event_time.offsets().unwrap_or(&[])
+    }
+}
+
 /// Puts what a training step reads into the store: interactions, catalogue, sampling probabilities.
-pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dataset, split: &Split) -> Result<()> {
+pub(crate) fn upload(
+    store: &Store,
+    config: &Config,
+    schema: &Schema,
+    data: &Arc<Dataset>,
+    split: &Split,
+) -> Result<()> {
     store.put_u32("order", &split.examples.to_vec())?;
-    store.put_u32("items", &data.event_item)?;
+    store.share_u32("items", Arc::new(Items(data.clone())))?;
     store.put_u32("user_start", &data.user_start)?;
     if all_but_target(config, schema) {
         store.put_u32("train_end", &split.train_end)?;
@@ -219,17 +250,15 @@ pub(crate) fn upload(store: &Store, config: &Config, schema: &Schema, data: &Dat
         store.put_u32("exposed.items", &exposed.items)?;
         store.put_u32("exposed.spans", exposed.spans.as_flattened())?;
     }
-    if !schema.context.is_empty() {
-        store.put_u32("event.categories", &crate::schema::event_context(config, schema, data))?;
-    }
-    if config.session_seconds() > 0 {
-        store.put_u32("event.session", &crate::session::slices(schema, data, config.session_seconds()))?;
+    if !schema.given_context().is_empty() {
+        store.put_u32("event.categories", &crate::schema::event_context(schema, data, data))?;
     }
     if config.example_age {
         store.put_f32("event.age", &crate::age::of_events(data, split))?;
     }
-    if config.decay_heads > 0 {
-        store.put_u32("event.seconds", &crate::history::seconds(&data.event_time)?)?;
+    if needs_seconds(config) {
+        crate::history::seconds(&data.event_time)?;
+        store.share_u32("event.seconds", Arc::new(Seconds(data.clone())))?;
     }
     candidates::upload(store, config, data, split)?;
     let targets = split.target_counts(data);

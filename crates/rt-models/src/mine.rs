@@ -2,6 +2,7 @@
 //! section 6.1): items of middling rank, hard but most likely no positives.
 
 use crate::config::Config;
+use crate::losses::all_but_target;
 use crate::model::{Model, Query, product};
 use crate::negatives::own_items;
 use crate::{Error, Result};
@@ -35,9 +36,12 @@ impl<'a> Miner<'a> {
     /// Where the configuration mines.
     pub(crate) fn new(model: &Model, split: &'a Split, context: &'a [u32]) -> Option<Self> {
         let n = model.config.mine;
+        if n == 0 {
+            return None;
+        }
         let mined = vec![0; model.data.event_item.len() * n];
         let own = own_items(&model.data, split);
-        (n > 0).then_some(Self { split, own, context, mined, next: 0, seconds: 0.0 })
+        Some(Self { split, own, context, mined, next: 0, seconds: 0.0 })
     }
 
     /// Is it time, before step `t` (from 1)? `epoch_steps` steps have passed in this epoch.
@@ -93,11 +97,11 @@ impl<'a> Miner<'a> {
         Ok(())
     }
 
-    /// What came before the example's event; where histories are sets, all of the user's train items but the target.
+    /// What came before the example's event; where histories are sets or labels held out, all of the user's train items but the target.
     fn history(&self, model: &Model, event: u32) -> Vec<u32> {
         let (data, event) = (&model.data, event as usize);
         let train = self.split.train_events(data, data.user_of(event));
-        if model.schema.history_is_set {
+        if all_but_target(&model.config, &model.schema) {
             return train.filter(|e| *e != event).map(|e| data.event_item[e]).collect();
         }
         data.event_item[train.start..event].to_vec()
@@ -107,7 +111,7 @@ impl<'a> Miner<'a> {
     fn times(model: &Model, event: u32) -> Vec<i64> {
         let (data, event) = (&model.data, event as usize);
         let start = data.user_start[data.user_of(event) as usize] as usize;
-        if model.schema.history_is_set { Vec::new() } else { data.clock_times(start..event) }
+        if all_but_target(&model.config, &model.schema) { Vec::new() } else { data.clock_times(start..event) }
     }
 
     /// Items at ranks drawn from the window among the catalogue without the user's train items, best first, ties by id; 0

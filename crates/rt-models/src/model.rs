@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::losses::{self, Sizes};
-use crate::schema::{COARSE_GAPS, GAP, Schema, session_column};
+use crate::schema::{COARSE_GAPS, GAP, Schema};
 use crate::session;
 use crate::towers::{Towers, UserInputs};
 use crate::{Error, Index, Result};
@@ -77,6 +77,10 @@ impl Model {
     pub fn new(device: &Device, config: &Config, data: Arc<Dataset>, split: &Split, seed: u64) -> Result<Self> {
         let vectors = crate::vectors::read(config, &data)?;
         let data = vectors.as_ref().map_or_else(|| Ok(data.clone()), |v| v.attach(config, &data))?;
+        let mut config = config.clone();
+        if let (Some(vectors), true) = (&vectors, config.item_vectors_tune && config.dim == 0) {
+            config.dim = vectors.dim(); // the table that they start is as wide as they are
+        }
         let config = config.resolve(&data, split)?;
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
         let mut schema = Schema::new(&config, &data, split.history_is_set, longest);
@@ -148,14 +152,14 @@ impl Model {
     pub fn user_tower(&self, queries: &[Query<'_>]) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(queries.len() * self.dim());
         let mut towers = self.towers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (history, columns) = (self.schema.history, self.schema.context.len());
+        let (history, columns) = (self.schema.history, self.schema.given_context().len());
         let chunk = user_chunk(&self.schema);
         for queries in queries.chunks(chunk) {
             let mut users = vec![0u32; chunk];
             let mut items = vec![0u32; chunk * history];
             let mut slices = vec![0u32; chunk * 2];
             let mut context = vec![0u32; chunk * columns];
-            let mut sessions = vec![0u32; chunk * 2];
+            let mut sessions = [vec![0u32; chunk * 2], vec![0u32; chunk * 2]];
             let mut seconds = vec![0u32; if self.config.decay_heads > 0 { chunk * history } else { 0 }];
             for (i, q) in queries.iter().enumerate() {
                 self.check_ids(q)?;
@@ -169,13 +173,9 @@ impl Model {
                 if self.config.session_seconds() > 0 {
                     let session = session::of_request(q.history, q.times, self.config.session_seconds());
                     let length = (session.length as usize).min(last.len());
-                    sessions[i * 2] = (i * history + last.len() - length) as u32;
-                    sessions[i * 2 + 1] = length as u32;
-                    for (c, category) in self.schema.context.iter().enumerate() {
-                        if let Some(of) = session_column(category) {
-                            context[i * columns + c] = of(session);
-                        }
-                    }
+                    let start = (i * history + last.len() - length) as u32;
+                    sessions[0][i * 2..][..2].copy_from_slice(&[start, length as u32]);
+                    sessions[1][i * 2..][..2].copy_from_slice(&session.categories());
                 }
                 if self.config.decay_heads > 0 {
                     let times = &q.times[q.times.len().saturating_sub(history)..];
@@ -190,7 +190,8 @@ impl Model {
             program.write_u32("query.items", &items)?;
             program.write_u32("query.slice", &slices)?;
             if self.config.session_seconds() > 0 {
-                program.write_u32("query.session", &sessions)?;
+                program.write_u32("query.session", &sessions[0])?;
+                program.write_u32("query.session_categories", &sessions[1])?;
             }
             if columns > 0 {
                 program.write_u32("query.context", &context)?;
@@ -369,7 +370,7 @@ impl Model {
     /// Context categories of an event, as [`Query::context`].
     #[must_use]
     pub fn context_of(&self, all: &[u32], event: usize) -> Vec<u32> {
-        let columns = self.schema.context.len();
+        let columns = self.schema.given_context().len();
         all.get(event * columns..(event + 1) * columns).map_or_else(Vec::new, <[u32]>::to_vec)
     }
 
@@ -408,12 +409,14 @@ fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> 
     let mut tape = Tape::with_params(params.clone());
     let mut towers = Towers { config, schema, training: false, draws: 0, built: crate::blocks::Built::default() };
     let rows = user_chunk(schema);
-    let context = (!schema.context.is_empty()).then(|| tape.input_ids("query.context", rows, schema.context.len()));
+    let given = schema.given_context().len();
+    let context = (given > 0).then(|| tape.input_ids("query.context", rows, given));
     let inputs = UserInputs {
         user: tape.input_ids("query.user", rows, 1),
         items: tape.input_ids("query.items", rows * schema.history, 1),
         slice: tape.input_ids("query.slice", rows, 2),
-        session: (config.session_seconds() > 0).then(|| tape.input_ids("query.session", rows, 2)),
+        session: (config.session_seconds() > 0)
+            .then(|| ["query.session", "query.session_categories"].map(|name| tape.input_ids(name, rows, 2))),
         hole: None,
         context,
         age: config.example_age.then(|| serving_age(&mut tape, config, rows)).transpose()?,
@@ -458,7 +461,7 @@ pub(crate) fn product(users: &[f32], items: &[f32], m: usize, n: usize, k: usize
 
 /// The context of a request made now: the coarse gap is more than a day; a fine one, and all else, is not known.
 pub(crate) fn context_now(schema: &Schema) -> Vec<u32> {
-    schema.context.iter().map(|c| if c.name == GAP && c.rows == COARSE_GAPS { 3 } else { 0 }).collect()
+    schema.given_context().iter().map(|c| if c.name == GAP && c.rows == COARSE_GAPS { 3 } else { 0 }).collect()
 }
 
 impl Model {
@@ -471,10 +474,10 @@ impl Model {
     /// Context categories of all events, row-major, for evaluation.
     #[must_use]
     pub fn event_context(&self, data: &Dataset) -> Vec<u32> {
-        if self.schema.context.is_empty() {
+        if self.schema.given_context().is_empty() {
             Vec::new()
         } else {
-            crate::schema::event_context(&self.config, &self.schema, data)
+            crate::schema::event_context(&self.schema, &self.data, data)
         }
     }
 

@@ -1,6 +1,6 @@
 //! Negatives of an example's own: drawn, kept off the user's items, mined; and the checks of their settings.
 
-use crate::config::{Config, Frequency, LogQ, Loss, NegativesFrom, Sampler};
+use crate::config::{Config, Frequency, Gap, Label, LogQ, Loss, NegativesFrom, Sampler};
 use crate::schema::Schema;
 use crate::{Error, Result};
 use rt_data::{Dataset, Split};
@@ -240,6 +240,18 @@ pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
         ("examples_per_user", config.examples_per_user > 0),
         ("user_weight", config.user_weight),
         ("mine", config.mine > 0),
+        ("negatives_from", config.negatives_from != NegativesFrom::Sampler),
+        ("label", config.label != Label::Next),
+        ("session", config.session_seconds() > 0),
+        ("gap", config.gap != Gap::Off),
+        ("decay_heads", config.decay_heads > 0),
+        ("example_age", config.example_age),
+        ("hash_rows", config.hash_rows > 0),
+        ("cross", !config.cross.is_empty()),
+        ("numbers", config.numbers != Config::new(config.model).numbers),
+        ("item_vectors", !config.item_vectors.is_empty()),
+        ("item_id_dropout", config.item_id_dropout > 0.0),
+        ("mask_own", config.mask_own),
     ];
     keys.iter().find(|(_, on)| *on).map(|(key, _)| *key)
 }

@@ -45,6 +45,7 @@ pub const PRESETS: &[Preset] = &[
             ("negatives", "4096"),
             ("sampler", "zipf"),
             ("logq", "all"),
+            ("mask_hits", "false"),
             ("example_age", "true"),
             ("examples_per_user", "100"),
         ],
@@ -194,6 +195,8 @@ mod tests {
         for (i, preset) in PRESETS.iter().enumerate() {
             let config = preset.config().unwrap_or_else(|e| panic!("{}: {e}", preset.name));
             assert_ne!(config, Config::new(preset.model), "{}", preset.name);
+            let converges = config.logq != crate::config::LogQ::All || !config.mask_hits;
+            assert!(converges, "{}: with every column corrected, equal ids stay", preset.name);
             assert!(PRESETS[..i].iter().all(|p| p.name != preset.name));
         }
         assert!(Preset::find("youtube-2061").unwrap_err().to_string().contains("youtube-2016"));

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Gap, Label, Loss, ModelKind, NegativesFrom, Switch};
 use crate::features::{Extra, USER_ID, USER_ID_AGAIN};
-use crate::session::{self, Session};
+use crate::session;
 use crate::{Error, Result};
 use rt_data::{Column, Dataset, Features, Split};
 use rt_tensor::Store;
@@ -128,8 +128,9 @@ impl Config {
         let heldout = config.label == Label::HeldOut;
         // With a held-out label later items stand in the history: it has no running session.
         let clock = data.has_clock() && !split.history_is_set && !heldout;
+        let short = crate::history::seconds(&data.event_time).is_ok();
         match config.session {
-            None => config.session = Some(if clock { SESSION } else { 0 }),
+            None => config.session = Some(if clock && short { SESSION } else { 0 }),
             Some(0) => {}
             Some(_) if clock => {}
             Some(seconds) if heldout => {
@@ -185,6 +186,12 @@ impl Config {
 }
 
 impl Schema {
+    /// The columns of the context that come from the data; the session's stand after them.
+    pub(crate) fn given_context(&self) -> &[Category] {
+        let given = self.context.iter().take_while(|c| c.name != session::LENGTH).count();
+        &self.context[..given]
+    }
+
     /// Reads the schema off the data.
     pub(crate) fn new(config: &Config, data: &Dataset, split_is_set: bool, longest: usize) -> Self {
         let (user_rows, item_rows) = (data.users.rows(), data.items.rows());
@@ -316,34 +323,32 @@ fn upload_side(
     Ok(())
 }
 
-/// Context categories of each event, row-major `[events, columns]`: the columns of the data, the gap, the session.
-pub(crate) fn event_context(config: &Config, schema: &Schema, data: &Dataset) -> Vec<u32> {
-    let width = schema.context.len();
-    let mut matrix = vec![0u32; data.event_item.len() * width];
-    let sessions = match config.session_seconds() {
-        0 => Vec::new(),
-        seconds => session::before_events(data, seconds),
-    };
-    for (c, category) in schema.context.iter().enumerate() {
-        let column = data.event_features.columns.iter().find(|(name, _)| *name == category.name).map(|(_, c)| c);
-        for event in 0..data.event_item.len() {
-            matrix[event * width + c] = match column {
-                Some(Column::Category { values, .. }) => values[event],
-                _ if session_column(category).is_some() => session_column(category).map_or(0, |of| of(sessions[event])),
-                _ => gap(data, event, category.rows > COARSE_GAPS),
-            };
+/// Context categories of each event of `data`, row-major `[events, given]`, in the ids of `own`, the model's data: the columns of the
+/// data and the gap. The session's are made in the step. What the model does not know, and a column that is not there, is 0.
+pub(crate) fn event_context(schema: &Schema, own: &Dataset, data: &Dataset) -> Vec<u32> {
+    let given = schema.given_context();
+    let mut matrix = vec![0u32; data.event_item.len() * given.len()];
+    for (c, category) in given.iter().enumerate() {
+        let find = |data: &'_ Dataset| data.event_features.columns.iter().position(|(name, _)| *name == category.name);
+        let cells = matrix.iter_mut().skip(c).step_by(given.len()).enumerate();
+        match (find(own), find(data)) {
+            (None, _) => cells.for_each(|(event, cell)| *cell = gap(data, event, category.rows > COARSE_GAPS)),
+            (Some(_), None) => {
+                tracing::warn!("the data has no context column `{}`: it counts as unknown", category.name);
+            }
+            (Some(known), Some(found)) => {
+                let (Column::Category { vocab, .. }, Column::Category { vocab: theirs, values }) =
+                    (&own.event_features.columns[known].1, &data.event_features.columns[found].1)
+                else {
+                    continue;
+                };
+                let ids = std::iter::once(0).chain(theirs.iter().map(|raw| vocab.get(raw).unwrap_or(0)));
+                let ids: Vec<u32> = ids.collect();
+                cells.for_each(|(event, cell)| *cell = ids[values[event] as usize]);
+            }
         }
     }
     matrix
-}
-
-/// The category of a session that a context column holds, where it holds one.
-pub(crate) fn session_column(category: &Category) -> Option<fn(Session) -> u32> {
-    match category.name.as_str() {
-        session::LENGTH => Some(Session::length_category),
-        session::PAUSE => Some(|s| s.pause),
-        _ => None,
-    }
 }
 
 /// 1 = within an hour of the user's event before, 2 = within a day, 3 = more, 0 = no event before. Fine: 1 + the number

@@ -3,15 +3,14 @@
 //! Sessions are made of events before the request alone: how long ago the last event was is not known here, and what is
 //! predicted may be the session's next event or the first of another one.
 
-use crate::schema::Schema;
-use rt_data::Dataset;
+use rt_kernels::kernels::Sessions;
 
 /// The category of a session's length: the number of its bits, at most 9.
 pub(crate) const LENGTH: &str = "session_length";
 /// The category of the time between the last two events: 1 + the number of bits of the seconds.
 pub(crate) const PAUSE: &str = "session_pause";
 /// Categories of [`LENGTH`].
-pub(crate) const LENGTHS: usize = 10;
+pub(crate) const LENGTHS: usize = Sessions::BITS as usize + 1;
 /// Categories of [`PAUSE`].
 pub(crate) const PAUSES: usize = 34;
 
@@ -43,42 +42,10 @@ impl Session {
         Self { length: items as u32, pause: u32::from(items > 1) }
     }
 
-    /// Category of the length.
-    pub(crate) fn length_category(self) -> u32 {
-        (32 - self.length.leading_zeros()).min(LENGTHS as u32 - 1)
+    /// Categories of the length and of the pause.
+    pub(crate) fn categories(self) -> [u32; 2] {
+        [(32 - self.length.leading_zeros()).min(Sessions::BITS), self.pause]
     }
-}
-
-/// The session before each event.
-pub(crate) fn before_events(data: &Dataset, seconds: usize) -> Vec<Session> {
-    let mut sessions = Vec::with_capacity(data.event_item.len());
-    for user in 0..data.users.rows() as u32 {
-        let events = data.events_of(user);
-        let times = data.clock_times(events);
-        let limit = i64::try_from(seconds).unwrap_or(i64::MAX);
-        // The length grows from event to event; looking back each time would be quadratic in a long session.
-        let mut length = 0u32;
-        for i in 0..times.len() {
-            let tail = &times[i.saturating_sub(2)..i];
-            length = match i {
-                0 => 0,
-                1 => 1,
-                _ if tail[1].saturating_sub(tail[0]) <= limit => length + 1,
-                _ => 1,
-            };
-            sessions.push(Session { length, ..Session::after(tail, seconds) });
-        }
-    }
-    sessions
-}
-
-/// Slices (start, length) of each event's session in the items, `[events, 2]`, at most `schema.history` long.
-pub(crate) fn slices(schema: &Schema, data: &Dataset, seconds: usize) -> Vec<u32> {
-    let slice = |(event, s): (usize, Session)| {
-        let length = s.length.min(schema.history as u32);
-        [event as u32 - length, length]
-    };
-    before_events(data, seconds).into_iter().enumerate().flat_map(slice).collect()
 }
 
 /// The session of a request; a time before its predecessor's counts as the same.
@@ -89,6 +56,8 @@ pub(crate) fn of_request(history: &[u32], times: &[i64], seconds: usize) -> Sess
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rt_data::Dataset;
+    use rt_kernels::{CpuIo, Kernel, Mat, MatMut, Step};
 
     #[test]
     fn a_session_ends_at_a_longer_pause() {
@@ -103,19 +72,39 @@ mod tests {
         assert_eq!(after(&[0, 61]), (1, 1 + 6));
         assert_eq!(after(&[0, 1_000, 1_001, 1_061]), (3, 1 + 6));
         assert_eq!(after(&[0, i64::from(u32::MAX) * 4]), (1, PAUSES as u32 - 1));
-        assert_eq!(Session { length: 1 << 20, pause: 0 }.length_category(), LENGTHS as u32 - 1);
+        assert_eq!(Session { length: 1 << 20, pause: 7 }.categories(), [LENGTHS as u32 - 1, 7]);
     }
 
     #[test]
-    fn each_event_sees_what_came_before_it() {
-        let times = [("a", 0), ("a", 10), ("a", 20), ("a", 500), ("b", 500), ("b", 501)];
-        let events = times.iter().enumerate().map(|(i, (user, t))| (user.to_string(), format!("i{i}"), *t));
-        let data = Dataset::from_events(events);
-        let got = before_events(&data, 60);
-        assert_eq!(got.iter().map(|s| s.length).collect::<Vec<_>>(), [0, 1, 2, 3, 0, 1]);
-        for (event, session) in got.iter().enumerate() {
+    fn a_step_makes_the_sessions_of_requests() {
+        let mut times: Vec<i64> = (0..400).map(|i| i / 3 * 20).collect();
+        times.extend([9_000, 9_061, 9_061, 9_121, 1 << 30]);
+        let single = [("b", 500), ("b", 501), ("c", 7)];
+        let events = times.iter().map(|t| ("a", *t)).chain(single).enumerate();
+        let data = Dataset::from_events(events.map(|(i, (user, t))| (user.to_string(), format!("i{i}"), t)));
+        let (seconds, history) = (crate::history::seconds(&data.event_time).unwrap(), 50);
+        let rows = data.event_item.len();
+        let (mut slice, mut user) = (Vec::new(), Vec::new());
+        for event in 0..rows {
+            let of = data.user_of(event);
+            let length = (event - data.user_start[of as usize] as usize).min(history);
+            slice.extend([(event - length) as u32, length as u32]);
+            user.push(of);
+        }
+        let (mut slices, mut categories) = (vec![0; rows * 2], vec![0; rows * 2]);
+        let mat = |words, cols| Some(Mat::new(words, rows, cols, cols));
+        let starts = Mat::new(&data.user_start, data.user_start.len(), 1, 1);
+        let reads = vec![mat(seconds, 1), mat(&slice[..], 2), mat(&user[..], 1), Some(starts)];
+        let writes =
+            [&mut slices, &mut categories].map(|words| Some(MatMut::new(words.as_mut_slice(), rows, 2, 2))).into();
+        let step = Step::default();
+        Sessions { rows, history, pause: 60 }.run(&mut CpuIo::new(&step, reads, writes));
+        for event in 0..rows {
             let start = data.user_start[data.user_of(event) as usize] as usize;
-            assert_eq!(*session, Session::after(&data.clock_times(start..event), 60), "event {event}");
+            let want = Session::after(&data.clock_times(start..event), 60);
+            assert_eq!(categories[event * 2..][..2], want.categories(), "event {event}");
+            let length = want.length.min(history as u32);
+            assert_eq!(slices[event * 2..][..2], [event as u32 - length, length], "event {event}");
         }
     }
 }

@@ -42,16 +42,11 @@ impl StepBench {
         crate::negatives::check_together(config)?;
         if let Some(key) = crate::negatives::needs_data(config) {
             return Err(Error::Config(format!(
-                "{key}: a step over made-up data has no users' items and no epochs to take it from"
+                "{key}: a step over made-up data has no users' items, no times, no columns and no epochs to take it from"
             )));
         }
         if sizes.users < 2 || sizes.items < 2 {
             return Err(Error::Config("a step needs at least 2 users and 2 items".into()));
-        }
-        if config.mask_own {
-            return Err(Error::Config(
-                "`mask_own = true`: the made-up users of a timed step have no items of their own".into(),
-            ));
         }
         let mut config = config.clone();
         config.user_id = Switch::On;

@@ -17,8 +17,8 @@ pub(crate) struct UserInputs {
     pub slice: Var,
     /// The place left out of each, where a history is a set.
     pub hole: Option<Var>,
-    /// The running session's part of the history (start, length) `[n, 2]`.
-    pub session: Option<Var>,
+    /// The running session's part of the history (start, length) `[n, 2]`, and its categories `[n, 2]`.
+    pub session: Option<[Var; 2]>,
     /// Context categories `[n, columns]`.
     pub context: Option<Var>,
     /// Example Age `[n, 3]`.
@@ -115,8 +115,12 @@ impl Towers<'_> {
         let mut parts = Vec::new();
         let schema = self.schema;
         self.columns(tape, "user", &schema.user, inputs.user, &mut parts)?;
+        let given = schema.given_context();
         if let Some(context) = inputs.context {
-            self.categories(tape, "context", &schema.context, context, &mut parts)?;
+            self.categories(tape, "context", given, context, &mut parts)?;
+        }
+        if let Some([_, categories]) = inputs.session {
+            self.categories(tape, "context", &schema.context[given.len()..], categories, &mut parts)?;
         }
         let table = self.item_table(tape)?;
         let rows = tape.shape(inputs.slice)[0];
@@ -128,7 +132,7 @@ impl Towers<'_> {
             None
         };
         parts.extend(self.pooled(tape, table, inputs, mask)?);
-        if let Some(session) = inputs.session {
+        if let Some([session, _]) = inputs.session {
             // The session's items are the newest of the history: the same ones are dropped.
             let options = BagOptions {
                 windows: vec![usize::MAX],

@@ -117,7 +117,13 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
     let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
     // Losses of so many steps stay on the device; an epoch that leaves examples out has fewer.
     let ring = sizes.steps(config.batch);
-    config.check_warmup(ring * config.epochs)?;
+    // What a schedule runs over: steps as they are expected, where examples are left out by a draw.
+    let expected = crate::examples::expected(&config, &model.data, split);
+    let mut total = expected.div_ceil(config.batch) * config.epochs;
+    if config.max_steps > 0 {
+        total = total.min(config.max_steps);
+    }
+    config.check_warmup(total)?;
     let popular = validate(&model, split, &Popularity::new(&model.data, split))?;
     let popular = popular.and_then(|f| config.select.of(&f));
     let mut rates = [0.0; 2];
@@ -141,7 +147,7 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             let offset = step * config.batch;
             let valid = config.batch.min(examples - offset);
             let at = Step::new(t, seed, offset as u32, valid as u32);
-            let factor = config.rate_factor(t as usize, ring * config.epochs, epoch);
+            let factor = config.rate_factor(t as usize, total, epoch);
             rates = [factor * config.lr, factor * config.row_rate()];
             program.run(&optimizer.rates(at, rates[0], rates[1]))?;
             if (step + 1) % 16 == 0 {

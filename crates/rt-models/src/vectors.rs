@@ -75,7 +75,7 @@ impl ItemVectors {
     /// vector get the mean, which is 0 once columns are standardised.
     pub(crate) fn attach(&self, config: &Config, data: &Arc<Dataset>) -> Result<Arc<Dataset>> {
         if config.item_vectors_tune {
-            if self.dim != config.dim {
+            if config.dim != 0 && self.dim != config.dim {
                 let what = format!("its vectors have {} columns, the item table has dim = {}", self.dim, config.dim);
                 return Err(fail(Path::new(&config.item_vectors), &what));
             }
@@ -83,6 +83,8 @@ impl ItemVectors {
         }
         let known = self.rows.iter().filter(|row| !row.is_empty()).count() as f64;
         let mut with = Dataset::clone(data);
+        // Data behind a saved model's has its vectors already; the file speaks of the new items too.
+        with.item_features.columns.retain(|(name, _)| !name.starts_with(VECTORS));
         for c in 0..self.dim {
             let sum: f64 = self.rows.iter().filter_map(|row| row.get(c)).map(|x| f64::from(*x)).sum();
             let mean = (sum / known) as f32;
@@ -91,6 +93,11 @@ impl ItemVectors {
             with.item_features.columns.push((format!("{VECTORS}{c}"), Column::Number { values }));
         }
         Ok(Arc::new(with))
+    }
+
+    /// Columns of the vectors.
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
     }
 
     /// Writes the vectors over the item table's first values; items without one keep theirs.

@@ -76,6 +76,6 @@ pub use optimizer::Optimizer;
 pub use params::{Init, Param, ParamKind, Params};
 pub use program::Program;
 pub use rt_kernels::kernels::{Activation, DenseRule, RowRule};
-pub use rt_kernels::{Cost, Device, DeviceChoice, Step};
+pub use rt_kernels::{Cost, Device, DeviceChoice, SharedWords, Step};
 pub use store::Store;
 pub use tape::{Phase, Tape, Var};

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use rt_kernels::slabs::slab_columns;
-use rt_kernels::{Buffer, Device, Dtype};
+use rt_kernels::{Buffer, Device, Dtype, SharedWords};
 use std::ops::Range;
 
 /// A matrix. Cell (r, c) of the slab that starts at column f is word `r * width + c - f` of its buffer.
@@ -63,6 +63,14 @@ impl Slabs {
             device.write(buffer, 0, &slab)?;
         }
         Ok(())
+    }
+
+    /// The same with cells that the CPU may read where they lie.
+    pub(crate) fn share(&self, device: &Device, words: SharedWords) -> Result<()> {
+        match self.whole() {
+            Some(buffer) => Ok(device.share(buffer, words)?),
+            None => self.write(device, (*words).as_ref()),
+        }
     }
 
     /// Reads all cells, row-major; waits for the device.

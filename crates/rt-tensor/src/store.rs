@@ -3,7 +3,7 @@
 use crate::params::{Param, ParamKind, Params};
 use crate::slabs::Slabs;
 use crate::{Error, Result};
-use rt_kernels::{Buffer, Device, Dtype};
+use rt_kernels::{Buffer, Device, Dtype, SharedWords};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -61,6 +61,16 @@ impl Store {
         self.put(name, data, Dtype::U32)
     }
 
+    /// The same with integers that somebody else keeps: on the CPU programs read them where they lie, so that data is not held
+    /// twice; a GPU gets a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernels`] where they do not fit into memory.
+    pub fn share_u32(&self, name: &str, data: SharedWords) -> Result<()> {
+        self.room(name, (*data).as_ref().len(), Dtype::U32)?.share(&self.device, data)
+    }
+
     /// Puts floats under a name.
     ///
     /// # Errors
@@ -72,11 +82,14 @@ impl Store {
     }
 
     fn put(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<()> {
-        let place = match self.find(name) {
-            Some(place) if place.words() == words.len() => place,
-            _ => self.insert(name, Slabs::zeros(&self.device, dtype, [words.len(), 1], name)?),
-        };
-        place.write(&self.device, words)
+        self.room(name, words.len(), dtype)?.write(&self.device, words)
+    }
+
+    fn room(&self, name: &str, words: usize, dtype: Dtype) -> Result<Slabs> {
+        Ok(match self.find(name) {
+            Some(place) if place.words() == words => place,
+            _ => self.insert(name, Slabs::zeros(&self.device, dtype, [words, 1], name)?),
+        })
     }
 
     /// Values of a parameter, row-major.

@@ -7,6 +7,7 @@ use crate::schema::Schema;
 use crate::towers::Towers;
 use rt_data::{SplitKind, SplitOptions, Synthetic, split};
 use rt_tensor::{Device, Init, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape};
+use std::sync::Arc;
 
 #[test]
 fn the_way_back_leaves_out_padding_and_users_with_the_same_target() {
@@ -74,7 +75,7 @@ fn a_pool_is_the_batch_then_draws_then_the_queue() {
     let store = Store::new(&Device::cpu(1).unwrap(), tape.params(), 7).unwrap();
     let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(e, s)| e > s).collect();
     schema.upload(&store, &data, &trained).unwrap();
-    losses::upload(&store, &config, &schema, &data, &split).unwrap();
+    losses::upload(&store, &config, &schema, &Arc::new(data), &split).unwrap();
     let mut program = tape.compile(&store).unwrap();
     let batches = [[1u32, 2, 3, 4, 0], [5, 6, 7, 8, 9], [3, 3, 11, 12, 13], [1, 1, 1, 1, 1]];
     let mut vectors: Vec<Vec<f32>> = Vec::new();

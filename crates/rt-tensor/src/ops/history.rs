@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::tape::{Tape, Var};
-use rt_kernels::kernels::{HistoryGaps, HistoryIds};
+use rt_kernels::kernels::{HistoryGaps, HistoryIds, Sessions};
 
 impl Tape {
     /// Records the ids of slices by position: row `i * history + k` of `[n * history, 1]` is the item at position k, counted
@@ -41,6 +41,29 @@ impl Tape {
         let gaps = self.temp(rows, history);
         self.push(HistoryGaps { rows, history }, vec![Some(times), Some(slice)], vec![Some(gaps)], None)?;
         Ok(gaps)
+    }
+
+    /// Records the running session of each row of a batch, where an event more than `pause` seconds after the one before it starts
+    /// another one: its part of the history as (start, length) `[n, 2]`, and two categories `[n, 2]` of [`Sessions`], of its
+    /// length (below 10) and of the time between the last two events (below 34). `seconds` `[events, 1]` are whole seconds from any
+    /// origin, `slice`, `user` and `starts` those of a [`Tape::batch`].
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Shape`] where the shapes do not fit.
+    pub fn sessions(
+        &mut self,
+        seconds: Var,
+        batch: &super::BatchVars,
+        starts: Var,
+        history: usize,
+        pause: u32,
+    ) -> Result<[Var; 2]> {
+        let rows = self.shape(batch.slice)[0];
+        let out = [self.temp_ids(rows, 2), self.temp_ids(rows, 2)];
+        let reads = vec![Some(seconds), Some(batch.slice), Some(batch.user), Some(starts)];
+        self.push(Sessions { rows, history, pause }, reads, out.map(Some).to_vec(), None)?;
+        Ok(out)
     }
 }
 
