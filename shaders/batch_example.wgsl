@@ -1,7 +1,7 @@
 // batch_example: ids and weights of a step's examples (first half of the kernel batch).
 //
-//   e = order[step.offset + i]; user = the last u with starts[u] <= e; target = items[e]; weight = step.inv_valid;
-//   event = e                                                                                         for i < valid
+//   e = order[step.offset + first + i]; user = the last u with starts[u] <= e; target = items[e]; weight = step.inv_valid;
+//   event = e                                                                                         for first + i < valid
 //   user = target = event = 0, weight = 0                                                              for padding
 //
 // shapes    order [any] u32 | items [N] u32 | starts [users + 1] u32 ascending | user, target, event [batch] u32 | weight [batch] f32
@@ -19,7 +19,7 @@ struct Params {
     batch: u32,
     has_event: u32,
     users: u32,
-    reserved: u32,
+    first: u32,
     order_offset: u32,
     order_stride: u32,
     items_offset: u32,
@@ -94,8 +94,9 @@ fn main(
     var u = 0u;
     var t = 0u;
     var w = 0.0;
-    if i < step.valid {
-        e = order[params.order_offset + (step.offset + i) * params.order_stride];
+    let row = params.first + i;
+    if row < step.valid {
+        e = order[params.order_offset + (step.offset + row) * params.order_stride];
         u = owner(e);
         t = items[params.items_offset + e * params.items_stride];
         w = step.inv_valid;

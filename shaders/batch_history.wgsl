@@ -1,6 +1,6 @@
 // batch_history: history slices of a step's examples (second half of the kernel batch).
 //
-//   e = order[step.offset + i]; u = the last one with starts[u] <= e
+//   e = order[step.offset + first + i]; u = the last one with starts[u] <= e
 //   sequence  len = min(e - starts[u], history); slice = (e - len, len); hole = none
 //   set       len = min(ends[u] - starts[u], history); slice = (ends[u] - len, len); hole = e
 //   padding   slice = (0, 0); hole = none
@@ -21,7 +21,7 @@ struct Params {
     is_set: u32,
     has_hole: u32,
     users: u32,
-    reserved: u32,
+    first: u32,
     order_offset: u32,
     order_stride: u32,
     starts_offset: u32,
@@ -89,8 +89,9 @@ fn main(
     var start = 0u;
     var len = 0u;
     var out = 0xFFFFFFFFu;
-    if i < step.valid {
-        let e = order[params.order_offset + (step.offset + i) * params.order_stride];
+    let row = params.first + i;
+    if row < step.valid {
+        let e = order[params.order_offset + (step.offset + row) * params.order_stride];
         let u = owner(e);
         let first = starts[params.starts_offset + u * params.starts_stride];
         if params.is_set != 0u {

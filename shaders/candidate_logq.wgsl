@@ -1,7 +1,8 @@
 // candidate_logq: how often each candidate of a mixed pool is expected among the negatives, as a logarithm.
 //
 //   out[i] = ln((T + D - 1) (T table[ids[i]] + D / N) / (T + D)), T = valid + filled places of the queue, D = drawn, N = catalogue;
-//   1e30 for rows of the batch from `valid` on and for places of the queue whose id is 0; else 0 where nothing is corrected
+//   1e30 for rows of the batch from `valid` on and for places of the queue whose id is 0; else 0 where nothing is corrected;
+//   valid = the examples among the batch of the step from `first` on
 //
 // shapes    table [any] f32 | ids, out [batch + drawn + queued]; offsets and strides in words
 // launch    one invocation per candidate; each workgroup counts the queue's places first
@@ -16,6 +17,7 @@ struct Params {
     queued: u32,
     catalogue: u32,
     corrected: u32,
+    first: u32,
     table_offset: u32,
     table_stride: u32,
     ids_offset: u32,
@@ -74,12 +76,13 @@ fn main(
         return;
     }
     let id = ids[params.ids_offset + i * params.ids_stride];
-    let targets = f32(step.valid + atomicLoad(&filled));
+    let valid = min(step.valid - min(step.valid, params.first), params.batch);
+    let targets = f32(valid + atomicLoad(&filled));
     let drawn = f32(params.drawn);
     let uniform_part = drawn / f32(max(params.catalogue, 1u));
     let share = log(targets * table[params.table_offset + id * params.table_stride] + uniform_part);
     let corrected = share + log(max(targets + drawn - 1.0, 1.0) / max(targets + drawn, 1.0));
-    let padding = (i < params.batch && i >= step.valid) || (i >= queue && id == 0u);
+    let padding = (i < params.batch && i >= valid) || (i >= queue && id == 0u);
     let value = select(0.0, corrected, params.corrected != 0u);
     out[params.out_offset + i * params.out_stride] = select(value, 1e30, padding);
 }

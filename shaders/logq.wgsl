@@ -1,6 +1,7 @@
 // logq: how often each candidate is expected among the negatives, as a logarithm.
 //
-//   out[i] = table[ids[i]] + constant; for the batch's own targets + ln(valid - 1), and 1e30 from row `valid` on
+//   out[i] = table[ids[i]] + constant; for the batch's own targets + ln(valid - 1), and 1e30 from row `valid` on;
+//   valid = the examples among the n of the step from `first` on
 //
 // shapes    table [any] f32 | ids [n] u32 | out [n] f32; offsets and strides in words
 // launch    one invocation per candidate
@@ -15,6 +16,7 @@ struct Params {
     n: u32,
     in_batch: u32,
     constant: f32,
+    first: u32,
     table_offset: u32,
     table_stride: u32,
     ids_offset: u32,
@@ -60,6 +62,8 @@ fn main(
     }
     let id = ids[params.ids_offset + i * params.ids_stride];
     let value = table[params.table_offset + id * params.table_stride] + params.constant;
-    let in_batch = select(1e30, value + step.ln_negatives, i < step.valid);
+    let valid = min(step.valid - min(step.valid, params.first), params.n);
+    let ln_negatives = select(log(f32(max(valid, 2u) - 1u)), step.ln_negatives, valid == step.valid);
+    let in_batch = select(1e30, value + ln_negatives, i < valid);
     out[params.out_offset + i * params.out_stride] = select(value, in_batch, params.in_batch != 0u);
 }

@@ -17,15 +17,18 @@ fn data(lengths: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u32>, Vec<u32>) {
 }
 
 #[rustfmt::skip] // a table
-const CASES: &[(&str, usize, u32, u32, usize)] = &[
-    // why it is here                 batch offset valid history
-    ("one row",                           1,   0,    1,    5),
-    ("all padding",                       5,   3,    0,    5),
-    ("half padding, from the middle",    64,  20,   31,    5),
-    ("one short of a workgroup, full",   63,   0,   63,    3),
-    ("one over a workgroup",             65,   7,   65,    1),
-    ("no history",                       40,   0,   40,    0),
-    ("history of any length",            90,   0,   80,    usize::MAX),
+const CASES: &[(&str, usize, u32, u32, usize, usize)] = &[
+    // why it is here                 batch offset valid history first
+    ("one row",                           1,   0,    1,    5,    0),
+    ("all padding",                       5,   3,    0,    5,    0),
+    ("half padding, from the middle",    64,  20,   31,    5,    0),
+    ("one short of a workgroup, full",   63,   0,   63,    3,    0),
+    ("one over a workgroup",             65,   7,   65,    1,    0),
+    ("no history",                       40,   0,   40,    0,    0),
+    ("history of any length",            90,   0,   80,    usize::MAX, 0),
+    ("the first of two batches",         30,   5,   50,    5,    0),
+    ("the second of two batches",        30,   5,   50,    5,   30),
+    ("a batch past the examples",        30,   5,   30,    5,   30),
 ];
 
 #[test]
@@ -35,13 +38,13 @@ fn rows_are_as_the_rules_say() {
     let (items, users, starts, ends) = data(&lengths);
     let order: Vec<u32> = (0..items.len() as u32).map(|i| i * 37 % 90).collect();
     let n = items.len();
-    for &(what, batch, offset, valid, history) in CASES {
+    for &(what, batch, offset, valid, history, first) in CASES {
         for set in [false, true] {
             let [mut user, mut target, mut hole, mut event] = [const { Vec::<u32>::new() }; 4];
             let (mut slice, mut weight) = (Vec::new(), Vec::new());
             for i in 0..batch {
-                let e = order.get(offset as usize + i).copied().unwrap_or(0);
-                let live = i < valid as usize;
+                let e = order.get(offset as usize + first + i).copied().unwrap_or(0);
+                let live = first + i < valid as usize;
                 let owner = users[e as usize] as usize;
                 let from = starts[owner];
                 let len = u64::from(e - from).min(history as u64) as u32;
@@ -67,7 +70,7 @@ fn rows_are_as_the_rules_say() {
                     for optional in [true, false] {
                         let mut writes = vec![out_u(batch, 1), out_u(batch, 1), out_u(batch, 2), out_f(batch, 1)];
                         writes.extend([out_u(batch, 1), out_u(batch, 1)].map(|o| o.filter(|_| optional)));
-                        let kernel = Batch { batch, history, set };
+                        let kernel = Batch { batch, history, set, first };
                         let got = run(device, kernel, &step, lay, &reads, &writes);
                         let kept = if optional { 6 } else { 4 };
                         assert_eq!(got[..kept], want[..kept], "{what}, set {set}, {device:?}, {lay:?}");

@@ -6,13 +6,17 @@ use rt_tests::{EPS, LAYS, Want, f, hold, ids, out_f, u, uniform};
 
 #[test]
 fn expected_counts_of_targets_draws_and_the_queue() {
-    for (what, batch, drawn, queued, valid) in [
-        ("one", 1, 0, 0, 1),
-        ("drawn beside the batch", 65, 30, 0, 60),
-        ("a queue half full", 33, 0, 130, 33),
-        ("all of it, nothing valid", 64, 7, 257, 0),
-        ("several workgroups", 200, 100, 400, 123),
+    for (what, batch, drawn, queued, first, all) in [
+        ("one", 1, 0, 0, 0, 1),
+        ("drawn beside the batch", 65, 30, 0, 0, 60),
+        ("a queue half full", 33, 0, 130, 0, 33),
+        ("all of it, nothing valid", 64, 7, 257, 0, 0),
+        ("several workgroups", 200, 100, 400, 0, 123),
+        ("the first of two batches", 65, 30, 0, 0, 100),
+        ("the second of two batches", 65, 30, 0, 65, 100),
+        ("a batch past the examples", 65, 30, 0, 65, 60),
     ] {
+        let valid = (all as usize).saturating_sub(first).min(batch);
         let catalogue = 49;
         let table: Vec<f32> = uniform(50, 1).iter().map(|p| 0.03 + p.abs() / 50.0).collect();
         let mut list = ids(batch + drawn, 49, 2);
@@ -32,8 +36,8 @@ fn expected_counts_of_targets_draws_and_the_queue() {
             };
             let want = Want::Close(list.iter().enumerate().map(value).collect());
             let n = list.len();
-            let step = Step::new(4, 1, 0, valid as u32);
-            let kernel = CandidateLogQ { batch, drawn, queued, catalogue, corrected };
+            let step = Step::new(4, 1, 0, all);
+            let kernel = CandidateLogQ { batch, drawn, queued, catalogue, corrected, first };
             hold(what, &kernel, &step, LAYS, &[f(&table, 50, 1), u(&list, n, 1)], &[out_f(n, 1)], &[want]);
         }
     }

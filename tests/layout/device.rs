@@ -214,7 +214,7 @@ fn each_run_has_its_own_step() {
         let slice = Some(Operand::dense(5, batch, 2));
         let writes = [column(3, batch), column(4, batch), slice, column(6, batch), None, None];
         let calls = vec![
-            call(Batch { batch, history: 5, set: false }, &reads, &writes),
+            call(Batch { batch, history: 5, set: false, first: 0 }, &reads, &writes),
             call(Sum { rows: batch, ring: runs }, &[column(6, batch)], &[column(7, runs)]),
         ];
         let mut program = Program::new(&device, buffers.clone(), calls).expect("program");

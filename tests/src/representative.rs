@@ -73,14 +73,14 @@ fn both(cases: &mut Vec<Case>, kernel: impl Kernel + Clone + Send + Sync + 'stat
 
 fn data(cases: &mut Vec<Case>) {
     let (batch, history, stream) = (100, 50, 1);
-    both(cases, Batch { batch, history, set: false });
-    both(cases, Batch { batch, history, set: true });
+    both(cases, Batch { batch, history, set: false, first: 0 });
+    both(cases, Batch { batch, history, set: true, first: 7 });
     both(cases, Take { rows: 100, cols: 3 });
     both(cases, DrawUniform { n: 300, low: 1, count: 900, stream });
     both(cases, DrawAlias { n: 300, stream });
     both(cases, ShownNegatives { rows: 100, k: 3, own: 2, constant: 1.0 });
-    both(cases, LogQ { n: 100, batch: false, constant: 0.5 });
-    both(cases, LogQ { n: 100, batch: true, constant: 0.0 });
+    both(cases, LogQ { n: 100, batch: false, constant: 0.5, first: 0 });
+    both(cases, LogQ { n: 100, batch: true, constant: 0.0, first: 7 });
     both(cases, HistoryMask { rows: 100, words: ANY_COLS, keep_threshold: 1 << 31, stream });
     both(cases, Dropout { rows: 100, cols: 33, keep_threshold: 1 << 31, scale: 2.0, stream });
     both(cases, Bits { n: 1000, stream });
@@ -235,7 +235,7 @@ fn losses(cases: &mut Vec<Case>) {
     both(cases, ClampTop { rows: 1, cols: 1, most: 4.6 });
     both(cases, OwnMask { rows, candidates: 130 });
     for corrected in [false, true] {
-        both(cases, CandidateLogQ { batch: 100, drawn: 30, queued: 200, catalogue: 900, corrected });
+        both(cases, CandidateLogQ { batch: 100, drawn: 30, queued: 200, catalogue: 900, corrected, first: 7 });
     }
     both(cases, QueuePush { rows, cols: dim, slots: 3 });
     for positive in [Positive::Diagonal, Positive::Label, Positive::Own] {

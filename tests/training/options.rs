@@ -3,7 +3,7 @@
 
 use super::{config, data, fit};
 use rt_kernels::Target;
-use rt_models::{Config, ModelKind, train};
+use rt_models::{Config, ModelKind, StepBench, StepSizes, train};
 use rt_tests::devices;
 use std::ops::ControlFlow;
 
@@ -23,6 +23,9 @@ const OPTIONS: &[(ModelKind, &[&str], &[&str])] = &[
     (ModelKind::Dssm, &["loss=in-batch"], &["mixed=40"]),
     (ModelKind::Dssm, &["loss=in-batch", "logq=all"], &["queue=2"]),
     (ModelKind::YoutubeDnn, &["loss=in-batch"], &["queue=2", "mixed=30", "mask_own=true", "hard_negatives=60"]),
+    (ModelKind::Dssm, &["loss=in-batch"], &["accumulate=2"]),
+    (ModelKind::Dssm, &["loss=list", "negatives=3"], &["accumulate=3", "exclude_own=true"]),
+    (ModelKind::YoutubeDnn, &["loss=in-batch", "mixed=20"], &["accumulate=2", "mask_own=true", "norm=layer"]),
     (ModelKind::Dssm, &["loss=in-batch"], &["symmetric=true", "learn_temperature=true", "label_smoothing=0.05"]),
 ];
 
@@ -169,4 +172,31 @@ fn a_cosine_ends_at_its_floor_whatever_an_epoch_leaves_out() {
         train(&devices()[0], &config, data, &split, 3, &mut look).unwrap();
         assert!((last[0] - 0.001).abs() < 2e-5, "{more:?}: {last:?}");
     }
+}
+
+#[test]
+fn accumulated_batches_are_one_large_batch_in_the_memory_of_a_small_one() {
+    // Every example's loss is its own, and nothing is drawn: only the order of sums differs. 150 users do not fill the last step.
+    for (kind, settings) in [(ModelKind::YoutubeDnn, "loss=full"), (ModelKind::Dssm, "loss=full")] {
+        let plain = [settings, "dropout=0", "history_dropout=0", "ema=0", "optimizer=sgd", "lr=0.5"];
+        let whole = config(kind, &[&plain[..], &["batch=192"]].concat());
+        let parts = config(kind, &[&plain[..], &["batch=48", "accumulate=4"]].concat());
+        let [(_, one), (_, many)] = [&whole, &parts].map(|config| fit(&devices()[1], config, 3));
+        assert_eq!(one.loss.len(), many.loss.len());
+        for (step, (a, b)) in one.loss.iter().zip(&many.loss).enumerate() {
+            assert!((a - b).abs() <= 2e-5 * a.abs(), "{kind:?}, step {}: {a} and {b}", step + 1);
+        }
+        assert!(one.loss[one.loss.len() - 1] < one.loss[0]);
+    }
+    let bytes = |settings: &[&str]| {
+        let config = config(
+            ModelKind::Dssm,
+            &[&["loss=in-batch", "user_hidden=512,256", "item_hidden=256", "optimizer=sgd"], settings].concat(),
+        );
+        let sizes = StepSizes { users: 1000, items: 5000, user_columns: false };
+        StepBench::new(&devices()[0], &config, sizes, 1).unwrap().program().temporary_bytes()[0]
+    };
+    let (large, parts) = (bytes(&["batch=2048"]), bytes(&["batch=256", "accumulate=8"]));
+    // What stays of every part: the rows of the gradient, and the ids.
+    assert!(parts * 2 < large, "{parts} bytes for eight parts, {large} for a batch of all");
 }

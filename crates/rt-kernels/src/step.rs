@@ -52,6 +52,14 @@ impl Step {
         }
     }
 
+    /// Of the `n` rows from `first` on that a part of the step has: how many are examples, and ln(max(that - 1, 1)).
+    #[must_use]
+    pub(crate) fn part(&self, first: usize, n: usize) -> (usize, f32) {
+        let valid = (self.valid as usize).saturating_sub(first).min(n);
+        let whole = valid == self.valid as usize;
+        (valid, if whole { self.ln_negatives } else { (valid.saturating_sub(1).max(1) as f32).ln() })
+    }
+
     /// The same with learning rates and Adam's bias corrections for this step number.
     #[must_use]
     pub fn with_rates(mut self, lr: f32, lr_rows: f32, beta1: f32, beta2: f32) -> Self {

@@ -148,14 +148,24 @@ impl Config {
     ///
     /// [`Error::Config`] naming the key, its value and what it has to be.
     pub fn check(&self) -> Result<()> {
-        let positive =
-            [("epochs", self.epochs), ("batch", self.batch), ("history", self.history), ("patience", self.patience)];
+        let positive = [
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+            ("accumulate", self.accumulate),
+            ("history", self.history),
+            ("patience", self.patience),
+        ];
         for (key, value) in positive {
             if value == 0 {
                 return Err(bad(key, "0", "at least 1"));
             }
         }
-        let at_most = [("batch", self.batch, 1 << 24), ("dim", self.dim, 4096), ("history", self.history, 1 << 20)];
+        let at_most = [
+            ("batch", self.batch, 1 << 24),
+            ("accumulate", self.accumulate, 64),
+            ("dim", self.dim, 4096),
+            ("history", self.history, 1 << 20),
+        ];
         for (key, value, most) in at_most {
             if value > most {
                 return Err(bad(key, &value.to_string(), &format!("at most {most}")));
@@ -202,6 +212,12 @@ impl Config {
         crate::negatives::check_values(self)?;
         self.check_history()?;
         self.check_losses()
+    }
+
+    /// Examples of a step: those of all its batches.
+    #[must_use]
+    pub fn step_examples(&self) -> usize {
+        self.batch * self.accumulate
     }
 
     /// Seconds that end a session; 0 where sessions are not used or not resolved yet.

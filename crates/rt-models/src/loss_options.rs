@@ -66,6 +66,14 @@ impl Config {
                 }
             }
         }
+        if self.accumulate > 1 {
+            for (key, on) in [("queue", self.queue > 0), ("frequency", self.frequency == Frequency::Stream)] {
+                if on {
+                    let what = "it counts steps of one batch each; set accumulate = 1";
+                    return Err(Error::Config(format!("`accumulate = {}` with `{key}`: {what}", self.accumulate)));
+                }
+            }
+        }
         let most = 1 << 24;
         let candidates = self.queue.saturating_add(1).saturating_mul(self.batch).saturating_add(self.mixed);
         if candidates > most {

@@ -43,10 +43,35 @@ impl OptimizerKind {
     }
 }
 
-/// Records a training step without its updates; gives the tape and its loss.
+/// Records a training step without its updates; gives the tape and its loss. With `accumulate` the step has several batches, and each
+/// hands its gradient down before the next one starts.
 pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes) -> Result<(Tape, Var)> {
     let mut tape = Tape::new();
     let mut towers = Towers { config, schema, training: true, draws: 0, built: crate::blocks::Built::default() };
+    let mut parts = Vec::new();
+    for part in 0..config.accumulate {
+        if part > 0 {
+            tape.next_part(part * config.batch);
+        }
+        let rows = record_rows(&mut tape, &mut towers, counts)?;
+        parts.push(rows);
+        if part + 1 < config.accumulate {
+            let loss = tape.sum(rows)?;
+            tape.accumulate(loss)?;
+        }
+    }
+    towers.built.check(config)?;
+    let rows = tape.concat_rows(&parts)?;
+    let last = tape.sum(parts[parts.len() - 1])?;
+    let loss = if parts.len() > 1 { tape.sum(rows)? } else { last };
+    tape.log_sum("loss", rows, counts.steps(config.step_examples()))?;
+    tape.backward(last)?;
+    Ok((tape, loss))
+}
+
+/// Records a batch and its towers; gives the loss of each row.
+fn record_rows(tape: &mut Tape, towers: &mut Towers<'_>, counts: &Sizes) -> Result<Var> {
+    let (config, schema) = (towers.config, towers.schema);
     let order = tape.input_ids("order", counts.examples, 1);
     let items = tape.input_ids("items", counts.events, 1);
     let starts = tape.input_ids("user_start", schema.user_rows + 1, 1);
@@ -76,8 +101,8 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     let inputs =
         UserInputs { session, age, times, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
     towers.rows_have(batch.weight);
-    let user = towers.user(&mut tape, &inputs)?;
-    let weight = crate::examples::weight(&mut tape, config, schema.user_rows, &batch)?;
+    let user = towers.user(tape, &inputs)?;
+    let weight = crate::examples::weight(tape, config, schema.user_rows, &batch)?;
     let weight = if schema.weighted {
         let own = tape.input("event.weight", counts.events, 1);
         let own = tape.take(own, batch.event)?;
@@ -86,12 +111,7 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
         weight
     };
     let batch = BatchVars { weight, ..batch };
-    let rows = loss_rows(&mut tape, &mut towers, user, &batch, counts.events)?;
-    towers.built.check(config)?;
-    let loss = tape.sum(rows)?;
-    tape.log_sum("loss", rows, counts.steps(config.batch))?;
-    tape.backward(loss)?;
-    Ok((tape, loss))
+    loss_rows(tape, towers, user, &batch, counts.events)
 }
 
 /// Sizes of the data that a training tape is recorded for.

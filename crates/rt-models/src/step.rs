@@ -81,7 +81,7 @@ impl StepBench {
         };
         // Each example has its own run of events: its history, then its target. Four batches take turns.
         let run = config.history + 1;
-        let examples = config.batch * 4;
+        let examples = config.step_examples() * 4;
         let events = examples * run;
         let zipf = Zipf::new(sizes.items - 1, seed);
         let items: Vec<u32> = (0..events as u32).map(|i| zipf.draw(seed, i)).collect();
@@ -136,7 +136,7 @@ impl StepBench {
 
     fn next(&mut self) -> Step {
         self.step += 1;
-        let batch = self.config.batch;
+        let batch = self.config.step_examples();
         let offset = (self.step as usize - 1) * batch % self.examples;
         let step = Step::new(self.step, self.seed, offset as u32, batch as u32);
         self.config.optimizer().rates(step, self.config.lr, self.config.row_rate())

@@ -115,11 +115,12 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
     let optimizer = config.optimizer();
 
     let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
+    let of_step = config.step_examples();
     // Losses of so many steps stay on the device; an epoch that leaves examples out has fewer.
-    let ring = sizes.steps(config.batch);
+    let ring = sizes.steps(of_step);
     // What a schedule runs over: steps as they are expected, where examples are left out by a draw.
     let expected = crate::examples::expected(&config, &model.data, split);
-    let mut total = expected.div_ceil(config.batch) * config.epochs;
+    let mut total = expected.div_ceil(of_step) * config.epochs;
     if config.max_steps > 0 {
         total = total.min(config.max_steps);
     }
@@ -135,7 +136,7 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
     for epoch in 1..=config.epochs {
         let start = Instant::now();
         let examples = epochs.next(&model.store, seed, epoch as u32)?;
-        let steps = examples.div_ceil(config.batch);
+        let steps = examples.div_ceil(of_step);
         let left = if config.max_steps == 0 { steps } else { config.max_steps - t as usize };
         let ran = steps.min(left);
         for step in 0..ran {
@@ -144,8 +145,8 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
                 miner.refresh(&model, seed, t)?;
                 report.mine_seconds = miner.seconds;
             }
-            let offset = step * config.batch;
-            let valid = config.batch.min(examples - offset);
+            let offset = step * of_step;
+            let valid = of_step.min(examples - offset);
             let at = Step::new(t, seed, offset as u32, valid as u32);
             let factor = config.rate_factor(t as usize, total, epoch);
             rates = [factor * config.lr, factor * config.row_rate()];
@@ -186,9 +187,9 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
         }
         report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
-        let weight = |i: usize| config.batch.min(examples - i * config.batch) as f64;
+        let weight = |i: usize| of_step.min(examples - i * of_step) as f64;
         let total: f64 = losses.iter().enumerate().map(|(i, l)| f64::from(*l) * weight(i)).sum();
-        let done = examples.min(ran * config.batch);
+        let done = examples.min(ran * of_step);
         report.loss_epochs.push((total / done as f64) as f32);
         report.epochs = epoch;
         seen += done;

@@ -58,7 +58,7 @@ pub(crate) struct TableGrad {
 }
 
 /// Gradients while backward runs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Grads {
     dense: BTreeMap<Var, Vec<Grad>>,
     rows: Vec<(Var, Vec<RowUse>)>,
@@ -87,6 +87,20 @@ impl Tape {
     /// [`Error::NoGradient`] where the loss depends on no parameter, where a parameter of this tape gets no gradient, or
     /// where a gradient would have to flow through a node that has none. [`Error::Shape`] if `loss` is no scalar.
     pub fn backward(&mut self, loss: Var) -> Result<()> {
+        self.accumulate(loss)?;
+        let mut grads = std::mem::take(&mut self.grads);
+        self.finish_dense(&mut grads)?;
+        self.finish_rows(&grads)?;
+        Ok(())
+    }
+
+    /// Appends the gradient of one part of the loss, which is the sum of the parts; the last one goes to [`Tape::backward`]. What
+    /// only this part needed is free afterwards: a step of many parts holds the values of one and the gradient rows of all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tape::backward`].
+    pub fn accumulate(&mut self, loss: Var) -> Result<()> {
         if self.shape(loss) != [1, 1] {
             let what = format!("the loss has shape {:?}, needs [1, 1]: sum it", self.shape(loss));
             return Err(crate::error::shape("backward", what));
@@ -99,7 +113,7 @@ impl Tape {
         if !needs[loss.0 as usize] {
             return Err(Error::NoGradient("the loss depends on no parameter".into()));
         }
-        let mut grads = Grads::default();
+        let mut grads = std::mem::take(&mut self.grads);
         grads.add(loss, Grad::Fill(1.0));
         for i in (0..self.nodes.len()).rev() {
             let outputs: Vec<Var> = self.nodes[i].writes.iter().flatten().copied().collect();
@@ -116,8 +130,14 @@ impl Tape {
             let grad = self.total(&mut grads, out)?;
             op.backward(self, grad, &needs, &mut grads)?;
         }
-        self.finish_dense(&mut grads)?;
-        self.finish_rows(&grads)?;
+        for i in 0..self.values.len() as u32 {
+            let v = Var(i);
+            if grads.dense.get(&v).is_some_and(|parts| parts.len() > 1) {
+                let sum = self.total(&mut grads, v)?;
+                grads.add(v, sum);
+            }
+        }
+        self.grads = grads;
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 //! The memory plan: which temporaries share a buffer.
 //!
-//! A temporary lives from its first writer to its last reader. Buffers are coloured greedily in the order of the tape:
-//! the smallest free one that is large enough, else the largest free one, grown. A buffer that a node reads is not free
-//! for what the node writes, so no dispatch ever binds a buffer both ways.
+//! A temporary lives from its first writer to its last reader. Temporaries take buffers from the largest to the smallest: each
+//! the smallest buffer in which nothing else lives meanwhile, else one of its own size (Pisarchyk and Lee 2020, "Efficient memory
+//! management for deep neural net inference", greedy by size). So a small value that lives long does not keep a large buffer from
+//! others. A buffer that a node reads is not free for what the node writes, so no dispatch ever binds a buffer both ways.
 
 use crate::tape::{Kind, Tape, Var};
 use std::collections::BTreeMap;
@@ -49,36 +50,31 @@ pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
     for v in keep {
         last.insert(root(*v), usize::MAX);
     }
-    let mut plan = Plan { nodes: nodes.clone(), ..Plan::default() };
-    let mut free: Vec<usize> = Vec::new();
+    // (words, first node, last node, value)
+    let mut lives: Vec<(usize, usize, usize, Var)> = Vec::new();
+    let mut seen = vec![false; tape.values.len()];
     for &i in &nodes {
-        let node = &tape.nodes[i];
-        let written: Vec<Var> = node.writes.iter().flatten().map(|v| root(*v)).filter(|v| is_temp(*v)).collect();
-        for v in written {
-            if plan.place.contains_key(&v) || !is_used(tape, v, &read) {
-                continue;
-            }
-            let [rows, cols] = tape.shape(v);
-            let words = rows * cols;
-            plan.unshared += words;
-            let fits = free.iter().copied().filter(|b| plan.words[*b] >= words).min_by_key(|b| plan.words[*b]);
-            let buffer = fits.or_else(|| free.iter().copied().max_by_key(|b| plan.words[*b]));
-            let buffer = buffer.unwrap_or_else(|| {
-                plan.words.push(0);
-                plan.words.len() - 1
-            });
-            free.retain(|b| *b != buffer);
-            plan.words[buffer] = plan.words[buffer].max(words);
-            plan.place.insert(v, buffer);
-        }
-        for v in node.reads.iter().chain(&node.writes).flatten().map(|v| root(*v)) {
-            if let (Some(buffer), Some(end)) = (plan.place.get(&v), last.get(&v))
-                && *end == i
-                && !free.contains(buffer)
-            {
-                free.push(*buffer);
+        for v in tape.nodes[i].writes.iter().flatten().map(|v| root(*v)).filter(|v| is_temp(*v)) {
+            if !std::mem::replace(&mut seen[v.0 as usize], true) && is_used(tape, v, &read) {
+                let [rows, cols] = tape.shape(v);
+                lives.push((rows * cols, i, last.get(&v).copied().unwrap_or(i), v));
             }
         }
+    }
+    lives.sort_by_key(|(words, first, ..)| (std::cmp::Reverse(*words), *first));
+    let mut plan = Plan { nodes, unshared: lives.iter().map(|(words, ..)| words).sum(), ..Plan::default() };
+    // First and last node of what lives in each buffer.
+    let mut taken: Vec<BTreeMap<usize, usize>> = Vec::new();
+    for (words, first, end, v) in lives {
+        let free = |taken: &BTreeMap<usize, usize>| taken.range(..=end).next_back().is_none_or(|(_, end)| *end < first);
+        // Buffers stand from the largest to the smallest, and each holds the value.
+        let buffer = taken.iter().rposition(free).unwrap_or_else(|| {
+            plan.words.push(words);
+            taken.push(BTreeMap::new());
+            taken.len() - 1
+        });
+        taken[buffer].insert(first, end);
+        plan.place.insert(v, buffer);
     }
     plan
 }
@@ -90,9 +86,9 @@ fn is_used(tape: &Tape, v: Var, read: &[bool]) -> bool {
     }
     let optional = |i: usize| {
         let node = &tape.nodes[i];
-        let signature = node.kernel.as_ref().map(|k| k.signature());
         node.writes.iter().enumerate().any(|(slot, w)| {
-            w.is_some_and(|w| tape.layout(w).0 == v) && signature.as_ref().is_some_and(|s| s.writes[slot].optional)
+            let signature = || node.kernel.as_ref().map(|k| k.signature());
+            w.is_some_and(|w| tape.layout(w).0 == v) && signature().is_some_and(|s| s.writes[slot].optional)
         })
     };
     !(0..tape.nodes.len()).any(optional)

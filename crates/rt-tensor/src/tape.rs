@@ -78,8 +78,22 @@ pub struct Tape {
     pub(crate) phase: Option<Phase>,
     /// Inputs that are ids of something: all have to lie below this.
     pub(crate) bounds: std::collections::BTreeMap<String, u32>,
+    /// What the parts of a step have handed down so far.
+    pub(crate) grads: crate::grads::Grads,
+    pub(crate) part: Part,
     arena: Option<Var>,
 }
+
+/// A part of a step that takes several batches one after the other.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Part {
+    number: u32,
+    /// The first of its examples among those of the step.
+    pub first: usize,
+}
+
+/// Streams of draws are so far from each other from part to part.
+const PART_STREAMS: u32 = 1 << 16;
 
 impl Tape {
     /// An empty tape.
@@ -92,6 +106,18 @@ impl Tape {
     #[must_use]
     pub fn with_params(params: Params) -> Self {
         Self { params, ..Self::default() }
+    }
+
+    /// Starts the next part of the step, whose examples are those from number `first` on: a batch of its own, draws of its own. What
+    /// was recorded before hands its gradient down by [`Tape::accumulate`].
+    pub fn next_part(&mut self, first: usize) {
+        self.part = Part { number: self.part.number + 1, first };
+        self.phase = None;
+    }
+
+    /// Number `number` of a kind of draws, in this part of the step.
+    pub(crate) fn stream(&self, base: u32, number: u32) -> u32 {
+        base + number + self.part.number * PART_STREAMS
     }
 
     /// The parameters declared so far.

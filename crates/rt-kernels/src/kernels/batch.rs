@@ -4,11 +4,11 @@ use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Sl
 
 /// Makes the examples of a step from the shuffled list of event numbers.
 ///
-/// For row i < `step.valid`: `e = order[step.offset + i]`, `user` = the last u with `starts[u] <= e` (found by halves: a
+/// For row i with `first + i < step.valid`: `e = order[step.offset + first + i]`, `user` = the last u with `starts[u] <= e` (found by halves: a
 /// user for every event would take as much memory as the items), `target = items[e]`, and the history is the slice of
 /// `items` that ends before e: `len = min(e - starts[user], history)`, `start = e - len`. With `set` the history is what
 /// of the user's items but e lies among the last `history` before `ends[user]`: `len = min(ends[user] - starts[user],
-/// history)`, `start = ends[user] - len`, `hole = e` (data without times, or targets that are held out anywhere). `weight = step.inv_valid`, so that a sum over rows is a mean. Rows from `step.valid` on are padding: user
+/// history)`, `start = ends[user] - len`, `hole = e` (data without times, or targets that are held out anywhere). `weight = step.inv_valid`, so that a sum over rows is a mean. The other rows are padding: user
 /// 0, target 0, an empty slice, weight 0, event 0. Without `set` every `hole` is `u32::MAX` (none).
 ///
 /// Reads `order` `[any, 1]`, `items` `[N, 1]`, `starts` `[U + 1, 1]` ascending, `ends` `[U, 1]` (with `set`), all u32; writes `user`, `target` `[batch, 1]` u32, `slice` `[batch, 2]` u32 (start, length), `weight` `[batch, 1]`, and if
@@ -21,6 +21,8 @@ pub struct Batch {
     pub history: usize,
     /// True if a history is all of the user's items but the target, later ones too.
     pub set: bool,
+    /// Number of row 0 among the step's examples; not 0 where a step has several batches.
+    pub first: usize,
 }
 
 /// The last user whose events begin at `event` or before: of users without events the start is that of the next one, so
@@ -78,10 +80,11 @@ impl Kernel for Batch {
         let (mut hole, mut event) = (io.write_opt(4), io.write_opt(5));
         let history = self.history.min(u32::MAX as usize) as u32;
         for i in 0..self.batch {
-            let valid = i < step.valid as usize;
+            let row = self.first + i;
+            let valid = row < step.valid as usize;
             let (mut u, mut t, mut s, mut len, mut h, mut e) = (0, 0, 0, 0, u32::MAX, 0);
             if valid {
-                e = order.id(step.offset as usize + i);
+                e = order.id(step.offset as usize + row);
                 u = owner(&starts, e);
                 t = items.id(e as usize);
                 let first = starts.id(u as usize);
@@ -113,7 +116,8 @@ impl Kernel for Batch {
         let users = starts.rows.saturating_sub(1) as u32;
         let [user, target, slice, weight] = [0, 1, 2, 3].map(|i| operands.write(i));
         let (hole, event) = (operands.writes[4], operands.writes[5]);
-        let mut example = vec![self.batch as u32, u32::from(event.is_some()), users, 0];
+        let first = self.first as u32;
+        let mut example = vec![self.batch as u32, u32::from(event.is_some()), users, first];
         for o in [order, items, starts, user, target, weight, event.unwrap_or(user)] {
             example.extend([o.offset as u32, o.stride as u32]);
         }
@@ -123,7 +127,7 @@ impl Kernel for Batch {
             u32::from(self.set),
             u32::from(hole.is_some()),
             users,
-            0,
+            first,
         ];
         let (ends_at, hole_at) = (ends.unwrap_or(starts), hole.unwrap_or(slice));
         for o in [order, starts, ends_at, slice, hole_at] {

@@ -27,6 +27,8 @@ pub struct CandidateLogQ {
     pub catalogue: usize,
     /// Are logits corrected, or candidates left out alone?
     pub corrected: bool,
+    /// The batch's first example in the step; not 0 where a step has several. `valid` counts from there.
+    pub first: usize,
 }
 
 impl CandidateLogQ {
@@ -57,13 +59,14 @@ impl Kernel for CandidateLogQ {
         let mut out = io.write(0);
         let queue = self.batch + self.drawn..self.n();
         let filled = queue.clone().filter(|i| ids.id(*i) != 0).count();
-        let targets = (step.valid as usize + filled) as f32;
+        let (valid, _) = step.part(self.first, self.batch);
+        let targets = (valid + filled) as f32;
         let drawn = self.drawn as f32;
         let uniform = drawn / self.catalogue.max(1) as f32;
         let constant = ((targets + drawn - 1.0).max(1.0) / (targets + drawn).max(1.0)).ln();
         for i in 0..self.n() {
             let id = ids.id(i);
-            let padding = i < self.batch && i >= step.valid as usize;
+            let padding = i < self.batch && i >= valid;
             out.row(i)[0] = match () {
                 () if padding || (queue.contains(&i) && id == 0) => LEFT_OUT,
                 () if self.corrected => (targets * table.row(id as usize)[0] + uniform).ln() + constant,
@@ -73,7 +76,7 @@ impl Kernel for CandidateLogQ {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let sizes = [self.batch, self.drawn, self.queued, self.catalogue, usize::from(self.corrected)];
+        let sizes = [self.batch, self.drawn, self.queued, self.catalogue, usize::from(self.corrected), self.first];
         let attributes = sizes.map(|x| x as u32);
         let mut d = dispatch("candidate_logq", &attributes, &operands.reads, &operands.writes, self.n());
         d.step = true;

@@ -6,7 +6,8 @@ use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 /// Logit of a candidate that is left out: larger than any logarithm, so that kernels know padding by it.
 const LEFT_OUT: f32 = 1e30;
 
-/// `out[i] = table[ids[i]] + constant`; with `batch` also + ln(valid - 1), and 1e30 (left out) from row `valid` on: table
+/// `out[i] = table[ids[i]] + constant`; with `batch` also + ln(valid - 1), and 1e30 (left out) from row `valid` on, where
+/// `valid` = the examples among the `n` of the step from `first` on: table
 /// `[any, 1]` of ln q, ids `[n, 1]` u32, out `[n, 1]`. Source: Bengio and Senecal 2008; Yi et al. 2019. Moves `3 n` words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogQ {
@@ -16,6 +17,8 @@ pub struct LogQ {
     pub batch: bool,
     /// Added: ln of the number of draws.
     pub constant: f32,
+    /// The batch's first example in the step; not 0 where a step has several.
+    pub first: usize,
 }
 
 impl Kernel for LogQ {
@@ -37,18 +40,19 @@ impl Kernel for LogQ {
     fn run(&self, io: &mut CpuIo<'_>) {
         let (table, ids, step) = (io.read(0), io.read(1), *io.step);
         let mut out = io.write(0);
+        let (valid, ln_negatives) = step.part(self.first, self.n);
         for i in 0..self.n {
             let value = table.row(ids.id(i) as usize)[0] + self.constant;
             out.row(i)[0] = match self.batch {
                 false => value,
-                true if i < step.valid as usize => value + step.ln_negatives,
+                true if i < valid => value + ln_negatives,
                 true => LEFT_OUT,
             };
         }
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.n as u32, u32::from(self.batch), self.constant.to_bits()];
+        let attributes = [self.n as u32, u32::from(self.batch), self.constant.to_bits(), self.first as u32];
         let mut d = dispatch("logq", &attributes, &operands.reads, &operands.writes, self.n);
         d.step = true;
         vec![d]

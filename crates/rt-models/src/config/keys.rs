@@ -12,6 +12,9 @@ config! {
     epochs: usize = (40, 40),
     /// Examples a step.
     batch: usize = (1024, 1024),
+    /// Batches of a step: their gradients are added up before the update. Each has candidates of its own. Memory holds the
+    /// values of one batch, and gradient rows and ids of all.
+    accumulate: usize = (1, 1),
     /// Learning rate of dense parameters.
     lr: f32 = (2e-3, 2e-3),
     /// Learning rate of table rows; 0 = the same as `lr`.

@@ -62,7 +62,8 @@ impl Tape {
         let reads = vec![Some(order), Some(items), Some(starts), ends];
         let writes =
             vec![Some(vars.user), Some(vars.target), Some(vars.slice), Some(vars.weight), vars.hole, Some(vars.event)];
-        self.push(Batch { batch, history, set }, reads, writes, None)?;
+        let first = self.part.first;
+        self.push(Batch { batch, history, set, first }, reads, writes, None)?;
         Ok(vars)
     }
 
@@ -123,7 +124,7 @@ impl Tape {
             return Err(crate::error::shape("history_mask", what));
         }
         let mask = self.temp_ids(rows, words);
-        let stream = philox::stream::HISTORY + number;
+        let stream = self.stream(philox::stream::HISTORY, number);
         let kernel = HistoryMask { rows, words, keep_threshold: threshold(1.0 - p), stream };
         self.push(kernel, Vec::new(), vec![Some(mask)], None)?;
         Ok(mask)
@@ -141,7 +142,8 @@ impl Tape {
         }
         let n = self.shape(ids)[0];
         let out = self.temp_ids(n, 1);
-        let kernel = DropIds { n, keep_threshold: threshold(1.0 - p), stream: philox::stream::IDS + number };
+        let kernel =
+            DropIds { n, keep_threshold: threshold(1.0 - p), stream: self.stream(philox::stream::IDS, number) };
         self.push(kernel, vec![Some(ids)], vec![Some(out)], None)?;
         Ok(out)
     }
@@ -156,7 +158,7 @@ impl Tape {
             return Err(crate::error::shape("draw_uniform", "no ids to draw from"));
         }
         let ids = self.temp_ids(n, 1);
-        let kernel = DrawUniform { n, low, count, stream: philox::stream::NEGATIVES + number };
+        let kernel = DrawUniform { n, low, count, stream: self.stream(philox::stream::NEGATIVES, number) };
         self.push(kernel, Vec::new(), vec![Some(ids)], None)?;
         Ok(ids)
     }
@@ -168,7 +170,7 @@ impl Tape {
     /// [`crate::Error::Shape`] where the tables do not fit each other.
     pub fn draw_alias(&mut self, n: usize, threshold: Var, alias: Var, number: u32) -> Result<Var> {
         let ids = self.temp_ids(n, 1);
-        let kernel = DrawAlias { n, stream: philox::stream::NEGATIVES + number };
+        let kernel = DrawAlias { n, stream: self.stream(philox::stream::NEGATIVES, number) };
         self.push(kernel, vec![Some(threshold), Some(alias)], vec![Some(ids)], None)?;
         Ok(ids)
     }
@@ -182,7 +184,8 @@ impl Tape {
     pub fn logq(&mut self, table: Var, ids: Var, batch: bool, constant: f32) -> Result<Var> {
         let n = self.shape(ids)[0];
         let out = self.temp(n, 1);
-        self.push(LogQ { n, batch, constant }, vec![Some(table), Some(ids)], vec![Some(out)], None)?;
+        let first = self.part.first;
+        self.push(LogQ { n, batch, constant, first }, vec![Some(table), Some(ids)], vec![Some(out)], None)?;
         Ok(out)
     }
 }

@@ -32,7 +32,7 @@ impl Tape {
         }
         let [rows, cols] = self.shape(x);
         let y = self.temp(rows, cols);
-        let stream = philox::stream::DROPOUT + number;
+        let stream = self.stream(philox::stream::DROPOUT, number);
         let kernel = Dropout { rows, cols, keep_threshold: threshold(1.0 - p), scale: 1.0 / (1.0 - p), stream };
         let op = Op::Dropout(DropoutOp { x, y, kernel: kernel.clone() });
         self.push(kernel, vec![Some(x)], vec![Some(y)], Some(op))?;

@@ -42,7 +42,8 @@ impl Tape {
         }
         let rows = self.shape(user)[0];
         let ids = self.temp_ids(rows, k);
-        let kernel = DrawUnseen { rows, k, count, tries: TRIES, stream: philox::stream::NEGATIVES + number };
+        let kernel =
+            DrawUnseen { rows, k, count, tries: TRIES, stream: self.stream(philox::stream::NEGATIVES, number) };
         let tables = [alias.map(|a| a.0), alias.map(|a| a.1)];
         let reads = [Some(user), Some(target), Some(list), Some(slices)].into_iter().chain(tables).collect();
         self.push(kernel, reads, vec![Some(ids)], None)?;
@@ -58,7 +59,8 @@ impl Tape {
     pub fn keep_mined(&mut self, mined: Var, target: Var, p: f32, number: u32) -> Result<Var> {
         let [rows, n] = self.shape(mined);
         let out = self.temp_ids(rows, n);
-        let kernel = KeepMined { rows, n, threshold: threshold(p), stream: philox::stream::NEGATIVES + number };
+        let kernel =
+            KeepMined { rows, n, threshold: threshold(p), stream: self.stream(philox::stream::NEGATIVES, number) };
         self.push(kernel, vec![Some(mined), Some(target)], vec![Some(out)], None)?;
         Ok(out)
     }

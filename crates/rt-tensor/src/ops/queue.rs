@@ -53,7 +53,8 @@ impl Tape {
             return Err(crate::error::shape("candidate_logq", what));
         };
         let out = self.temp(n, 1);
-        let kernel = CandidateLogQ { batch, drawn, queued, catalogue, corrected };
+        let first = self.part.first;
+        let kernel = CandidateLogQ { batch, drawn, queued, catalogue, corrected, first };
         self.push(kernel, vec![Some(table), Some(ids)], vec![Some(out)], None)?;
         Ok(out)
     }

@@ -113,7 +113,7 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     let id = format!("step/{}/{}/{shape}", bench.model().name(), kind(device));
     let mut row = Row::new(id, seconds, cost.bytes, cost.flops);
     row.peak_memory_bytes = peak_memory_bytes();
-    let examples = config.batch as f64 / row.ms * 1e3;
+    let examples = config.step_examples() as f64 / row.ms * 1e3;
     let [planned, unshared] = bench.program().temporary_bytes();
     say!(
         "{:.2} ms a step (softmax {loss_ms:.2} ms; process CPU time {:.2} ms, calling thread {host_ms:.3} ms), {examples:.0} examples/s, {} dispatches, temporaries {:.1} MB ({:.1} MB unshared), peak memory {} MB",
