@@ -23,8 +23,8 @@ fn whole_models_with_every_loss() {
         let checks = check_models(device, 7).unwrap();
         assert_eq!(
             checks.len(),
-            23,
-            "two models with seven losses and three sets of options, and three with parts that are off by default"
+            25,
+            "two models with seven losses and four sets of options, and three with parts that are off by default"
         );
         for check in checks {
             for p in &check.parameters {

@@ -24,6 +24,8 @@ const OPTIONS: &[(ModelKind, &[&str], &[&str])] = &[
     (ModelKind::Dssm, &["loss=in-batch", "logq=all"], &["queue=2"]),
     (ModelKind::YoutubeDnn, &["loss=in-batch"], &["queue=2", "mixed=30", "mask_own=true", "hard_negatives=60"]),
     (ModelKind::Dssm, &["loss=in-batch"], &["accumulate=2"]),
+    (ModelKind::Dssm, &["loss=hinge", "negatives=40"], &["negatives_shared=true"]),
+    (ModelKind::YoutubeDnn, &["loss=pointwise"], &["negatives_shared=true"]),
     (ModelKind::Dssm, &["loss=list", "negatives=3"], &["accumulate=3", "exclude_own=true"]),
     (ModelKind::YoutubeDnn, &["loss=in-batch", "mixed=20"], &["accumulate=2", "mask_own=true", "norm=layer"]),
     (ModelKind::Dssm, &["loss=in-batch"], &["symmetric=true", "learn_temperature=true", "label_smoothing=0.05"]),

@@ -18,7 +18,8 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8")?.generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
     let losses = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List, Loss::Pointwise, Loss::Bpr, Loss::Hinge];
-    let options: [&[&str]; 3] = [
+    let options: [&[&str]; 4] = [
+        &["loss=bpr", "negatives_shared=true"],
         &["batch=4", "accumulate=2", "mixed=5"],
         &["symmetric=true", "learn_temperature=true", "label_smoothing=0.1"],
         &["mixed=6", "queue=2", "mask_own=true", "hard_negatives=7", "hard_from=2"],

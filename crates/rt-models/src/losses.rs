@@ -200,11 +200,18 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
         Loss::List | Loss::Pointwise | Loss::Bpr | Loss::Hinge => {
             let own = negatives::own(tape, config, schema, batch, events)?;
             let positives = towers.item(tape, target)?;
-            let of_each = tape.shape(own.ids)[1];
-            towers.each_row(tape, weight, of_each)?;
-            let others = towers.item(tape, own.flat)?;
             let near = tape.group_dot(user, positives, scale)?;
-            let far = tape.group_dot(user, others, scale)?;
+            let far = if config.negatives_shared {
+                towers.all_rows(tape, k)?;
+                let pool = towers.item(tape, own.flat)?;
+                let all = tape.product(user, pool)?;
+                tape.scale(all, scale)?
+            } else {
+                let of_each = tape.shape(own.ids)[1];
+                towers.each_row(tape, weight, of_each)?;
+                let others = towers.item(tape, own.flat)?;
+                tape.group_dot(user, others, scale)?
+            };
             let z = tape.concat(&[near, far])?;
             let masked = (config.mask_hits && config.loss != Loss::Pointwise) || own.holes;
             let masked = masked.then(|| tape.concat_ids(&[target, own.ids])).transpose()?;

@@ -10,7 +10,7 @@ use rt_tensor::{BatchVars, ShownSpec, Store, Tape, UnseenSpec, Var};
 pub(crate) struct Own {
     /// Ids `[rows, k + mined]`.
     pub ids: Var,
-    /// The same below each other `[rows * (k + mined), 1]`.
+    /// The same below each other `[rows * (k + mined), 1]`; the pool `[k, 1]` where the rows share one.
     pub flat: Var,
     /// ln of how often each of `flat` is expected, where some of them were not drawn; with `logq` alone.
     correction: Option<Var>,
@@ -47,6 +47,12 @@ fn alias(tape: &mut Tape, config: &Config, schema: &Schema) -> Option<(Var, Var)
 /// Records the draws of each row, then the mined ones.
 pub(crate) fn own(tape: &mut Tape, config: &Config, schema: &Schema, batch: &BatchVars, events: usize) -> Result<Own> {
     let (rows, k) = (tape.shape(batch.target)[0], config.negatives);
+    if config.negatives_shared {
+        let flat = draw(tape, config, schema, k)?;
+        let one = tape.reshape(flat, 1, k)?;
+        let each = tape.constant_ids(&vec![0; rows], rows, 1)?;
+        return Ok(Own { ids: tape.take(one, each)?, flat, correction: None, holes: false });
+    }
     let mut parts = Vec::new();
     if config.exclude_own {
         let spec = UnseenSpec {
@@ -201,6 +207,27 @@ pub(crate) fn check_together(config: &Config) -> Result<()> {
     }
     if config.mine > 0 && !config.loss.draws_own() {
         return refuse(format!("mine: mined negatives join those of each example's own: {own}"));
+    }
+    if config.negatives_shared {
+        match config.loss {
+            Loss::Pointwise | Loss::Bpr | Loss::Hinge => {}
+            Loss::List => {
+                let what =
+                    "negatives_shared: loss = sampled is the softmax of loss = list over a pool that the batch shares";
+                return refuse(what.into());
+            }
+            Loss::InBatch | Loss::Full | Loss::Sampled => {
+                return refuse("negatives_shared: goes with loss = pointwise, bpr or hinge".into());
+            }
+        }
+        let own = [
+            ("exclude_own", config.exclude_own),
+            ("mine", config.mine > 0),
+            ("negatives_from", config.negatives_from != NegativesFrom::Sampler),
+        ];
+        if let Some((key, _)) = own.iter().find(|(_, on)| *on) {
+            return refuse(format!("{key}: with negatives_shared no negative is of one example alone"));
+        }
     }
     if config.margin != plain.margin && config.loss != Loss::Hinge {
         return refuse("margin: only loss = hinge reads it".into());

@@ -332,6 +332,11 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                 })?;
             }
         }
+        "product" => add("", &|t| {
+            let (x, w) = (t.param("x", [N, D], normal)?, t.param("w", [3, D], normal)?);
+            let y = t.product(x, w)?;
+            weigh(t, y)
+        })?,
         "prelu" => add("", &|t| {
             let (x, slope) = (t.param("x", [N, D], normal)?, t.param("slope", [1, D], Init::Constant(0.25))?);
             let y = t.prelu(x, slope)?;

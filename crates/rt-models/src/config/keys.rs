@@ -65,6 +65,8 @@ config! {
     loss: Loss = (Loss::InBatch, Loss::Full),
     /// Negatives: of each example for list, pointwise, bpr and hinge, shared by the batch for sampled. 0: 3 and 1024.
     negatives: usize = (0, 0),
+    /// Does the batch share one pool of `negatives` draws, for pointwise, bpr and hinge? Every example is scored against all of it.
+    negatives_shared: bool = (false, false),
     /// Where those are drawn: uniform, popularity, log (of the count) or zipf (log-uniform by rank).
     sampler: Sampler = (Sampler::Popularity, Sampler::Popularity),
     /// Exponent of the popularity.

@@ -23,6 +23,7 @@ mod max_pool;
 mod negatives;
 mod pairwise;
 mod prelu;
+mod product;
 mod queue;
 mod scale;
 mod scale_by_exp;
@@ -63,6 +64,7 @@ pub(crate) enum Op {
     ListSoftmax(list_softmax::ListSoftmaxOp),
     Pairwise(pairwise::PairwiseOp),
     Prelu(prelu::PreluOp),
+    Product(product::ProductOp),
     Scale(scale::ScaleOp),
     ScaleByExp(scale_by_exp::ScaleByExpOp),
     SoftmaxLoss(softmax_loss::SoftmaxLossOp),
@@ -94,6 +96,7 @@ macro_rules! each {
             Op::ListSoftmax($op) => $body,
             Op::Pairwise($op) => $body,
             Op::Prelu($op) => $body,
+            Op::Product($op) => $body,
             Op::Scale($op) => $body,
             Op::ScaleByExp($op) => $body,
             Op::SoftmaxLoss($op) => $body,
@@ -139,6 +142,7 @@ impl Op {
             Self::ListSoftmax(_) => "list_softmax",
             Self::Pairwise(_) => "pairwise",
             Self::Prelu(_) => "prelu",
+            Self::Product(_) => "product",
             Self::Scale(_) => "scale",
             Self::ScaleByExp(_) => "scale_by_exp",
             Self::SoftmaxLoss(_) => "softmax_loss",
@@ -170,6 +174,7 @@ impl Op {
         "list_softmax",
         "pairwise",
         "prelu",
+        "product",
         "scale",
         "scale_by_exp",
         "softmax_loss",
