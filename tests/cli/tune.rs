@@ -95,3 +95,42 @@ fn halving_gives_more_epochs_to_fewer_trials() {
     let dim = format!("dim = {}", winner["settings"]["dim"].as_str().unwrap());
     assert!(best.lines().any(|l| l == dim), "{best}");
 }
+
+#[test]
+fn a_space_of_settings_that_cannot_be_is_the_users_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (space, out) = (folder.path().join("s.toml"), folder.path().join("t"));
+    std::fs::write(&space, "margin = [2.0, 3.0]\n").unwrap();
+    let data = "synthetic:users=60,items=40,events=8";
+    let output = super::recall(&[
+        "tune",
+        "--data",
+        data,
+        "--model",
+        "dssm",
+        "--space",
+        space.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+        "--trials",
+        "2",
+        "--device",
+        "cpu",
+        "--quiet",
+    ]);
+    let said = super::stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("margin") && said.contains("every trial failed"), "{said}");
+}
+
+#[test]
+fn built_in_data_takes_no_columns() {
+    for flags in [&["--user-features", "age"][..], &["--context", "device"], &["--order", "input"]] {
+        let mut args = vec!["audit", "--data", "synthetic:users=60,items=40,events=8"];
+        args.extend(flags);
+        let output = super::recall(&args);
+        let said = super::stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(flags[0]) && said.contains("built-in"), "{said}");
+    }
+}

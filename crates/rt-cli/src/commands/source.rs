@@ -125,6 +125,17 @@ impl Data {
                     let what = "built-in data has no columns of labels, weights, ratings, dwell times or sources";
                     return Err(Fail::user(format!("--data {text}: {what}")));
                 }
+                let flags = [
+                    ("--user-features", !self.user_features.is_empty()),
+                    ("--item-features", !self.item_features.is_empty()),
+                    ("--context", !self.context.is_empty()),
+                    ("--order", options.order_input),
+                ];
+                if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+                    return Err(Fail::user(format!(
+                        "{flag} with --data {text}: built-in data comes with its columns and times"
+                    )));
+                }
                 let (data, latent) = Synthetic::parse(text)?.generate();
                 (data, Some(latent), false)
             }

@@ -51,6 +51,8 @@ struct Tuning<'a> {
     configs: Vec<(Config, BTreeMap<String, String>)>,
     done: BTreeMap<(u32, usize), Trial>,
     log: PathBuf,
+    /// Did a trial fail in training, and not for its settings?
+    diverged: bool,
 }
 
 pub(crate) fn run(global: &Global, args: &Tune) -> Done {
@@ -130,7 +132,7 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     if !done.is_empty() {
         output::note(global, &format!("{} trainings stand in {} and are not run again", done.len(), log.display()));
     }
-    let mut tuning = Tuning { global, device: &device, data, split, configs, done, log };
+    let mut tuning = Tuning { global, device: &device, data, split, configs, done, log, diverged: false };
     let mut going: Vec<u32> = (0..args.trials as u32).collect();
     let mut last = Vec::new();
     for (trials, epochs) in rungs {
@@ -145,7 +147,8 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     let best = last.first().filter(|t| t.validation.is_some());
     let best = best.ok_or_else(|| {
         let what = last.first().and_then(|t| t.error.clone()).unwrap_or_default();
-        Fail::machine(format!("every trial failed; the first said: {what}"))
+        let what = format!("every trial failed; the first said: {what}");
+        if tuning.diverged { Fail::machine(what) } else { Fail::user(what) }
     })?;
     // The training that won, at the full number of epochs.
     let file = args.out.join("best.toml");
@@ -250,7 +253,10 @@ impl Tuning<'_> {
                 trial.seconds = report.seconds;
             }
             // A setting that diverges, or that does not go with the data, loses; what the machine refuses ends the search.
-            Err(e @ (rt_models::Error::Training(_) | rt_models::Error::Config(_))) => trial.error = Some(e.to_string()),
+            Err(e @ (rt_models::Error::Training(_) | rt_models::Error::Config(_))) => {
+                self.diverged |= e.exit_code() == 1;
+                trial.error = Some(e.to_string());
+            }
             Err(e) => return Err(e.into()),
         }
         let mut line = serde_json::to_string(&trial).map_err(|e| Fail::machine(e.to_string()))?;

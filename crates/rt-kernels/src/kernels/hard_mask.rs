@@ -131,7 +131,8 @@ impl Kernel for HardMask {
         let (rows, candidates, dim) = (self.rows as f64, self.candidates as f64, self.dim as f64);
         Cost {
             bytes: 4.0 * ((rows + candidates) * dim + rows * candidates / 32.0),
-            flops: 2.0 * rows * candidates * dim,
+            // The product, and the passes of the selection over each row's logits.
+            flops: 2.0 * rows * candidates * (dim + 32.0),
         }
     }
 

@@ -52,7 +52,7 @@ const STREAM: u32 = philox::stream::NEGATIVES + 0x00FF_0000;
 const TRIES: u32 = 64;
 
 /// Negatives `[pairs, k]` of an epoch, as document rows (from 1): uniform over the documents that were not clicked for the
-/// pair's query; of those that were `shown` for it and not clicked, up to half of the places, from a random one on.
+/// pair's query in a pair that trains; of those that were `shown` for it and not clicked there, up to half of the places, from a random one on.
 pub(crate) fn negatives(
     seed: u64,
     epoch: u32,
@@ -68,13 +68,15 @@ pub(crate) fn negatives(
     let below = |word: u32, n: usize| ((u64::from(word) * n as u64) >> 32) as usize;
     let mut out = Vec::with_capacity(pairs.len() * k);
     for (i, pair) in pairs.iter().enumerate() {
-        let shown = &shown[pair.query as usize];
+        let clicked = &clicked[pair.query as usize];
+        let shown: Vec<u32> =
+            shown[pair.query as usize].iter().copied().filter(|d| clicked.binary_search(d).is_err()).collect();
         let first = below(word(i, 0, TRIES), shown.len());
         let some = shown.len().min(k.div_ceil(2));
         out.extend((0..some).map(|j| shown[(first + j) % shown.len()] + 1));
         for slot in some..k {
             let drawn = (0..TRIES).map(|attempt| below(word(i, slot as u32, attempt), documents) as u32);
-            let free = |d: &u32| clicked[pair.query as usize].binary_search(d).is_err();
+            let free = |d: &u32| clicked.binary_search(d).is_err();
             out.push(drawn.into_iter().find(free).unwrap_or(pair.document) + 1);
         }
     }
@@ -126,7 +128,7 @@ mod tests {
     fn negatives_are_unclicked_and_half_of_them_were_shown() {
         let pairs: Vec<Pair> = (0..200).map(|i| pair(i % 2, i % 3)).collect();
         let clicked = vec![vec![0, 1, 2], vec![0, 1, 2]];
-        let shown = vec![vec![5], vec![]];
+        let shown = vec![vec![2, 5], vec![]]; // 2 was clicked in a pair that trains
         let drawn = negatives(3, 1, &pairs, &clicked, &shown, 8, 4);
         let mut counts = [0usize; 9];
         for (p, row) in pairs.iter().zip(drawn.chunks(4)) {

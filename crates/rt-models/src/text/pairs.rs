@@ -28,7 +28,7 @@ pub struct Pairs {
     pub documents: Vec<String>,
     /// Distinct clicked pairs, in the order of the file.
     pub clicked: Vec<Pair>,
-    /// Documents of each query that were shown and never clicked.
+    /// Documents of each query that a line says were shown and not clicked; another line may say that they were clicked.
     pub shown: Vec<Vec<u32>>,
 }
 
@@ -71,7 +71,7 @@ impl Collect {
         self.pairs.shown = vec![Vec::new(); self.pairs.queries.len()];
         for (query, document) in self.shown {
             let list = &mut self.pairs.shown[query as usize];
-            if !self.clicked.contains_key(&(query, document)) && !list.contains(&document) {
+            if !list.contains(&document) {
                 list.push(document);
             }
         }
@@ -242,8 +242,8 @@ mod tests {
         assert_eq!(pairs.documents, ["X (1)", "Y"]);
         let pair = |query, document, count| Pair { query, document, count };
         assert_eq!(pairs.clicked, [pair(0, 0, 2), pair(1, 1, 1)]);
-        // Shown and clicked is clicked.
-        assert_eq!(pairs.shown, [vec![1], vec![0]]);
+        // What was clicked another time stays: whether it counts is asked of the pairs that train.
+        assert_eq!(pairs.shown, [vec![1, 0], vec![0]]);
         // Without a header the first line counts.
         assert_eq!(parse("query\tdoc\n").unwrap().clicked.len(), 1);
     }
