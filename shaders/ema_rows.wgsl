@@ -5,13 +5,16 @@
 //
 // shapes    keys, first u32 (the output of group) | weights, average [any, dim] f32 | seen [any] f32, the first step that
 //           a row's average does not hold; offsets and strides in words
-// launch    one invocation per (distinct id, column) for the worst case; those past the count return
-// writes    the touched rows of average, each cell once (ids are distinct); no row without an entry
+// then      seen[id] = step
+// launch    LANES lanes for each distinct id of the worst case, whole ids in a workgroup of 64; PART: 0 all, 1 the averages
+//           alone, 2 seen alone (a table in slabs: the averages slab by slab, then seen)
+// writes    the touched rows of average and seen, each cell once (ids are distinct); no row without an entry
 // sums      none
 // cost      per distinct id 3 * dim + 3 words
 // twin      crates/rt-kernels/src/kernels/average.rs
 
-override WG: u32 = 64u;
+override LANES: u32 = 64u; // a power of two
+override PART: u32 = 0u;
 
 struct Params {
     capacity: u32,
@@ -58,7 +61,7 @@ struct Step {
 @group(0) @binding(2) var<storage, read> keys: array<u32>;
 @group(0) @binding(3) var<storage, read> first: array<u32>;
 @group(0) @binding(4) var<storage, read> weights: array<f32>;
-@group(0) @binding(5) var<storage, read> seen: array<f32>;
+@group(0) @binding(5) var<storage, read_write> seen: array<f32>;
 @group(0) @binding(6) var<storage, read_write> average: array<f32>;
 
 // The product of d_s over s = begin ..= end.
@@ -82,25 +85,33 @@ fn over(begin: f32, end: f32) -> f32 {
     return product;
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let cell = (group.y * groups.x + group.x) * WG + lane;
-    if cell >= params.capacity * params.dim {
-        return;
-    }
-    let k = cell / params.dim;
-    let column = cell % params.dim;
+    let k = (group.y * groups.x + group.x) * (64u / LANES) + lane / LANES;
+    let rank = lane % LANES;
     let segment = first[params.first_offset + params.table * params.first_stride] + k;
-    if segment >= first[params.first_offset + (params.table + 1u) * params.first_stride] {
-        return; // the grid is the worst case
+    let past = first[params.first_offset + (params.table + 1u) * params.first_stride];
+    // A barrier follows: lanes without an id stay and do nothing.
+    let has_id = k < params.capacity && segment < past;
+    var id = 0u;
+    if has_id {
+        id = keys[params.keys_offset + segment * params.keys_stride] - params.base;
     }
-    let id = keys[params.keys_offset + segment * params.keys_stride] - params.base;
-    let stays = over(seen[params.seen_offset + id * params.seen_stride], f32(step.step) - 1.0);
-    let w = weights[params.weights_offset + id * params.weights_stride + column];
-    let place = params.average_offset + id * params.average_stride + column;
-    average[place] = w + stays * (average[place] - w);
+    let mark = params.seen_offset + id * params.seen_stride;
+    if has_id && PART != 2u {
+        let stays = over(seen[mark], f32(step.step) - 1.0);
+        for (var column = rank; column < params.dim; column += LANES) {
+            let w = weights[params.weights_offset + id * params.weights_stride + column];
+            let place = params.average_offset + id * params.average_stride + column;
+            average[place] = w + stays * (average[place] - w);
+        }
+    }
+    storageBarrier(); // every lane of the id has read its mark
+    if has_id && rank == 0u && PART != 1u {
+        seen[mark] = f32(step.step);
+    }
 }

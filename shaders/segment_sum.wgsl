@@ -2,7 +2,7 @@
 //
 //   out[k, :] = sum of source[sources[e], :] over e in starts[first[table] + k] .. starts[first[table] + k + 1]
 //
-// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (of segment_pack) | chunks f32 (of
+// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (the table's, of segment_pack) | chunks f32 (of
 //           segment_chunks) | out [rows, dim] f32
 // launch    one invocation per (k, column) for the worst case; those past the number of distinct ids return
 // writes    every cell of the first count rows of out once
@@ -20,6 +20,9 @@ struct Params {
     source_stride: u32,
     sources_offset: u32,
     sources_stride: u32,
+    segments_offset: u32,
+    chunks_offset: u32,
+    chunks_stride: u32,
     out_offset: u32,
     out_stride: u32,
 }
@@ -40,17 +43,17 @@ fn main(
     let cell = (group.y * groups.x + group.x) * WG + lane;
     let k = cell / params.dim;
     let column = cell % params.dim;
-    if k >= segments[0] {
+    if k >= segments[params.segments_offset] {
         return; // the grid is the worst case
     }
-    let end = segments[2u * k + 3u];
-    var e = segments[2u * k + 1u];
+    let end = segments[params.segments_offset + 2u * k + 3u];
+    var e = segments[params.segments_offset + 2u * k + 1u];
     var g = 0.0;
     if end - e >= 2u * CHUNK {
         let filled = (end - e) / CHUNK;
-        let first = (e - segments[1]) / CHUNK;
+        let first = (e - segments[params.segments_offset + 1u]) / CHUNK;
         for (var j = first; j < first + filled; j += 1u) {
-            g += chunks[j * params.dim + column];
+            g += chunks[params.chunks_offset + j * params.chunks_stride + column];
         }
         e += filled * CHUNK;
     }

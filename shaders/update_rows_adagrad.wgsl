@@ -3,7 +3,7 @@
 //   g = sum of source[sources[e], :] over the run of a distinct id
 //   state[id] += mean over columns of g^2;  table[id, :] -= lr_rows * g / (sqrt(state[id]) + eps)
 //
-// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (of segment_pack) | chunks f32 (of
+// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (the table's, of segment_pack) | chunks f32 (of
 //           segment_chunks) | table [any, dim] f32 | state [any, 1] f32
 // expects   dim at most 4 000 (a row's gradient stays in workgroup memory)
 // launch    workgroups of 64 lanes; LANES = min(64, next power of two of dim) lanes an id, so 64 / LANES ids a workgroup;
@@ -31,6 +31,9 @@ struct Params {
     source_stride: u32,
     sources_offset: u32,
     sources_stride: u32,
+    segments_offset: u32,
+    chunks_offset: u32,
+    chunks_stride: u32,
     weights_offset: u32,
     weights_stride: u32,
     state_offset: u32,
@@ -78,21 +81,21 @@ fn main(
     let rank = lane % LANES; // which lane of the id
     let k = (group.y * groups.x + group.x) * (64u / LANES) + slot;
     // Barriers follow: lanes without an id stay and do nothing.
-    let has_id = k < segments[0];
+    let has_id = k < segments[params.segments_offset];
     var id = 0u;
     var squares = 0.0;
     if has_id {
-        id = segments[2u * k + 2u];
-        let begin = segments[2u * k + 1u];
-        let end = segments[2u * k + 3u];
+        id = segments[params.segments_offset + 2u * k + 2u];
+        let begin = segments[params.segments_offset + 2u * k + 1u];
+        let end = segments[params.segments_offset + 2u * k + 3u];
         for (var column = rank; column < params.dim; column += LANES) {
             var e = begin;
             var g = 0.0;
             if end - e >= 2u * CHUNK {
                 let filled = (end - e) / CHUNK;
-                let first = (begin - segments[1]) / CHUNK;
+                let first = (begin - segments[params.segments_offset + 1u]) / CHUNK;
                 for (var j = first; j < first + filled; j += 1u) {
-                    g += chunks[j * params.dim + column];
+                    g += chunks[params.chunks_offset + j * params.chunks_stride + column];
                 }
                 e += filled * CHUNK;
             }

@@ -3,7 +3,7 @@
 //   g = sum of source[sources[e], :] over the run of a distinct id
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  table -= lr_rows * (m bias1) / (sqrt(v bias2) + eps)
 //
-// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (of segment_pack) | chunks f32 (of
+// shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (the table's, of segment_pack) | chunks f32 (of
 //           segment_chunks) | table, m, v [any, dim] f32
 // launch    one invocation per (distinct id, column) for the worst case; those past the count return
 // writes    the touched rows of table, m and v, each cell once (ids are distinct); no row without an entry
@@ -29,15 +29,15 @@ struct Params {
     source_stride: u32,
     sources_offset: u32,
     sources_stride: u32,
+    segments_offset: u32,
+    chunks_offset: u32,
+    chunks_stride: u32,
     weights_offset: u32,
     weights_stride: u32,
     m_offset: u32,
     m_stride: u32,
     v_offset: u32,
     v_stride: u32,
-    reserved_0: u32,
-    reserved_1: u32,
-    reserved_2: u32,
 }
 
 struct Step {
@@ -78,18 +78,18 @@ fn main(
     let cell = (group.y * groups.x + group.x) * WG + lane;
     let k = cell / params.dim;
     let column = cell % params.dim;
-    if k >= segments[0] {
+    if k >= segments[params.segments_offset] {
         return; // the grid is the worst case
     }
-    let id = segments[2u * k + 2u];
-    let end = segments[2u * k + 3u];
-    var e = segments[2u * k + 1u];
+    let id = segments[params.segments_offset + 2u * k + 2u];
+    let end = segments[params.segments_offset + 2u * k + 3u];
+    var e = segments[params.segments_offset + 2u * k + 1u];
     var g = 0.0;
     if end - e >= 2u * CHUNK {
         let filled = (end - e) / CHUNK;
-        let first = (e - segments[1]) / CHUNK;
+        let first = (e - segments[params.segments_offset + 1u]) / CHUNK;
         for (var j = first; j < first + filled; j += 1u) {
-            g += chunks[j * params.dim + column];
+            g += chunks[params.chunks_offset + j * params.chunks_stride + column];
         }
         e += filled * CHUNK;
     }

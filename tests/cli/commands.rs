@@ -127,6 +127,8 @@ fn bench_reports_beside_the_ceilings() {
     assert!(b["ceilings"]["copy_gb_s"].as_f64() > Some(0.0) && b["ceilings"]["gemm_gflop_s"].as_f64() > Some(0.0));
     let ids: Vec<&str> = b["rows"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
     assert!(ids.iter().any(|id| id.starts_with("group_dot/main/cpu/")), "{ids:?}");
+    let rows = b["rows"].as_array().unwrap();
+    assert!(!cfg!(unix) || rows.iter().all(|r| r["cpu_ms"].as_f64() > Some(0.0)), "CPU time beside wall time");
     // Each id once, and the naive variant after the fast one.
     let main = ids.iter().position(|id| id.starts_with("group_dot/main/")).unwrap();
     assert_eq!(ids[main + 1], ids[main].replace("/main/", "/naive/"));

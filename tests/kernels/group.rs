@@ -2,7 +2,7 @@
 
 use crate::bag::{History, Take, end, history};
 use rt_kernels::Step;
-use rt_kernels::kernels::{Group, GroupTable, GroupUse, ScatterRows, SegmentSum, UseKind};
+use rt_kernels::kernels::{Group, GroupTable, GroupUse, ScatterRows, SegmentRuns, SegmentSum, SegmentTable, UseKind};
 use rt_tests::{Lay, Tensor, close, devices_with_checks, f, floats, ids, ints, out_f, out_u, run, u, uniform};
 
 /// The output of a grouping.
@@ -36,6 +36,39 @@ impl Grouped {
             let padded = if v.is_empty() { vec![9] } else { v.clone() };
             u(&padded, padded.len(), 1)
         })
+    }
+
+    /// The packed runs and the chunks' sums of table `t`, as operands: what cells hold that are not written is never read.
+    pub(crate) fn segments(&self, t: usize, table: SegmentTable, source: &[f32]) -> [Option<Tensor>; 2] {
+        let (dim, count) = (table.dim, (self.first[t + 1] - self.first[t]) as usize);
+        let mut runs = vec![0xDEAD_BEEF; table.run_words()];
+        let mut chunks = vec![f32::NAN; table.blocks() * dim];
+        let begin = self.starts[self.first[t] as usize];
+        runs[0] = count as u32;
+        runs[1] = begin;
+        let mut start = begin;
+        for (k, (key, run)) in self.runs(t).into_iter().enumerate() {
+            runs[2 * k + 2] = key - table.base;
+            let first = (start - begin) as usize / 256;
+            start += run.len() as u32;
+            runs[2 * k + 3] = start;
+            for (j, chunk) in run.chunks_exact(256).enumerate().filter(|_| run.len() >= 512) {
+                for c in 0..dim {
+                    let sum = chunk.iter().fold(0.0, |s, row| s + source[*row as usize * dim + c]);
+                    chunks[(first + j) * dim + c] = sum;
+                }
+            }
+        }
+        let sums = if chunks.is_empty() { None } else { f(&chunks, table.blocks(), dim) };
+        [u(&runs, 1, runs.len()), sums]
+    }
+
+    /// What sums the runs of table `t` reads.
+    pub(crate) fn reads(&self, t: usize, table: SegmentTable, source: &[f32]) -> Vec<Option<Tensor>> {
+        let rows = source.len() / table.dim;
+        let [_, sources, ..] = self.operands();
+        let [runs, chunks] = self.segments(t, table, source);
+        vec![f(source, rows, table.dim), sources, runs, chunks]
     }
 
     /// The runs of table `t`: key and source rows.
@@ -235,8 +268,8 @@ fn runs_about_as_long_as_chunks_are_summed_in_the_promised_order() {
         }
         let groups = grouped(entries, &[0, 2]);
         let source = uniform(n * dim, 5);
-        let mut reads = vec![f(&source, n, dim)];
-        reads.extend(groups.operands());
+        let table = SegmentTable { base: 2, capacity: lengths.len(), entries: n, dim };
+        let reads = groups.reads(1, table, &source);
         let runs = groups.runs(1);
         let want: Vec<f32> = runs
             .iter()
@@ -245,11 +278,56 @@ fn runs_about_as_long_as_chunks_are_summed_in_the_promised_order() {
         for device in
             devices_with_checks().iter().filter(|d| d.target() == rt_kernels::Target::Gpu || rt_tests::is_fast_cpu(d))
         {
-            let sum = SegmentSum { table: 1, rows: lengths.len(), entries: n, dim, tables: 2 };
+            let sum = SegmentSum { rows: lengths.len(), entries: n, dim };
             let out = [out_f(lengths.len(), dim)];
             let got = run(device, sum, &Step::default(), Lay::Strided, &reads, &out);
             // Additions alone, in one order: no device rounds them differently.
             assert_eq!(floats(&got[0]), want, "{before} entries before, {device:?}");
+        }
+    }
+}
+
+/// Runs of every length about a chunk's, of tables of several widths; more tables than a dispatch takes, more sources than it
+/// binds.
+#[test]
+fn runs_are_packed_and_their_chunks_summed() {
+    for (many, entries_each) in [(1, 30), (3, 2_000), (21, 1_100)] {
+        let rows = 5u32;
+        let bases: Vec<u32> = (0..many).map(|t| t * rows).collect();
+        let n = entries_each * many as usize;
+        // Table 2 has no entry; the ids of the others are the hotter the lower.
+        let id = |i: usize| 1 + (i * i % 7).min(3) as u32 % (rows - 1);
+        let entry = |i: usize| match i as u32 % many {
+            2 => (0, 0),
+            t => (bases[t as usize] + id(i), (i * 31 % 900) as u32),
+        };
+        let groups = grouped((0..n).map(entry).collect(), &bases);
+        let table = |t: u32| {
+            let (base, dim) = (bases[t as usize], [3, 8, 1][t as usize % 3]);
+            SegmentTable { base, capacity: rows as usize, entries: entries_each, dim }
+        };
+        let kernel = SegmentRuns { tables: (0..many).map(table).collect() };
+        let sources: Vec<Vec<f32>> =
+            kernel.tables.iter().zip(5..).map(|(t, seed)| uniform(900 * t.dim, seed)).collect();
+        let mut reads: Vec<_> = groups.operands().into();
+        reads.extend(kernel.tables.iter().zip(&sources).map(|(t, source)| f(source, 900, t.dim)));
+        let [run_words, chunk_words] = kernel.words();
+        let writes = [out_u(1, run_words), if chunk_words > 0 { out_f(1, chunk_words) } else { None }];
+        let (mut want_runs, mut want_chunks) = (Vec::new(), Vec::new());
+        for (t, (table, source)) in kernel.tables.iter().zip(&sources).enumerate() {
+            let [runs, chunks] = groups.segments(t, *table, source);
+            want_runs.extend(runs.unwrap().words());
+            want_chunks.extend(chunks.into_iter().flat_map(|c| c.words()));
+        }
+        assert_eq!(want_chunks.iter().any(|w| !f32::from_bits(*w).is_nan()), entries_each > 512, "long runs");
+        for device in devices_with_checks() {
+            for lay in [Lay::Dense, Lay::Strided] {
+                let got = run(device, kernel.clone(), &Step::default(), lay, &reads, &writes);
+                assert_eq!(ints(&got[0]), want_runs, "{many} tables, {device:?}, {lay:?}: runs");
+                if chunk_words > 0 {
+                    assert_eq!(ints(&got[1]), want_chunks, "{many} tables, {device:?}, {lay:?}: chunks");
+                }
+            }
         }
     }
 }
@@ -269,8 +347,7 @@ fn segment_sum_and_scatter_match_the_oracle() {
         let groups = grouped(entries, &bases);
         let source = uniform(n * dim, 5);
         let (capacity, table_entries) = (n + 1, n + 1);
-        let mut reads = vec![f(&source, n, dim)];
-        reads.extend(groups.operands());
+        let reads = groups.reads(1, SegmentTable { base: 40, capacity, entries: table_entries, dim }, &source);
 
         let (mut want, mut bounds, mut in_order) = (Vec::new(), Vec::new(), Vec::new());
         let mut dense = vec![0.0f64; vocab as usize * dim];
@@ -288,7 +365,7 @@ fn segment_sum_and_scatter_match_the_oracle() {
         for device in devices_with_checks() {
             for lay in [Lay::Dense, Lay::Strided] {
                 let what = format!("{what}, {device:?}, {lay:?}");
-                let sum = SegmentSum { table: 1, rows: capacity, entries: table_entries, dim, tables: 3 };
+                let sum = SegmentSum { rows: capacity, entries: table_entries, dim };
                 let got = run(device, sum, &Step::default(), lay, &reads, &[out_f(capacity, dim)]);
                 let rows = floats(&got[0]);
                 close(&what, &rows[..cells], &want, |i| bounds[i]);

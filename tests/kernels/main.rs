@@ -26,6 +26,7 @@ mod history_mask;
 mod l2_normalize;
 mod list_softmax;
 mod logq;
+mod lookups;
 mod masks;
 mod negatives;
 mod norm;

@@ -1,7 +1,7 @@
 //! Kernels on a table in slabs of columns: the same bits as on the whole table, on every device.
 
 use crate::group::grouped;
-use rt_kernels::kernels::{Bag, Gather, RowRule, Sum, UpdatePart, UpdateRows};
+use rt_kernels::kernels::{Bag, Gather, RowRule, SegmentTable, Sum, UpdatePart, UpdateRows};
 use rt_kernels::slabs::cut;
 use rt_kernels::{Buffer, Call, Device, Dtype, Error, Kernel, Operand, Operands, Program, Step};
 use rt_tests::{devices_with_checks, ids, uniform};
@@ -130,13 +130,15 @@ fn updates_in_slabs_have_the_bits_of_the_whole_table() {
             looked_up.enumerate().map(|(i, id)| (if id == 0 { 0 } else { base + id }, i as u32)).collect();
         entries.push((7, 3));
         let groups = grouped(entries, &[0, base]);
-        let column = |x: &[u32]| integers(x, 1);
+        let source = uniform(n * dim, 5);
+        let [runs, chunks] = groups.segments(1, SegmentTable { base, capacity: ROWS, entries: n, dim }, &source);
+        let (runs, chunks) = (runs.unwrap().words(), chunks.unwrap().words());
+        let chunks: Vec<f32> = chunks.into_iter().map(f32::from_bits).collect();
         let reads = [
-            floats(&uniform(n * dim, 5), dim, false),
-            column(&groups.keys),
-            column(&groups.sources),
-            column(&groups.starts),
-            column(&groups.first),
+            floats(&source, dim, false),
+            integers(&groups.sources, 1),
+            integers(&runs, runs.len()),
+            floats(&chunks, dim, false),
         ];
         let state = |cols: usize, seed, cut| {
             let values: Vec<f32> = uniform(ROWS * cols, seed).into_iter().map(f32::abs).collect();
@@ -148,16 +150,7 @@ fn updates_in_slabs_have_the_bits_of_the_whole_table() {
             (RowRule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }, state(dim, 7, true), state(dim, 8, true)),
         ] {
             let writes = [floats(&uniform(ROWS * dim, 6), dim, true), one, two];
-            let kernel = UpdateRows {
-                rule,
-                part: UpdatePart::Whole,
-                table: 1,
-                base,
-                capacity: ROWS,
-                entries: n,
-                dim,
-                tables: 2,
-            };
+            let kernel = UpdateRows { rule, part: UpdatePart::Whole, capacity: ROWS, entries: n, dim };
             same_bits(what, kernel, widths, &reads, &writes);
         }
     }

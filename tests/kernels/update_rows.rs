@@ -2,7 +2,7 @@
 
 use crate::group::grouped;
 use rt_kernels::Step;
-use rt_kernels::kernels::{RowRule, UpdatePart, UpdateRows};
+use rt_kernels::kernels::{RowRule, SegmentTable, UpdatePart, UpdateRows};
 use rt_tests::{Lay, close, devices_with_checks, f, floats, ids, run, uniform};
 
 const U: f64 = f32::EPSILON as f64 / 2.0;
@@ -99,8 +99,7 @@ fn rows_move_as_the_rules_say() {
         let source = uniform(rows * dim, 5);
         let v = vocab as usize;
         let weights = uniform(v * dim, 6);
-        let mut reads = vec![f(&source, rows, dim)];
-        reads.extend(groups.operands());
+        let reads = groups.reads(1, SegmentTable { base, capacity: n, entries: n, dim }, &source);
         let step = Step::new(3, 0, 0, 1).with_rates(0.5, 0.05, 0.9, 0.999);
 
         for rule in RULES {
@@ -135,8 +134,7 @@ fn rows_move_as_the_rules_say() {
             }
             let state = |x: &[f32], cols: usize| if cols == 0 { None } else { f(x, v, cols) };
             let writes = [f(&weights, v, dim), state(&one, cols[0]), state(&two, cols[1])];
-            let kernel =
-                UpdateRows { rule, part: UpdatePart::Whole, table: 1, base, capacity: n, entries: n, dim, tables: 3 };
+            let kernel = UpdateRows { rule, part: UpdatePart::Whole, capacity: n, entries: n, dim };
             let mut cpu = None;
             for device in devices_with_checks() {
                 for lay in [Lay::Dense, Lay::Strided] {

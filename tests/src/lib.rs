@@ -103,6 +103,14 @@ pub struct Tensor {
     cols: usize,
 }
 
+impl Tensor {
+    /// Its cells as words, row-major.
+    #[must_use]
+    pub fn words(&self) -> Vec<u32> {
+        self.data.words()
+    }
+}
+
 /// A float matrix.
 #[must_use]
 pub fn f(data: &[f32], rows: usize, cols: usize) -> Option<Tensor> {

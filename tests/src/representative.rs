@@ -1,7 +1,7 @@
 //! Every kernel at a shape or two, with operands: what the layout tests reflect on.
 
 use rt_kernels::kernels::*;
-use rt_kernels::{Kernel, Operand, Operands, Slot, Target};
+use rt_kernels::{Dtype, Kernel, Operand, Operands, Slot, Target};
 use std::sync::Arc;
 
 /// A kernel with operands, each in a buffer of its own.
@@ -102,7 +102,9 @@ fn sparse(cases: &mut Vec<Case>) {
             both(cases, BagBackward { rows, dim, windows, mean, zones });
         }
         let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
-        both(cases, SegmentSum { table, rows: capacity, entries, dim, tables });
+        both(cases, SegmentSum { rows: capacity, entries, dim });
+        let segment = |dim| SegmentTable { base, capacity, entries, dim };
+        cases.push(Case::new(SegmentRuns { tables: vec![segment(dim), segment(9)] }, &[]));
         both(cases, ScatterRows { table, base, capacity, dim, rows: 50 });
         both(cases, DecayRows { decay: 0.1, table, base, capacity, dim, tables });
         both(cases, SquaredNorm { rows: capacity, cols: dim, table, tables });
@@ -118,7 +120,7 @@ fn sparse(cases: &mut Vec<Case>) {
             (RowRule::Adagrad { eps }, &["state2"]),
             (RowRule::Adam { beta1: 0.9, beta2: 0.999, eps }, &[]),
         ] {
-            let kernel = UpdateRows { rule, part: UpdatePart::Whole, table, base, capacity, entries, dim, tables };
+            let kernel = UpdateRows { rule, part: UpdatePart::Whole, capacity, entries, dim };
             cases.push(Case::new(kernel.clone(), left_out));
             if matches!(rule, RowRule::Adagrad { .. }) {
                 let part = |part| UpdateRows { part, ..kernel.clone() };
@@ -127,6 +129,8 @@ fn sparse(cases: &mut Vec<Case>) {
             }
         }
     }
+    let lookup = |cols, dtype| Lookup { rows: 100, cols, dtype };
+    both(cases, Lookups { list: vec![lookup(7, Dtype::F32), lookup(2, Dtype::U32)] });
     pooled(cases);
     let ids = |source, entry| GroupUse { table: 0, source, entry, kind: UseKind::Ids { n: 100 } };
     let bag = GroupUse { table: 1, source: 0, entry: 200, kind: UseKind::Bag { rows: 100, max_len: 50, windows } };

@@ -1,6 +1,8 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
 mod determinism;
+#[cfg(feature = "gpu")]
+mod dispatches;
 mod examples;
 mod extend;
 mod features;
@@ -19,6 +21,7 @@ mod serving;
 #[cfg(feature = "gpu")]
 mod slabs;
 mod text;
+mod watch;
 
 use rt_data::{Dataset, Split, SplitKind, SplitOptions, Synthetic, split};
 use rt_models::{Config, Device, Model, ModelKind, TrainReport, train};

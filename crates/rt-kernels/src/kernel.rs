@@ -219,6 +219,10 @@ pub trait Kernel: std::fmt::Debug {
         let _ = slabs;
         None
     }
+    /// Its shape where it is a row lookup and nothing else (reads: table, ids): a GPU program makes one of several.
+    fn lookup(&self) -> Option<crate::kernels::Lookup> {
+        None
+    }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.
     fn run(&self, io: &mut CpuIo<'_>);
     /// The same as plain loops on one thread: the one to read. False, and nothing done, where [`Kernel::run`] is that

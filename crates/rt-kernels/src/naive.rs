@@ -144,17 +144,17 @@ pub(crate) fn group(k: &Group, io: &mut CpuIo<'_>) {
     first.row_u32(k.tables.len())[0] = distinct as u32;
 }
 
-/// The runs of a table in the output of [`Group`]: (key, source rows).
-fn runs<'a>(io: &CpuIo<'a>, table: usize, most: usize) -> impl Iterator<Item = (u32, Vec<u32>)> + use<'a> {
-    let [keys, sources, starts, first] = [1, 2, 3, 4].map(|i| io.read(i));
-    (first.id(table) as usize..first.id(table + 1) as usize).take(most).map(move |d| {
-        let run = starts.id(d) as usize..starts.id(d + 1) as usize;
-        (keys.id(d), run.map(|e| sources.id(e)).collect())
+/// The runs of a table as [`SegmentRuns`](crate::kernels::SegmentRuns) packs them: (row, source rows).
+fn runs<'a>(io: &CpuIo<'a>, most: usize) -> impl Iterator<Item = (u32, Vec<u32>)> + use<'a> {
+    let (sources, runs) = (io.read(1), io.read(2).row_u32(0));
+    (0..(runs[0] as usize).min(most)).map(move |k| {
+        let run = runs[2 * k + 1] as usize..runs[2 * k + 3] as usize;
+        (runs[2 * k + 2], run.map(|e| sources.id(e)).collect())
     })
 }
 
 pub(crate) fn segment_sum(k: &SegmentSum, io: &mut CpuIo<'_>) {
-    let (source, runs, mut out) = (io.read(0), runs(io, k.table, k.rows), io.write(0));
+    let (source, runs, mut out) = (io.read(0), runs(io, k.rows), io.write(0));
     for (r, (_, rows)) in runs.enumerate() {
         out.row(r).fill(0.0);
         rows.iter().for_each(|s| axpy(1.0, source.row(*s as usize), out.row(r)));
@@ -162,11 +162,11 @@ pub(crate) fn segment_sum(k: &SegmentSum, io: &mut CpuIo<'_>) {
 }
 
 pub(crate) fn update_rows(k: &UpdateRows, io: &mut CpuIo<'_>) {
-    let (source, runs, step) = (io.read(0), runs(io, k.table, k.capacity), *io.step);
+    let (source, runs, step) = (io.read(0), runs(io, k.capacity), *io.step);
     let (mut table, mut one, mut two) = (io.write_opt(0), io.write_opt(1), io.write_opt(2));
     let mut g = vec![0.0; k.dim];
-    for (key, rows) in runs {
-        let r = (key - k.base) as usize;
+    for (row, rows) in runs {
+        let r = row as usize;
         g.fill(0.0);
         rows.iter().for_each(|s| axpy(1.0, source.row(*s as usize), &mut g));
         let w = table.as_mut().map_or(&mut [][..], |table| table.row(r));

@@ -102,6 +102,16 @@ impl Program {
         self.calls.len()
     }
 
+    /// What a run does, in order: number of the call and shader of each GPU dispatch; on the CPU the calls and their kernels.
+    #[must_use]
+    pub fn launches(&self) -> Vec<(usize, &'static str)> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &self.gpu {
+            return gpu.launches();
+        }
+        self.calls.iter().enumerate().map(|(i, call)| (i, call.kernel.name())).collect()
+    }
+
     /// Runs all calls. On a GPU this encodes and submits without waiting.
     ///
     /// # Errors
@@ -144,6 +154,34 @@ impl Program {
             #[cfg(feature = "gpu")]
             Device::Gpu(_) => match &mut self.gpu {
                 Some(gpu) => gpu.run_timed(step),
+                None => Err(Error::Device("the program was not built for a GPU".into())),
+            },
+        }
+    }
+
+    /// Runs all calls one by one and gives what `clock` gained in each, its seconds before and after: for clocks other than
+    /// the wall's, such as the process's CPU time. A call waits until it is done, and idle threads sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::run`].
+    pub fn run_clocked(&mut self, step: &Step, clock: &(dyn Fn() -> f64 + Sync)) -> Result<Vec<f64>> {
+        match &self.device {
+            Device::Cpu(cpu) => {
+                let (calls, buffers) = (&self.calls, &self.buffers);
+                cpu.install(|| {
+                    let mut seconds = Vec::with_capacity(calls.len());
+                    for call in calls {
+                        let start = clock();
+                        run_on_cpu(cpu, call, buffers, step)?;
+                        seconds.push(clock() - start);
+                    }
+                    Ok(seconds)
+                })
+            }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => match &mut self.gpu {
+                Some(gpu) => gpu.run_clocked(step, clock),
                 None => Err(Error::Device("the program was not built for a GPU".into())),
             },
         }

@@ -32,6 +32,7 @@ pub mod text;
 mod towers;
 mod train;
 mod vectors;
+mod watch;
 
 pub use check::check_models;
 pub use config::{

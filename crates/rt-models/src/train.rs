@@ -7,6 +7,7 @@ use crate::losses::{self, Sizes};
 use crate::mine::Miner;
 use crate::model::Model;
 use crate::score::ModelScorer;
+use crate::watch::{LossWatch, check_finite};
 use crate::{Error, Result};
 use rt_data::{Dataset, EvalCase, Mask, Split};
 use rt_tensor::{Device, Step};
@@ -69,8 +70,8 @@ pub struct TrainReport {
     pub valid: Vec<f64>,
     /// All validation metrics of each epoch, masked.
     pub valid_figures: Vec<Figures>,
-    /// Dispatches of a step (kernel calls on the CPU).
-    pub dispatches: usize,
+    /// Shader of each dispatch of a step, in order (kernel of each call on the CPU).
+    pub launches: Vec<&'static str>,
     /// Seconds spent in mining hard negatives, part of `seconds`.
     pub mine_seconds: f64,
     /// The temperature that was learned; `None` where it is fixed.
@@ -114,10 +115,12 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
     let mut program = tape.compile(&model.store)?;
     let optimizer = config.optimizer();
 
-    let mut report = TrainReport { dispatches: program.dispatches(), ..TrainReport::default() };
+    let launches = program.launches().into_iter().map(|(_, shader)| shader).collect();
+    let mut report = TrainReport { launches, ..TrainReport::default() };
     let of_step = config.step_examples();
     // Losses of so many steps stay on the device; an epoch that leaves examples out has fewer.
     let ring = sizes.steps(of_step);
+    let mut watch = LossWatch::new(&program, ring)?;
     // What a schedule runs over: steps as they are expected, where examples are left out by a draw.
     let expected = crate::examples::expected(&config, &model.data, split);
     let mut total = expected.div_ceil(of_step) * config.epochs;
@@ -151,6 +154,7 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             let factor = config.rate_factor(t as usize, total, epoch);
             rates = [factor * config.lr, factor * config.row_rate()];
             program.run(&optimizer.rates(at, rates[0], rates[1]))?;
+            watch.after(epoch, step, t)?;
             if (step + 1) % 16 == 0 {
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
                 let done = seen + offset + valid;
@@ -174,17 +178,12 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
                 }
             }
         }
+        // The epoch's only wait for the device.
         let log = program.read_f32("loss")?;
+        watch.look()?;
         report.seconds += start.elapsed().as_secs_f64();
         let losses: Vec<f32> = (t + 1 - ran as u32..=t).map(|t| log[t as usize % ring]).collect();
-        if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
-            let what = format!(
-                "the loss is {} in epoch {epoch}, step {}: use a smaller lr or a larger temperature",
-                losses[step],
-                step + 1
-            );
-            return Err(Error::Training(what));
-        }
+        check_finite(&losses, epoch, 0)?;
         report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
         let weight = |i: usize| of_step.min(examples - i * of_step) as f64;

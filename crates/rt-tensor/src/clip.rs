@@ -18,12 +18,13 @@ impl Tape {
             tape.value([NORM_PARTS, 1], Dtype::F32, Kind::View { of: parts, row: next - NORM_PARTS, col: 0 })
         };
         if let Some(rows) = self.row_grads.clone() {
-            for (table, t) in rows.tables.iter().enumerate() {
+            let sources: Vec<Var> = rows.tables.iter().map(|t| t.source).collect();
+            let segments = self.segments(&rows, &sources)?;
+            for (table, (t, segment)) in rows.tables.iter().zip(segments).enumerate() {
                 let dim = self.shape(t.table)[1];
                 let sums = self.temp(t.capacity, dim);
-                let kernel = SegmentSum { table, rows: t.capacity, entries: t.entries, dim, tables };
-                let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
-                self.push(kernel, reads, vec![Some(sums)], None)?;
+                let kernel = SegmentSum { rows: t.capacity, entries: t.entries, dim };
+                self.push(kernel, segment.reads(&rows, t.source), vec![Some(sums)], None)?;
                 let out = part(self);
                 let kernel = SquaredNorm { rows: t.capacity, cols: dim, table, tables };
                 self.push(kernel, vec![Some(sums), Some(rows.first)], vec![Some(out)], None)?;

@@ -64,13 +64,13 @@ pub fn check_gradients(
     tape.phase = Some(Phase::Backward);
     let mut row_vars = Vec::new();
     if let Some(rows) = tape.row_grads.clone() {
-        for (number, t) in rows.tables.iter().enumerate() {
+        let sources: Vec<Var> = rows.tables.iter().map(|t| t.source).collect();
+        let segments = tape.segments(&rows, &sources)?;
+        for (t, segment) in rows.tables.iter().zip(segments) {
             let dim = tape.shape(t.table)[1];
             let out = tape.temp(t.capacity, dim);
-            let kernel =
-                SegmentSum { table: number, rows: t.capacity, entries: t.entries, dim, tables: rows.tables.len() };
-            let reads = [t.source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
-            tape.push(kernel, reads, vec![Some(out)], None)?;
+            let kernel = SegmentSum { rows: t.capacity, entries: t.entries, dim };
+            tape.push(kernel, segment.reads(&rows, t.source), vec![Some(out)], None)?;
             row_vars.push(out);
         }
     } else if tape.dense_grads.is_none() {

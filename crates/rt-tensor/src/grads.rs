@@ -3,7 +3,7 @@
 use crate::tape::{Kind, Phase, Tape, Var};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{Add, Copy, Group, GroupTable, GroupUse, Scale, UseKind};
+use rt_kernels::kernels::{Add, Copy, Group, GroupTable, GroupUse, Scale, SegmentRuns, SegmentTable, UseKind};
 use std::collections::BTreeMap;
 
 /// The gradient of a value.
@@ -57,6 +57,21 @@ pub(crate) struct TableGrad {
     pub entries: usize,
 }
 
+/// What [`Tape::segments`] made for a table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TableRuns {
+    pub runs: Var,
+    /// `None` where no run can be long.
+    pub chunks: Option<Var>,
+}
+
+impl TableRuns {
+    /// The operands of what sums the runs.
+    pub(crate) fn reads(&self, rows: &RowGrads, source: Var) -> Vec<Option<Var>> {
+        vec![Some(source), Some(rows.sources), Some(self.runs), self.chunks]
+    }
+}
+
 /// Gradients while backward runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Grads {
@@ -68,6 +83,20 @@ impl Grads {
     /// Adds a contribution to the gradient of `v`.
     pub(crate) fn add(&mut self, v: Var, grad: Grad) {
         self.dense.entry(v).or_default().push(grad);
+    }
+
+    /// Takes the only contribution to the gradient of `v` so far, if it is a value: for an op that adds its own to it on the
+    /// way, which gives the bits that their sum would have.
+    pub(crate) fn take_only(&mut self, v: Var) -> Option<Var> {
+        let list = self.dense.get_mut(&v)?;
+        match list.as_slice() {
+            [Grad::Dense(only)] => {
+                let only = *only;
+                list.clear();
+                Some(only)
+            }
+            _ => None,
+        }
     }
 
     /// Adds rows to the gradient of a table.
@@ -295,6 +324,31 @@ impl Tape {
         self.push(group, reads, [keys, sources, starts, first].map(Some).to_vec(), None)?;
         self.row_grads = Some(RowGrads { keys, sources, starts, first, tables: list });
         Ok(())
+    }
+
+    /// Packs the runs of all tables and sums the chunks of their long ones, over these source rows of each table: what sums and
+    /// updates read of each.
+    pub(crate) fn segments(&mut self, rows: &RowGrads, sources: &[Var]) -> Result<Vec<TableRuns>> {
+        let dim = |t: &TableGrad| self.shape(t.table)[1];
+        let table =
+            |t: &TableGrad| SegmentTable { base: t.base, capacity: t.capacity, entries: t.entries, dim: dim(t) };
+        let kernel = SegmentRuns { tables: rows.tables.iter().map(table).collect() };
+        let [run_words, chunk_words] = kernel.words();
+        let runs = self.temp_ids(1, run_words);
+        let chunks = (chunk_words > 0).then(|| self.temp(1, chunk_words));
+        let mut reads = [rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
+        reads.extend(sources.iter().copied().map(Some));
+        self.push(kernel.clone(), reads, vec![Some(runs), chunks], None)?;
+        let mut list = Vec::new();
+        for (table, [run_at, chunk_at]) in kernel.tables.iter().zip(kernel.places()) {
+            let own = Kind::Slice { of: runs, offset: run_at };
+            let own = self.value([1, table.run_words()], Dtype::U32, own);
+            let sums = chunks
+                .filter(|_| table.blocks() > 0)
+                .map(|of| self.value([table.blocks(), table.dim], Dtype::F32, Kind::Slice { of, offset: chunk_at }));
+            list.push(TableRuns { runs: own, chunks: sums });
+        }
+        Ok(list)
     }
 
     /// The source rows of all uses of a table as one value, and the first row of each use in it.

@@ -74,7 +74,7 @@ pub use listing::NodeInfo;
 pub use ops::{BagOptions, BatchSpec, BatchVars, Negatives, PositiveVar, ShownSpec, SoftmaxSpec, UnseenSpec};
 pub use optimizer::Optimizer;
 pub use params::{Init, Param, ParamKind, Params};
-pub use program::Program;
+pub use program::{Program, Watch};
 pub use rt_kernels::kernels::{Activation, DenseRule, RowRule};
 pub use rt_kernels::{Cost, Device, DeviceChoice, SharedWords, Step};
 pub use store::Store;

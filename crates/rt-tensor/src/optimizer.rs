@@ -76,7 +76,9 @@ impl Tape {
         self.phase = Some(Phase::Update);
         let factor = if optimizer.clip > 0.0 { Some(self.clip_factor(optimizer.clip)?) } else { None };
         if let Some(rows) = self.row_grads.clone() {
-            for (number, t) in rows.tables.iter().enumerate() {
+            let sources = rows.tables.iter().map(|t| self.times(t.source, factor)).collect::<Result<Vec<_>>>()?;
+            let segments = self.segments(&rows, &sources)?;
+            for (number, ((t, source), segment)) in rows.tables.iter().zip(sources).zip(segments).enumerate() {
                 let [vocab, dim] = self.shape(t.table);
                 let name = self.param_name(t.table);
                 let (first, second) = match optimizer.rows {
@@ -91,7 +93,6 @@ impl Tape {
                     })
                 };
                 let (first, second) = (state(first), state(second));
-                let source = self.times(t.source, factor)?;
                 if optimizer.ema > 0.0 {
                     self.average_rows(&rows, number, optimizer.ema)?;
                 }
@@ -109,15 +110,11 @@ impl Tape {
                 let kernel = UpdateRows {
                     rule: optimizer.rows,
                     part: UpdatePart::Whole,
-                    table: number,
-                    base: t.base,
                     capacity: t.capacity,
                     entries: t.entries,
                     dim,
-                    tables: rows.tables.len(),
                 };
-                let reads = [source, rows.keys, rows.sources, rows.starts, rows.first].map(Some).to_vec();
-                self.push(kernel, reads, vec![Some(t.table), first, second], None)?;
+                self.push(kernel, segment.reads(&rows, source), vec![Some(t.table), first, second], None)?;
             }
         }
         if let Some(grads) = self.dense_grads {

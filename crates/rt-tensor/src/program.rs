@@ -5,7 +5,7 @@ use crate::slabs::Slabs;
 use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
-use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Step, slabs};
+use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, slabs};
 use std::collections::BTreeMap;
 
 /// A tape prepared for the device of a store.
@@ -19,6 +19,35 @@ pub struct Program {
     /// Node of the tape that each call came from, ascending.
     nodes: Vec<usize>,
     planned: [usize; 2],
+}
+
+/// Rows of an output on their way to the host ([`Program::watch`]).
+pub struct Watch {
+    inner: Readback,
+    buffer: Buffer,
+    offset: usize,
+    cols: usize,
+}
+
+impl Watch {
+    /// Asks for `rows` rows from row `first` on, as they are after the runs so far. Does not wait; false, and nothing asked
+    /// for, where every slot is under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernels`] for rows that are not there, and where the device is lost.
+    pub fn start(&mut self, first: usize, rows: usize) -> Result<bool> {
+        Ok(self.inner.start(&self.buffer, self.offset + first * self.cols, rows * self.cols)?)
+    }
+
+    /// The rows that were asked for first, if they have come. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernels`] where the device is lost.
+    pub fn poll(&mut self) -> Result<Option<Vec<f32>>> {
+        Ok(self.inner.poll()?.map(|words| words.into_iter().map(f32::from_bits).collect()))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -212,15 +241,31 @@ impl Program {
     ///
     /// As [`Program::run`].
     pub fn run_timed(&mut self, step: &Step) -> Result<Vec<(usize, f64)>> {
+        let seconds = self.inner.run_timed(step)?;
+        Ok(self.by_node(seconds))
+    }
+
+    /// Runs node by node; gives (node of the tape, seconds that `clock` gained) of each that ran. See
+    /// [`rt_kernels::Program::run_clocked`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::run`].
+    pub fn run_clocked(&mut self, step: &Step, clock: &(dyn Fn() -> f64 + Sync)) -> Result<Vec<(usize, f64)>> {
+        let seconds = self.inner.run_clocked(step, clock)?;
+        Ok(self.by_node(seconds))
+    }
+
+    fn by_node(&self, seconds: Vec<f64>) -> Vec<(usize, f64)> {
         let mut of_nodes: Vec<(usize, f64)> = Vec::with_capacity(self.nodes.len());
-        for (node, seconds) in self.nodes.iter().copied().zip(self.inner.run_timed(step)?) {
+        for (node, seconds) in self.nodes.iter().copied().zip(seconds) {
             match of_nodes.last_mut() {
                 // A node on a table in slabs is several calls.
                 Some((last, sum)) if *last == node => *sum += seconds,
                 _ => of_nodes.push((node, seconds)),
             }
         }
-        Ok(of_nodes)
+        of_nodes
     }
 
     /// Waits until the device has done all that was submitted.
@@ -284,10 +329,34 @@ impl Program {
         Ok(self.read_u32(name)?.into_iter().map(f32::from_bits).collect())
     }
 
+    /// A way to copy rows of an output to the host while steps go on: at most `rows` rows a copy, `slots` copies under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuch`] for an unknown name, [`Error::Data`] for one whose rows have gaps; device errors.
+    pub fn watch(&self, name: &str, rows: usize, slots: usize) -> Result<Watch> {
+        let missing = || Error::NoSuch { what: "output", name: name.into() };
+        let (buffer, place) = self.outputs.get(name).ok_or_else(missing)?;
+        let [_, cols] = place.shape;
+        if place.stride != cols {
+            let what = "has gaps between its rows, so that no range of rows is one range of words".to_owned();
+            return Err(Error::Data { name: name.into(), what });
+        }
+        let inner = Readback::new(self.store.device(), rows * cols, slots)?;
+        Ok(Watch { inner, buffer: buffer.clone(), offset: place.offset, cols })
+    }
+
     /// Dispatches of a run on a GPU, kernel calls on the CPU.
     #[must_use]
     pub fn dispatches(&self) -> usize {
         self.inner.dispatches()
+    }
+
+    /// What a run does, in order: node of the tape and shader of each GPU dispatch; on the CPU the node and kernel of each
+    /// call.
+    #[must_use]
+    pub fn launches(&self) -> Vec<(usize, &'static str)> {
+        self.inner.launches().into_iter().map(|(call, name)| (self.nodes[call], name)).collect()
     }
 
     /// Bytes of a step's temporaries: as planned, and if none shared a buffer.

@@ -1,6 +1,7 @@
 //! `recall bench`: kernels at the shapes of training, and whole steps.
 
 mod ceilings;
+mod clock;
 mod kernels;
 mod plot;
 mod retrieve;
@@ -26,6 +27,9 @@ struct Row {
     work: (f64, f64),
     ms: f64,
     ms_min: f64,
+    /// CPU time of the process, all threads; `None` where it was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_ms: Option<f64>,
     runs: usize,
     gb_s: f64,
     gflop_s: f64,
@@ -47,6 +51,7 @@ impl Row {
             work: (bytes, flops),
             ms: median * 1e3,
             ms_min: seconds.first().copied().unwrap_or(f64::NAN) * 1e3,
+            cpu_ms: None,
             runs: seconds.len(),
             gb_s: bytes / median / 1e9,
             gflop_s: flops / median / 1e9,
@@ -95,13 +100,21 @@ fn kind(device: &rt_models::Device) -> &'static str {
 }
 
 fn print(rows: &[Row], ceilings: &ceilings::Ceilings) {
-    let mut t =
-        crate::output::table(&["kernel/variant/device/shape", "ms", "min", "GB/s", "GFLOP/s", "of the ceiling"]);
+    let mut t = crate::output::table(&[
+        "kernel/variant/device/shape",
+        "ms",
+        "min",
+        "CPU ms",
+        "GB/s",
+        "GFLOP/s",
+        "of the ceiling",
+    ]);
     for r in rows {
         t.add_row(vec![
             r.id.clone(),
             format!("{:.3}", r.ms),
             format!("{:.3}", r.ms_min),
+            r.cpu_ms.map_or_else(String::new, |ms| format!("{ms:.3}")),
             format!("{:.1}", r.gb_s),
             format!("{:.1}", r.gflop_s),
             format!("{:.0} %", 100.0 * r.roofline),

@@ -134,7 +134,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     more.insert("validation_ndcg_10".into(), ndcg.into());
     more.insert("select".into(), config.select.name().into());
     more.insert("validation".into(), first.report.valid.clone().into());
-    more.insert("dispatches_per_step".into(), first.report.dispatches.into());
+    more.insert("dispatches_per_step".into(), first.report.launches.len().into());
     output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)
 }
 

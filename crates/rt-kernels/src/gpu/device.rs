@@ -1,6 +1,7 @@
 //! One GPU: buffers in and out, errors, and a bound on how far the host runs ahead.
 
 use super::adapter::{self, Found};
+use super::cache::Cache;
 use super::faults::{Faults, Refusal, scoped};
 use super::pipeline::Pipelines;
 use crate::{Adapter, Error, Result, Variant};
@@ -40,6 +41,8 @@ pub struct Counters {
     pub pipelines: u64,
     /// Submissions to the queue.
     pub submissions: u64,
+    /// Times that the host waited for all that was submitted.
+    pub waits: u64,
 }
 
 /// A GPU. Cheap to clone; clones are the same device.
@@ -66,6 +69,7 @@ struct Shared {
     buffers: AtomicU64,
     bind_groups: AtomicU64,
     submissions: AtomicU64,
+    waits: AtomicU64,
     finished: Arc<AtomicU64>,
 }
 
@@ -112,7 +116,7 @@ impl GpuDevice {
                 Variant::Subgroup => wgpu::Features::SUBGROUP,
                 Variant::Portable => wgpu::Features::empty(),
             };
-            found.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | subgroup)
+            found.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE | subgroup)
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("recall-tape"),
@@ -124,6 +128,7 @@ impl GpuDevice {
             .map_err(|e| Error::NoDevice(format!("{} cannot be opened: {e}", found.about.name)))?;
         let faults = Faults::default();
         faults.listen(&device);
+        let cache = Cache::open(&device, &found.adapter.get_info());
         let dummies = (0..=DUMMIES)
             .map(|_| {
                 device.create_buffer(&wgpu::BufferDescriptor {
@@ -141,12 +146,13 @@ impl GpuDevice {
             limits,
             options,
             faults,
-            pipelines: Pipelines::default(),
+            pipelines: Pipelines::new(cache),
             dummies,
             small_read: Mutex::new(None),
             buffers: AtomicU64::new(DUMMIES as u64 + 1),
             bind_groups: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             finished: Arc::new(AtomicU64::new(0)),
         })))
     }
@@ -170,6 +176,7 @@ impl GpuDevice {
             bind_groups: self.0.bind_groups.load(Ordering::Relaxed),
             pipelines: self.0.pipelines.made(),
             submissions: self.0.submissions.load(Ordering::Relaxed),
+            waits: self.0.waits.load(Ordering::Relaxed),
         }
     }
 
@@ -388,13 +395,18 @@ impl GpuDevice {
     pub(crate) fn throttle(&self) -> Result<()> {
         let target = (self.0.submissions.load(Ordering::Relaxed) + 1).saturating_sub(IN_FLIGHT);
         loop {
-            adapter::instance().poll_all(false);
+            self.poll();
             self.check()?;
             if self.0.finished.load(Ordering::Acquire) >= target {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_micros(50));
         }
+    }
+
+    /// Lets wgpu deliver reports of what is done, without waiting.
+    pub(crate) fn poll(&self) {
+        adapter::instance().poll_all(false);
     }
 
     /// Waits for all that was submitted.
@@ -405,6 +417,7 @@ impl GpuDevice {
 
     /// Waits for every device of the process, which is one but in tests.
     fn wait_all(&self) {
+        self.0.waits.fetch_add(1, Ordering::Relaxed);
         adapter::instance().poll_all(true);
     }
 }

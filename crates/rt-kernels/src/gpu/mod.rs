@@ -1,13 +1,17 @@
 //! The GPU through wgpu: adapters, one device with its buffers, pipelines, and programs that replay.
 
 mod adapter;
+mod cache;
 mod device;
 mod faults;
+mod join;
 mod pipeline;
 mod program;
+mod readback;
 mod timing;
 
 pub(crate) use adapter::auto_note;
 pub(crate) use device::GpuBuffer;
 pub use device::{Counters, GpuDevice, GpuOptions};
 pub(crate) use program::GpuProgram;
+pub(crate) use readback::GpuReadback;

@@ -4,6 +4,7 @@
     reason = "wgpu's bounds checks and loop counters cost up to 1.85x and only an unsafe call leaves them out"
 )]
 
+use super::cache::Cache;
 use super::device::GpuDevice;
 use super::faults::scoped;
 use crate::{Binding, Dispatch, Error, Result};
@@ -39,13 +40,18 @@ impl Key {
 }
 
 /// A device's pipelines; programs share them.
-#[derive(Default)]
 pub(crate) struct Pipelines {
     made: AtomicU64,
+    /// What the driver compiled in earlier runs.
+    cache: Option<Cache>,
     known: Mutex<HashMap<Key, Arc<Pipeline>>>,
 }
 
 impl Pipelines {
+    pub(crate) fn new(cache: Option<Cache>) -> Self {
+        Self { made: AtomicU64::new(0), cache, known: Mutex::default() }
+    }
+
     /// Number of pipelines made.
     pub(crate) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
@@ -68,7 +74,7 @@ impl Pipelines {
         let failed = Mutex::new(None);
         let work = || {
             while let Some(key) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match compile(device, key) {
+                match compile(device, key, self.cache.as_ref()) {
                     Ok(pipeline) => {
                         self.made.fetch_add(1, Ordering::Relaxed);
                         self.known().insert(key.clone(), Arc::new(pipeline));
@@ -89,6 +95,9 @@ impl Pipelines {
             work();
         });
         device.check()?;
+        if let (Some(cache), false) = (&self.cache, missing.is_empty()) {
+            cache.save();
+        }
         if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
@@ -106,7 +115,7 @@ impl Pipelines {
     }
 }
 
-fn compile(device: &GpuDevice, key: &Key) -> Result<Pipeline> {
+fn compile(device: &GpuDevice, key: &Key, cache: Option<&Cache>) -> Result<Pipeline> {
     let source =
         rt_shaders::source(key.shader).ok_or_else(|| Error::Device(format!("there is no shader `{}`", key.shader)))?;
     let raw = device.raw();
@@ -132,7 +141,7 @@ fn compile(device: &GpuDevice, key: &Key) -> Result<Pipeline> {
                 constants: &constants,
                 zero_initialize_workgroup_memory: device.options().checked_shaders,
             },
-            cache: None,
+            cache: cache.map(|c| &c.cache),
         });
         Pipeline { pipeline, layout }
     })

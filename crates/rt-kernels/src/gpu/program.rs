@@ -2,6 +2,7 @@
 
 use super::device::GpuDevice;
 use super::faults::scoped;
+use super::join::join;
 use super::pipeline::{Key, Pipeline};
 use super::timing::Timing;
 use crate::device::Inner;
@@ -17,16 +18,29 @@ const SLOW_GPU: Cost = Cost { bytes: 20e9, flops: 500e9 };
 
 /// One dispatch, ready to encode.
 pub(crate) struct Launch {
+    shader: &'static str,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     grid: (u32, u32),
 }
 
 impl Launch {
-    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline.pipeline);
+    /// Encodes it after `before`, the launch ahead of it in the same pass: a pipeline that is set stays set.
+    fn encode(&self, pass: &mut wgpu::ComputePass<'_>, before: Option<&Self>) {
+        if before.is_none_or(|before| !Arc::ptr_eq(&before.pipeline, &self.pipeline)) {
+            pass.set_pipeline(&self.pipeline.pipeline);
+        }
         pass.set_bind_group(0, &self.bind_group, &[]);
         pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
+    }
+}
+
+/// Encodes launches into a pass that has none yet.
+pub(crate) fn encode(launches: &[Launch], pass: &mut wgpu::ComputePass<'_>) {
+    let mut before = None;
+    for launch in launches {
+        launch.encode(pass, before);
+        before = Some(launch);
     }
 }
 
@@ -46,7 +60,7 @@ impl GpuProgram {
     pub(crate) fn new(device: &GpuDevice, calls: &[Call], buffers: &[Buffer]) -> Result<Self> {
         let mut dispatches: Vec<(&'static str, Dispatch)> = Vec::new();
         let mut ranges = Vec::with_capacity(calls.len());
-        for call in calls {
+        for (stands_for, call) in join(calls) {
             let first = dispatches.len();
             let name = call.kernel.name();
             let variant = variant(device, &*call.kernel);
@@ -58,6 +72,8 @@ impl GpuProgram {
                 }
             }
             ranges.push(first..dispatches.len());
+            // Of calls that run as one the first has the launches.
+            ranges.resize(ranges.len() + stands_for - 1, dispatches.len()..dispatches.len());
         }
         let keys: Vec<Key> = dispatches.iter().map(|(_, d)| Key::of(d)).collect();
         let pipelines = device.pipelines().get(device, &keys)?;
@@ -72,7 +88,8 @@ impl GpuProgram {
                 size: wgpu::BufferSize::new(place.end - place.start),
             });
             let bind_group = bind(device, name, dispatch, &pipeline.layout, uniform, &step, buffers)?;
-            launches.push(Launch { pipeline, bind_group, grid: fold(device, name, dispatch.workgroups)? });
+            let grid = fold(device, name, dispatch.workgroups)?;
+            launches.push(Launch { shader: dispatch.shader, pipeline, bind_group, grid });
         }
         device.check()?;
         Ok(Self {
@@ -89,15 +106,19 @@ impl GpuProgram {
         self.launches.len()
     }
 
+    /// Call and shader of each dispatch.
+    pub(crate) fn launches(&self) -> Vec<(usize, &'static str)> {
+        let of = |(i, range): (usize, &Range<usize>)| self.launches[range.clone()].iter().map(move |l| (i, l.shader));
+        self.calls.iter().enumerate().flat_map(of).collect()
+    }
+
     /// Encodes and submits; waits only where earlier runs pile up.
     pub(crate) fn run(&mut self, step: &Step) -> Result<()> {
         self.write_step(step)?;
         for launches in &self.submissions {
             let mut encoder = self.device.raw().create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for launch in &self.launches[launches.clone()] {
-                launch.encode(&mut pass);
-            }
+            encode(&self.launches[launches.clone()], &mut pass);
             drop(pass);
             self.device.submit([encoder.finish()]);
             self.device.throttle()?;

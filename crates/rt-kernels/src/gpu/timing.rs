@@ -1,7 +1,7 @@
 //! Seconds of each call of a program: device timestamps where there are some, else a submission each.
 
 use super::device::GpuDevice;
-use super::program::GpuProgram;
+use super::program::{GpuProgram, encode};
 use crate::{Result, Step};
 use std::time::Instant;
 
@@ -40,16 +40,18 @@ impl GpuProgram {
         self.device.synchronize()?;
         let features = self.device.raw().features();
         if !features.contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return self.run_apart();
+            return self.run_apart(&wall());
         }
         if self.timing.is_none() {
             self.timing = Some(Timing::new(&self.device, self.calls.len())?);
         }
         let Some(timing) = &self.timing else {
-            return self.run_apart();
+            return self.run_apart(&wall());
         };
-        let mut seconds = Vec::with_capacity(self.calls.len());
-        for calls in self.calls.chunks(CHUNK) {
+        let mut seconds = vec![0.0; self.calls.len()];
+        // A call that runs as part of another one has no launches, and an empty pass may have no timestamps.
+        let with_launches: Vec<usize> = (0..self.calls.len()).filter(|i| !self.calls[*i].is_empty()).collect();
+        for calls in with_launches.chunks(CHUNK) {
             let mut encoder = self.device.raw().create_command_encoder(&Default::default());
             for (i, call) in (0..).step_by(2).zip(calls) {
                 // A pass a call: timestamps stand at the bounds of a pass.
@@ -61,9 +63,7 @@ impl GpuProgram {
                         end_of_pass_write_index: Some(i + 1),
                     }),
                 });
-                for launch in &self.launches[call.clone()] {
-                    launch.encode(&mut pass);
-                }
+                encode(&self.launches[self.calls[*call].clone()], &mut pass);
             }
             let count = 2 * calls.len() as u32;
             let bytes = u64::from(count) * 8;
@@ -73,29 +73,43 @@ impl GpuProgram {
             let tick = f64::from(self.device.queue().get_timestamp_period()) * 1e-9;
             self.device.map(&timing.staging, bytes, |mapped| {
                 let stamps: &[u64] = bytemuck::cast_slice(mapped);
-                for pair in stamps.chunks_exact(2) {
-                    seconds.push(pair[1].saturating_sub(pair[0]) as f64 * tick);
+                for (call, pair) in calls.iter().zip(stamps.chunks_exact(2)) {
+                    seconds[*call] = pair[1].saturating_sub(pair[0]) as f64 * tick;
                 }
             })?;
         }
         Ok(seconds)
     }
 
-    /// A submission and a wait for each call.
-    fn run_apart(&self) -> Result<Vec<f64>> {
+    /// Runs once, a submission and a wait for each call, and gives what `clock` gained in each.
+    pub(crate) fn run_clocked(&self, step: &Step, clock: &dyn Fn() -> f64) -> Result<Vec<f64>> {
+        self.write_step(step)?;
+        self.device.synchronize()?;
+        self.run_apart(clock)
+    }
+
+    fn run_apart(&self, clock: &dyn Fn() -> f64) -> Result<Vec<f64>> {
         let mut seconds = Vec::with_capacity(self.calls.len());
         for call in &self.calls {
-            let start = Instant::now();
+            if call.is_empty() {
+                seconds.push(0.0);
+                continue;
+            }
+            let start = clock();
             let mut encoder = self.device.raw().create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for launch in &self.launches[call.clone()] {
-                launch.encode(&mut pass);
-            }
+            encode(&self.launches[call.clone()], &mut pass);
             drop(pass);
             self.device.submit([encoder.finish()]);
             self.device.synchronize()?;
-            seconds.push(start.elapsed().as_secs_f64());
+            seconds.push(clock() - start);
         }
         Ok(seconds)
     }
+}
+
+/// Seconds that pass.
+fn wall() -> impl Fn() -> f64 {
+    let start = Instant::now();
+    move || start.elapsed().as_secs_f64()
 }

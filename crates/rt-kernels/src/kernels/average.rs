@@ -203,41 +203,30 @@ impl Kernel for EmaRows {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let (keys, first, seen) = (operands.read(0), operands.read(1), operands.write(1));
-        let mut list = Vec::new();
-        if let (Some(table), Some(average), false) = (operands.reads[2], operands.writes[0], self.part == EmaPart::Seen)
-        {
-            let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
-            params.extend(self.decay.words());
-            params.push(0);
-            params.extend(places(&[Some(keys), Some(first), Some(table), Some(seen), Some(average)]));
-            list.push(Dispatch {
-                shader: "ema_rows",
-                constants: vec![],
-                params,
-                step: true,
-                bindings: vec![
-                    Binding::Read(keys.buffer),
-                    Binding::Read(first.buffer),
-                    Binding::Read(table.buffer),
-                    Binding::Read(seen.buffer),
-                    Binding::Write(average.buffer),
-                ],
-                workgroups: (self.capacity * self.dim).div_ceil(64),
-            });
-        }
-        // A dispatch of its own: every lane of a row has read the mark.
-        if self.part != EmaPart::Rows {
-            let mut params = vec![self.capacity as u32, self.table as u32, self.base, 0];
-            params.extend(places(&[Some(keys), Some(first), Some(seen)]));
-            list.push(Dispatch {
-                shader: "ema_seen",
-                constants: vec![],
-                params,
-                step: true,
-                bindings: vec![Binding::Read(keys.buffer), Binding::Read(first.buffer), Binding::Write(seen.buffer)],
-                workgroups: self.capacity.div_ceil(64),
-            });
-        }
-        list
+        let (table, average) = (operands.reads[2], operands.writes[0]);
+        // Whole ids in a workgroup: the mark of an id is written after all of its lanes have read it.
+        let (lanes, part) = match self.part {
+            EmaPart::Whole => (self.dim.next_power_of_two().min(64), 0.0),
+            EmaPart::Rows => (self.dim.next_power_of_two().min(64), 1.0),
+            EmaPart::Seen => (1, 2.0),
+        };
+        let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
+        params.extend(self.decay.words());
+        params.push(0);
+        params.extend(places(&[Some(keys), Some(first), table, Some(seen), average]));
+        vec![Dispatch {
+            shader: "ema_rows",
+            constants: vec![("LANES", lanes as f64), ("PART", part)],
+            params,
+            step: true,
+            bindings: vec![
+                Binding::Read(keys.buffer),
+                Binding::Read(first.buffer),
+                Binding::read(table),
+                Binding::Write(seen.buffer),
+                Binding::write(average),
+            ],
+            workgroups: self.capacity.div_ceil(64 / lanes),
+        }]
     }
 }

@@ -1,9 +1,10 @@
 //! Rows of a table by id.
 
+use super::Lookup;
 use super::prefetch::prefetch_row;
 use crate::simd::vectorize;
 use crate::slabs::each_slab;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
+use crate::{Binding, Cost, CpuIo, Dispatch, Dtype, Kernel, Operands, Signature, SlabCall, Slot};
 use std::ops::Range;
 
 /// Row lookup: `out[i, :] = table[ids[i], :]`.
@@ -32,6 +33,10 @@ impl Kernel for Gather {
 
     fn cost(&self) -> Cost {
         Cost { bytes: 4.0 * (2 * self.rows * self.dim + self.rows) as f64, flops: 0.0 }
+    }
+
+    fn lookup(&self) -> Option<Lookup> {
+        Some(Lookup { rows: self.rows, cols: self.dim, dtype: Dtype::F32 })
     }
 
     fn on_slabs(&self, slabs: &[Range<usize>]) -> Option<Vec<SlabCall>> {

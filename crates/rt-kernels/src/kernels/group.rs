@@ -72,7 +72,8 @@ impl UseKind {
 /// u32. Words past the counts are left as they are. The capacity is the number of entries of all uses.
 ///
 /// Cost: an id read and 4 words written an entry, the least that any way needs; a pass of the sort reads and writes 2 words
-/// an entry once more. On the GPU one dispatch a use, three for each 8 bits of the key range, and four at the end; the grids
+/// an entry once more. On the GPU one dispatch for as many uses as seven bindings hold, three for each 8 bits of the key range, and four at
+/// the end; the grids
 /// are the worst case, and the counts stay on the device. Weak spot: on the GPU null entries are sorted too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {

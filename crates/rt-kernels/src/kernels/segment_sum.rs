@@ -4,54 +4,44 @@
 //! alone, and then added in order. So no hot id is one long serial loop, and the order of a sum depends on the run's length
 //! alone: not on threads, nor on where the run lies.
 
-mod gpu;
-
-pub(crate) use gpu::{CHUNK_CONSTANT, bindings, prepare, scratch};
-
 use super::cells::places;
 use super::prefetch::prefetch;
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operands, Signature, Slot, Target};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operands, Signature, Slot};
 
 /// Entries of a chunk.
 const CHUNK: usize = 256;
 /// Entries of the shortest run that is cut into chunks.
 const LONG: usize = 2 * CHUNK;
 
+/// The shaders' constant.
+pub(super) const CHUNK_CONSTANT: (&str, f64) = ("CHUNK", CHUNK as f64);
+
 /// Rows that hold the sums of the chunks of a table of at most `entries` entries; none where no run can be long.
-fn blocks(entries: usize) -> usize {
+pub(super) fn blocks(entries: usize) -> usize {
     if entries < LONG { 0 } else { entries.div_ceil(CHUNK) }
 }
 
-/// The runs of one table in the output of [`Group`](super::Group).
+/// The runs of one table, as [`SegmentRuns`](super::SegmentRuns) packs them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segments<'a> {
-    keys: Mat<'a>,
     sources: Mat<'a>,
-    starts: Mat<'a>,
-    first: usize,
+    runs: &'a [u32],
     /// Distinct ids.
     pub(crate) count: usize,
 }
 
 impl<'a> Segments<'a> {
-    /// Operands `at .. at + 4` of a call: keys, sources, starts, first.
-    pub(crate) fn of(io: &CpuIo<'a>, at: usize, table: usize, capacity: usize) -> Self {
-        let first = io.read(at + 3);
-        let (from, to) = (first.id(table) as usize, first.id(table + 1) as usize);
-        Self {
-            keys: io.read(at),
-            sources: io.read(at + 1),
-            starts: io.read(at + 2),
-            first: from,
-            count: (to - from).min(capacity),
-        }
+    /// From the source rows in sorted order and the table's packed runs, a row.
+    pub(crate) fn new(sources: Mat<'a>, runs: Mat<'a>, capacity: usize) -> Self {
+        let runs = runs.row_u32(0);
+        Self { sources, runs, count: (runs[0] as usize).min(capacity) }
     }
 
-    /// Global key of distinct id `k`.
+    /// Row of distinct id `k`.
     #[inline(always)]
-    pub(crate) fn key(&self, k: usize) -> u32 {
-        self.keys.id(self.first + k)
+    pub(crate) fn row(&self, k: usize) -> u32 {
+        self.runs[2 * k + 2]
     }
 
     /// Writes the sums of the filled chunks of long runs. A chunk that starts within [`CHUNK`] entries and is filled ends
@@ -92,11 +82,11 @@ impl<'a> Segments<'a> {
     /// `g = sum of source[s, :]` over the source rows of distinct id `k`, ascending; of a long run the sums of its chunks
     /// first.
     #[inline(always)]
-    pub(crate) fn sum(&self, source: &Mat<'_>, chunks: &Mat<'_>, k: usize, g: &mut [f32]) {
+    pub(crate) fn sum(&self, source: &Mat<'_>, chunks: Option<&Mat<'_>>, k: usize, g: &mut [f32]) {
         let (from, to) = self.run(k);
-        if to - from < LONG {
+        let Some(chunks) = chunks.filter(|_| to - from >= LONG) else {
             return self.add(source, from, to, None, g);
-        }
+        };
         let (first, filled) = ((from - self.run(0).0) / CHUNK, (to - from) / CHUNK);
         self.add(source, from + filled * CHUNK, to, Some((chunks, first, filled)), g);
     }
@@ -130,12 +120,12 @@ impl<'a> Segments<'a> {
 
     /// Entries of distinct ids `from..to`.
     pub(crate) fn entries(&self, from: usize, to: usize) -> usize {
-        (self.starts.id(self.first + to) - self.starts.id(self.first + from)) as usize
+        (self.runs[2 * to + 1] - self.runs[2 * from + 1]) as usize
     }
 
     #[inline(always)]
     fn run(&self, k: usize) -> (usize, usize) {
-        (self.starts.id(self.first + k) as usize, self.starts.id(self.first + k + 1) as usize)
+        (self.runs[2 * k + 1] as usize, self.runs[2 * k + 3] as usize)
     }
 
     #[inline(always)]
@@ -175,52 +165,43 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// The sums of chunks of a call on the CPU, in its scratch: written, then read.
-pub(crate) struct Chunks<'a> {
-    words: &'a mut [u32],
-    dim: usize,
+/// The slots that what sums the runs of a table reads: source rows, their places, the table's packed runs and chunks' sums.
+pub(super) fn segment_slots(capacity: usize, entries: usize, dim: usize) -> Vec<Slot> {
+    let chunks = Slot::f32("chunks", blocks(entries), dim);
+    vec![
+        Slot::f32("source", 0, dim),
+        Slot::u32("sources", 0, 1),
+        Slot::u32("runs", 1, 2 * capacity + 2),
+        if blocks(entries) == 0 { chunks.optional() } else { chunks },
+    ]
 }
 
-impl<'a> Chunks<'a> {
-    pub(crate) fn of(io: &mut CpuIo<'a>, entries: usize, dim: usize) -> Self {
-        let words = io.scratch(0).into_u32();
-        Self { words: &mut words[..blocks(entries) * dim], dim }
-    }
-
-    pub(crate) fn write(&mut self) -> MatMut<'_> {
-        let rows = self.words.len() / self.dim.max(1);
-        MatMut::new(self.words, rows, self.dim, self.dim)
-    }
-
-    pub(crate) fn read(&self) -> Mat<'_> {
-        Mat::new(self.words, self.words.len() / self.dim.max(1), self.dim, self.dim)
-    }
-}
-
-/// The slots of the output of [`Group`](super::Group) as a reader of one table's runs sees them.
-pub(crate) fn segment_slots(tables: usize) -> [Slot; 4] {
-    [Slot::u32("keys", 0, 1), Slot::u32("sources", 0, 1), Slot::u32("starts", 0, 1), Slot::u32("first", tables + 1, 1)]
+/// The places and bindings of those operands in a dispatch.
+pub(super) fn segment_operands(operands: &Operands) -> (Vec<u32>, Vec<Binding>) {
+    let reads = &operands.reads[..4];
+    let [source, sources, runs, chunks] = [0, 1, 2, 3].map(|i| reads[i]);
+    let mut words: Vec<u32> = places(&[source, sources]).collect();
+    words.push(runs.map_or(0, |o| o.offset as u32));
+    words.extend(places(&[chunks]));
+    (words, reads.iter().map(|o| Binding::read(*o)).collect())
 }
 
 /// Segmented sum: row k of `out` is the sum of the source rows of the k-th distinct id of one table.
 ///
-/// `out[k, :] = sum of source[sources[e], :]` for e in `starts[first[table] + k] .. starts[first[table] + k + 1]`,
-/// ascending e in one f32 a column; of 512 entries or more, sums of 256 entries each first. Rows past the number of distinct ids are left as they are.
+/// `out[k, :] = sum of source[sources[e], :]` for e in the id's run, ascending e in one f32 a column; of 512 entries or more,
+/// sums of 256 entries each first. Rows past the number of distinct ids are left as they are.
 ///
-/// Reads `source` `[any, dim]` and the output of [`Group`](super::Group): `keys`, `sources`, `starts` `[any, 1]`, `first`
-/// `[tables + 1, 1]`, all u32; writes `out` `[rows, dim]`. Moves at most `2 * rows * dim` words and their indices.
+/// Reads `source` `[any, dim]`, `sources` `[any, 1]` of [`Group`](super::Group), and the table's part of the output of
+/// [`SegmentRuns`](super::SegmentRuns): `runs` `[1, 2 rows + 2]` u32, `chunks` `[blocks, dim]`, left out where no run can be
+/// long; writes `out` `[rows, dim]`. Moves at most `2 * rows * dim` words and their indices.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentSum {
-    /// The table whose ids are summed.
-    pub table: usize,
     /// Most distinct ids that the table can have in a step.
     pub rows: usize,
     /// Most entries that it can have.
     pub entries: usize,
     /// Columns.
     pub dim: usize,
-    /// Tables of the grouping.
-    pub tables: usize,
 }
 
 impl Kernel for SegmentSum {
@@ -229,10 +210,8 @@ impl Kernel for SegmentSum {
     }
 
     fn signature(&self) -> Signature {
-        let mut reads = vec![Slot::f32("source", 0, self.dim)];
-        reads.extend(segment_slots(self.tables));
         Signature {
-            reads,
+            reads: segment_slots(self.rows, self.entries, self.dim),
             // Rows past the count keep what they hold.
             writes: vec![Slot::f32("out", self.rows, self.dim)],
         }
@@ -242,15 +221,9 @@ impl Kernel for SegmentSum {
         Cost { bytes: 4.0 * (self.rows * (2 * self.dim + 2)) as f64, flops: (self.rows * self.dim) as f64 }
     }
 
-    fn scratch(&self, target: Target) -> Vec<usize> {
-        scratch(target, self.rows, self.entries, self.dim)
-    }
-
     fn run(&self, io: &mut CpuIo<'_>) {
-        let (source, segments) = (io.read(0), Segments::of(io, 1, self.table, self.rows));
-        let mut chunks = Chunks::of(io, self.entries, self.dim);
-        segments.sum_chunks(&source, chunks.write());
-        let chunks = chunks.read();
+        let (source, chunks) = (io.read(0), io.read_opt(3));
+        let segments = Segments::new(io.read(1), io.read(2), self.rows);
         let block = (16_384 / self.dim.max(1)).max(16);
         io.write(0).par_blocks(block, |first, mut out| {
             let rows = segments.count.saturating_sub(first).min(out.rows);
@@ -261,7 +234,7 @@ impl Kernel for SegmentSum {
                         if r + 4 < rows {
                             segments.prefetch(&source, first + r + 4);
                         }
-                        segments.sum(&source, &chunks, first + r, out.row(r));
+                        segments.sum(&source, chunks.as_ref(), first + r, out.row(r));
                     }
                 },
             );
@@ -274,21 +247,19 @@ impl Kernel for SegmentSum {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let mut dispatches = prepare(self.table, 0, self.rows, self.entries, self.dim, operands);
-        let ([source, sources], out) = ([0, 2].map(|i| operands.read(i)), operands.write(0));
+        let (words, mut bindings) = segment_operands(operands);
         let mut params = vec![self.rows as u32, self.dim as u32];
-        params.extend(places(&[Some(source), Some(sources), Some(out)]));
-        let mut bindings = bindings(operands);
-        bindings.push(Binding::Write(out.buffer));
-        dispatches.push(Dispatch {
+        params.extend(words);
+        params.extend(places(&operands.writes));
+        bindings.push(Binding::write(operands.writes[0]));
+        vec![Dispatch {
             shader: "segment_sum",
             constants: vec![CHUNK_CONSTANT],
             params,
             step: false,
             bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
-        });
-        dispatches
+        }]
     }
 }
 

@@ -1,7 +1,8 @@
 //! Rows of data that has no gradient.
 
+use super::Lookup;
 use super::cells::{dispatch, each_block};
-use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+use crate::{Cost, CpuIo, Dispatch, Dtype, Kernel, Operands, Signature, Slot};
 
 /// `out[i, :] = table[ids[i], :]`, words of either type: table `[any, cols]`, ids `[rows, 1]` u32, out `[rows, cols]`.
 /// Moves `2 * rows * cols + rows` words.
@@ -27,6 +28,11 @@ impl Kernel for Take {
 
     fn cost(&self) -> Cost {
         Cost { bytes: 4.0 * (2 * self.rows * self.cols + self.rows) as f64, flops: 0.0 }
+    }
+
+    fn lookup(&self) -> Option<Lookup> {
+        // Words of either type are words.
+        Some(Lookup { rows: self.rows, cols: self.cols, dtype: Dtype::U32 })
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {

@@ -3,9 +3,9 @@
 mod cpu;
 
 use super::cells::places;
-use super::segment_sum::{CHUNK_CONSTANT, Chunks, Segments, bindings, prepare, scratch, segment_slots};
+use super::segment_sum::{CHUNK_CONSTANT, Segments, segment_operands, segment_slots};
 use crate::slabs::each_slab;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot, Target};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
 use cpu::{Rows, Update};
 use std::ops::Range;
 use std::sync::Arc;
@@ -52,8 +52,9 @@ pub enum UpdatePart {
 /// Row gradient `g = sum of source[sources[e], :]` over the run of the id, in the order of
 /// [`SegmentSum`](super::SegmentSum); then the rule, with `lr = step.lr_rows`. Rows without an entry, and row 0, are not touched.
 ///
-/// Reads `source` `[any, dim]` and the output of [`Group`](super::Group): `keys`, `sources`, `starts` `[any, 1]`, `first`
-/// `[tables + 1, 1]`, all u32; updates in place `table` `[any, dim]`, `state1` (Adam's m `[any, dim]`, Adagrad's accumulator
+/// Reads `source` `[any, dim]`, `sources` `[any, 1]` of [`Group`](super::Group), and the table's part of the output of
+/// [`SegmentRuns`](super::SegmentRuns): `runs` `[1, 2 capacity + 2]` u32, `chunks` `[blocks, dim]`, left out where no run can be
+/// long; updates in place `table` `[any, dim]`, `state1` (Adam's m `[any, dim]`, Adagrad's accumulator
 /// `[any, 1]`), `state2` (Adam's v `[any, dim]`). Moves per distinct id: its source rows once, `table` and the states twice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateRows {
@@ -61,18 +62,12 @@ pub struct UpdateRows {
     pub rule: RowRule,
     /// What of it: [`UpdatePart::Whole`] but for row-wise Adagrad on slabs.
     pub part: UpdatePart,
-    /// The table's number in the grouping.
-    pub table: usize,
-    /// Its first global key.
-    pub base: u32,
     /// Most distinct ids that the table can have in a step.
     pub capacity: usize,
     /// Most entries that it can have.
     pub entries: usize,
     /// Columns.
     pub dim: usize,
-    /// Tables of the grouping.
-    pub tables: usize,
 }
 
 impl Kernel for UpdateRows {
@@ -85,8 +80,7 @@ impl Kernel for UpdateRows {
     }
 
     fn signature(&self) -> Signature {
-        let mut reads = vec![Slot::f32("source", 0, self.dim)];
-        reads.extend(segment_slots(self.tables));
+        let reads = segment_slots(self.capacity, self.entries, self.dim);
         let state = |name, cols: usize, used: bool| {
             let slot = Slot::f32(name, 0, cols).in_place();
             if used { slot } else { slot.optional() }
@@ -127,16 +121,13 @@ impl Kernel for UpdateRows {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let (source, segments) = (io.read(0), Segments::of(io, 1, self.table, self.capacity));
-        let mut chunks = Chunks::of(io, self.entries, self.dim);
-        segments.sum_chunks(&source, chunks.write());
+        let segments = Segments::new(io.read(1), io.read(2), self.capacity);
         let update = Update {
             rule: self.rule,
             part: self.part,
-            base: self.base,
-            source,
+            source: io.read(0),
             segments,
-            chunks: chunks.read(),
+            chunks: io.read_opt(3),
             lr: io.step.lr_rows,
             bias1: io.step.bias1,
             bias2: io.step.bias2,
@@ -145,18 +136,13 @@ impl Kernel for UpdateRows {
         update.cut(0, update.segments.count, 0, rows);
     }
 
-    fn scratch(&self, target: Target) -> Vec<usize> {
-        scratch(target, self.capacity, self.entries, self.dim)
-    }
-
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::update_rows(self, io);
         true
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let mut dispatches = prepare(self.table, self.base, self.capacity, self.entries, self.dim, operands);
-        let (source, sources) = (operands.reads[0], operands.reads[2]);
+        let (words, mut bindings) = segment_operands(operands);
         let [table, one, two] = [0, 1, 2].map(|i| operands.writes[i]);
         let cells = (self.capacity * self.dim).div_ceil(64);
         let mut constants = vec![CHUNK_CONSTANT];
@@ -180,11 +166,9 @@ impl Kernel for UpdateRows {
                 ("update_rows_adam", vec![table, one, two], cells)
             }
         };
-        params.extend(places(&[source, sources]));
+        params.extend(words);
         params.extend(places(&written));
-        let mut bindings = bindings(operands);
         bindings.extend(written.into_iter().map(Binding::write));
-        dispatches.push(Dispatch { shader, constants, params, step: true, bindings, workgroups });
-        dispatches
+        vec![Dispatch { shader, constants, params, step: true, bindings, workgroups }]
     }
 }

@@ -9,6 +9,7 @@ use super::rank::{ModelTexts, TextFigures, TextScorer, rank_pairs};
 use super::tfidf::TfIdf;
 use super::tower::{TextSizes, record_gradients};
 use crate::train::{OnProgress, Progress};
+use crate::watch::{LossWatch, check_finite};
 use crate::{Error, Result};
 use rt_data::Vocab;
 use rt_kernels::philox;
@@ -182,6 +183,7 @@ pub fn train(
     let mut program = tape.compile(&model.store)?;
     let mut report = TextReport { dispatches: program.dispatches(), ..TextReport::default() };
     let steps = data.examples.len().div_ceil(config.batch);
+    let mut watch = LossWatch::new(&program, steps)?;
     // Validation recall@10 and MRR of the best epoch, and its weights.
     let (mut best, mut kept): (Option<(f64, f64)>, Vec<Vec<f32>>) = (None, Vec::new());
     let mut order = data.examples.clone();
@@ -220,6 +222,7 @@ pub fn train(
             let valid = config.batch.min(order.len() - offset);
             let now = Step::new(t, seed, offset as u32, valid as u32);
             program.run(&optimizer.rates(now, config.lr, config.row_rate()))?;
+            watch.after(epoch, step, t)?;
             if (step + 1) % 16 == 0 {
                 at.step = step + 1;
                 let done = (epoch - 1) * order.len() + offset + valid;
@@ -230,14 +233,10 @@ pub fn train(
             }
         }
         let log = program.read_f32("loss")?;
+        watch.look()?;
         report.seconds += start.elapsed().as_secs_f64();
         let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % steps]).collect();
-        if let Some(step) = losses.iter().position(|l| !l.is_finite()) {
-            let (loss, step) = (losses[step], step + 1);
-            let what =
-                format!("the loss is {loss} in epoch {epoch}, step {step}: use a smaller lr or a larger temperature");
-            return Err(Error::Training(what));
-        }
+        check_finite(&losses, epoch, 0)?;
         report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
         let weight = |i: usize| config.batch.min(order.len() - i * config.batch) as f64;

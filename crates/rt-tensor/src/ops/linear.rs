@@ -62,7 +62,9 @@ impl LinearOp {
         if needs(self.x) {
             let dx = tape.temp(m, k);
             let kernel = Gemm { m, n: k, k: n, trans_a: false, trans_b: true, activation };
-            tape.push(kernel, vec![Some(dz), Some(self.w), None, None], vec![Some(dx)], None)?;
+            // Where another layer reads x too (a skip), its part of the gradient comes in as the product's addend.
+            let others = grads.take_only(self.x);
+            tape.push(kernel, vec![Some(dz), Some(self.w), None, others], vec![Some(dx)], None)?;
             grads.add(self.x, Grad::Dense(dx));
         }
         if let Some(add) = self.add.filter(|a| needs(*a)) {

@@ -2,6 +2,7 @@
 //!
 //! Kernels are recorded on small tapes, so that what is timed is what training runs; new ids each run.
 
+use super::clock::process_seconds;
 use super::{Row, kind, measure_ceilings, plot, report};
 use crate::args::{BenchKernels, Global};
 use crate::fail::{Done, Fail};
@@ -19,6 +20,9 @@ struct Case {
     /// A run takes seconds.
     large: bool,
 }
+
+/// Runs that the CPU time is the median of, at most.
+const CPU_RUNS: usize = 5;
 
 pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
     if args.runs == 0 {
@@ -104,8 +108,9 @@ fn time(device: &Device, variant: &str, case: &Case, args: &BenchKernels, runs: 
     }
     let store = Store::new(device, case.tape.params(), seed)?;
     let mut program = case.tape.compile(&store)?;
-    let mut seconds = vec![Vec::new(); nodes.len()];
-    for run in 0..=runs {
+    let (mut seconds, mut cpu) = (vec![Vec::new(); nodes.len()], vec![Vec::new(); nodes.len()]);
+    // A few more runs for the CPU time: to read its clock around each node is work of its own.
+    for run in 0..=runs + runs.min(CPU_RUNS) {
         for (name, n, below) in &case.ids {
             let key = philox::key(seed ^ run as u64);
             let draw = |i: usize| philox::draw(key, run as u32, 7, i as u32);
@@ -114,6 +119,12 @@ fn time(device: &Device, variant: &str, case: &Case, args: &BenchKernels, runs: 
             program.write_u32(name, &ids)?;
         }
         let step = Step::new(run as u32 + 1, seed, 0, 1 << 20).with_rates(1e-3, 1e-3, 0.9, 0.999);
+        if run > runs {
+            for (node, s) in program.run_clocked(&step, &process_seconds)? {
+                cpu[node].push(s);
+            }
+            continue;
+        }
         for (node, s) in program.run_timed(&step)? {
             if run > 0 {
                 seconds[node].push(s);
@@ -121,8 +132,10 @@ fn time(device: &Device, variant: &str, case: &Case, args: &BenchKernels, runs: 
         }
     }
     let mut timed: Vec<Timed> = Vec::new();
-    for (n, s) in nodes.iter().zip(seconds).filter(|(n, s)| !s.is_empty() && wanted(n)) {
+    for ((n, s), mut cpu) in nodes.iter().zip(seconds).zip(cpu).filter(|((n, s), _)| !s.is_empty() && wanted(n)) {
         let mut row = Row::new(id(n, variant), s, n.bytes, n.flops);
+        cpu.sort_by(f64::total_cmp);
+        row.cpu_ms = cpu.get(cpu.len() / 2).map(|s| s * 1e3);
         row.peak_memory_bytes = rt_models::eval::peak_memory_bytes();
         // What a backward pass runs once more (dropout) is one line.
         if timed.iter().all(|t| t.row.id != row.id) {

@@ -1,5 +1,6 @@
 //! `recall bench step`: one whole training step, node by node.
 
+use super::clock::{process_seconds, thread_seconds};
 use super::{Row, kind, measure_ceilings, report};
 use crate::args::{BenchStep, Global};
 use crate::fail::{Done, Fail};
@@ -113,12 +114,14 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     let id = format!("step/{}/{}/{shape}", bench.model().name(), kind(device));
     let mut row = Row::new(id, seconds, cost.bytes, cost.flops);
     row.peak_memory_bytes = peak_memory_bytes();
+    row.cpu_ms = Some(cpu / wall * row.ms);
     let examples = config.step_examples() as f64 / row.ms * 1e3;
     let [planned, unshared] = bench.program().temporary_bytes();
     say!(
-        "{:.2} ms a step (softmax {loss_ms:.2} ms; process CPU time {:.2} ms, calling thread {host_ms:.3} ms), {examples:.0} examples/s, {} dispatches, temporaries {:.1} MB ({:.1} MB unshared), peak memory {} MB",
+        "{:.2} ms a step (softmax {loss_ms:.2} ms; process CPU time {:.2} ms, calling thread {host_ms:.3} ms, {:.2} us a dispatch), {examples:.0} examples/s, {} dispatches, temporaries {:.1} MB ({:.1} MB unshared), peak memory {} MB",
         row.ms,
         cpu / wall * row.ms,
+        1e3 * host_ms / bench.program().dispatches().max(1) as f64,
         bench.program().dispatches(),
         planned as f64 / 1e6,
         unshared as f64 / 1e6,
@@ -129,7 +132,6 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
         return Err(Fail::machine("a step's loss is not finite"));
     }
     row.more.insert("examples_per_second".into(), examples.into());
-    row.more.insert("cpu_ms".into(), (cpu / wall * row.ms).into());
     row.more.insert("host_ms".into(), host_ms.into());
     row.more.insert("softmax_ms".into(), loss_ms.into());
     row.more.insert("rest_ms".into(), (1e3 * total - loss_ms).into());
@@ -137,22 +139,4 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     row.more.insert("temporary_bytes".into(), planned.into());
     row.more.insert("nodes".into(), list.into());
     Ok(row)
-}
-
-/// CPU seconds of this thread; 0 where the system does not say.
-fn thread_seconds() -> f64 {
-    let Ok(text) = std::fs::read_to_string("/proc/thread-self/schedstat") else {
-        return 0.0;
-    };
-    text.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
-}
-
-/// CPU seconds of this process, all threads; 0 where the system does not say.
-fn process_seconds() -> f64 {
-    let Ok(text) = std::fs::read_to_string("/proc/self/stat") else {
-        return 0.0;
-    };
-    let after = text.rsplit(')').next().unwrap_or("");
-    let ticks = |i: usize| after.split_whitespace().nth(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(11) + ticks(12)) / 100.0
 }

@@ -1,7 +1,7 @@
 //! The GPU's side of the grouping: entries, a stable radix sort (reduce, then scan), and a compaction.
 
-use super::{Group, UseKind};
-use crate::kernels::bag::window_ends;
+use super::{Group, GroupUse, UseKind};
+use crate::kernels::bag::{MAX_WINDOWS, window_ends};
 use crate::{Binding, Dispatch, Operand, Operands};
 
 /// Pairs of a workgroup, as in the shaders.
@@ -10,6 +10,10 @@ const BLOCK: usize = 2_048;
 const DIGIT: u32 = 8;
 /// Tables of one `group_first`.
 const BASES: usize = 64;
+/// Uses of one `group_entries`, the words of each, and the buffers that they read.
+const USES: usize = 16;
+const USE_WORDS: usize = 36;
+const SLOTS: usize = 6;
 
 fn blocks(group: &Group) -> usize {
     group.capacity.div_ceil(BLOCK).max(1)
@@ -74,47 +78,85 @@ fn place(o: &Operand) -> [u32; 2] {
     [o.offset as u32, o.stride as u32]
 }
 
-/// One dispatch for each use: its entries into `pairs`.
+/// The entries of all uses into `pairs`: as many uses a dispatch as their operands fit into its bindings.
 fn entries(group: &Group, operands: &Operands, pairs: usize) -> Vec<Dispatch> {
-    let mut operand = 0;
     let mut list = Vec::new();
+    let mut some = Entries::default();
+    let mut reads = operands.reads.iter();
     for item in &group.uses {
-        let base = group.tables[item.table].base;
-        let (shader, params, mut bindings) = match &item.kind {
-            UseKind::Ids { n } => {
-                let ids = operands.read(operand);
-                operand += 1;
-                let mut params = vec![*n as u32, base, item.source, item.entry as u32];
-                params.extend(place(&ids));
-                ("group_ids", params, vec![Binding::Read(ids.buffer)])
-            }
-            UseKind::Bag { rows, max_len, windows } => {
-                let slices = &operands.reads[operand..operand + 4];
-                operand += 4;
-                let mut params = vec![
-                    *rows as u32,
-                    *max_len as u32,
-                    windows.len() as u32,
-                    slices[2].map_or(0, |mask| mask.cols as u32),
-                    u32::from(slices[3].is_some()),
-                    base,
-                    item.source,
-                    item.entry as u32,
-                ];
-                params.extend(slices.iter().flat_map(|o| o.as_ref().map_or([0, 0], place)));
-                params.extend(window_ends(windows));
-                ("group_bag", params, slices.iter().map(|o| Binding::read(*o)).collect())
-            }
+        let count = match &item.kind {
+            UseKind::Ids { .. } => 1,
+            UseKind::Bag { .. } => 4,
         };
+        let given: Vec<Option<Operand>> = reads.by_ref().take(count).copied().collect();
+        if !some.has_room(&given) {
+            list.extend(std::mem::take(&mut some).dispatch(pairs));
+        }
+        some.add(group.tables[item.table].base, item, &given);
+    }
+    list.extend(some.dispatch(pairs));
+    list
+}
+
+/// Uses that share a dispatch.
+#[derive(Default)]
+struct Entries {
+    /// Buffers that they read, in the order of the bindings.
+    buffers: Vec<usize>,
+    uses: usize,
+    entries: usize,
+    words: Vec<u32>,
+}
+
+impl Entries {
+    fn slot(&self, o: &Operand) -> Option<usize> {
+        self.buffers.iter().position(|b| *b == o.buffer)
+    }
+
+    fn has_room(&self, given: &[Option<Operand>]) -> bool {
+        let mut new: Vec<usize> = given.iter().flatten().filter(|o| self.slot(o).is_none()).map(|o| o.buffer).collect();
+        new.sort_unstable();
+        new.dedup();
+        self.uses < USES && self.buffers.len() + new.len() <= SLOTS
+    }
+
+    fn add(&mut self, base: u32, item: &GroupUse, given: &[Option<Operand>]) {
+        for o in given.iter().flatten() {
+            if self.slot(o).is_none() {
+                self.buffers.push(o.buffer);
+            }
+        }
+        let operand = |i: usize| given.get(i).copied().flatten();
+        let entries = item.kind.entries();
+        let (max_len, windows, ends) = match &item.kind {
+            UseKind::Ids { .. } => (0, 0, [0; MAX_WINDOWS]),
+            UseKind::Bag { max_len, windows, .. } => (*max_len, windows.len(), window_ends(windows)),
+        };
+        self.words.extend([item.entry as u32, entries as u32, base, item.source, max_len as u32, windows as u32]);
+        self.words.extend([operand(2).map_or(0, |mask| mask.cols as u32), u32::from(operand(3).is_some())]);
+        let of = |f: &dyn Fn(Operand) -> usize| [0, 1, 2, 3].map(|i| operand(i).map_or(0, |o| f(o) as u32));
+        self.words.extend(of(&|o| self.slot(&o).unwrap_or(0)));
+        self.words.extend(of(&|o| o.offset));
+        self.words.extend(of(&|o| o.stride));
+        self.words.extend(ends);
+        self.uses += 1;
+        self.entries += entries;
+    }
+
+    fn dispatch(self, pairs: usize) -> Option<Dispatch> {
+        let mut params = vec![self.uses as u32, 0, 0, 0];
+        params.extend(&self.words);
+        params.resize(4 + USES * USE_WORDS, 0);
+        let mut bindings: Vec<Binding> = self.buffers.into_iter().map(Binding::Read).collect();
+        bindings.resize(SLOTS, Binding::NoRead);
         bindings.push(Binding::Write(pairs));
-        list.push(Dispatch {
-            shader,
+        (self.entries > 0).then(|| Dispatch {
+            shader: "group_entries",
             constants: vec![],
             params,
             step: false,
             bindings,
-            workgroups: item.kind.entries().div_ceil(64),
-        });
+            workgroups: self.entries.div_ceil(64),
+        })
     }
-    list
 }

@@ -68,10 +68,9 @@ impl<'a> Rows<'a> {
 pub(super) struct Update<'a> {
     pub(super) rule: RowRule,
     pub(super) part: UpdatePart,
-    pub(super) base: u32,
     pub(super) source: Mat<'a>,
     pub(super) segments: Segments<'a>,
-    pub(super) chunks: Mat<'a>,
+    pub(super) chunks: Option<Mat<'a>>,
     pub(super) lr: f32,
     pub(super) bias1: f32,
     pub(super) bias2: f32,
@@ -119,7 +118,7 @@ impl Update<'_> {
 
     #[inline(always)]
     fn row(&self, k: usize) -> usize {
-        (self.segments.key(k) - self.base) as usize
+        self.segments.row(k) as usize
     }
 
     /// One task, for rows of D columns (0: any number).
@@ -142,7 +141,7 @@ impl Update<'_> {
                     part.prefetch(ahead);
                 }
             }
-            self.segments.sum(&self.source, &self.chunks, k, g);
+            self.segments.sum(&self.source, self.chunks.as_ref(), k, g);
             let r = self.row(k) - base;
             let w = rows.table.as_mut().map_or(&mut [][..], |table| &mut table.row(r)[..dim]);
             match (self.rule, &mut rows.one, &mut rows.two) {
