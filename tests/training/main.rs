@@ -15,6 +15,7 @@ mod quality;
 #[cfg(feature = "gpu")]
 mod replay;
 mod saved;
+mod searches;
 mod serving;
 #[cfg(feature = "gpu")]
 mod slabs;

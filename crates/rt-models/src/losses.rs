@@ -71,8 +71,10 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
         None
     };
     let times = (config.decay_heads > 0).then(|| tape.input_ids("event.seconds", counts.events, 1));
-    let inputs =
-        UserInputs { session, age, times, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    let searches =
+        schema.searches.as_ref().map(|shape| shape.record(&mut tape, counts.events, batch.event)).transpose()?;
+    let (user, slice, hole) = (batch.user, batch.slice, batch.hole);
+    let inputs = UserInputs { session, age, times, searches, user, items, slice, hole, context };
     towers.rows_have(batch.weight);
     let user = towers.user(&mut tape, &inputs)?;
     let weight = crate::examples::weight(&mut tape, config, schema.user_rows, &batch)?;

@@ -53,6 +53,11 @@ impl StepBench {
                 "`mask_own = true`: the made-up users of a timed step have no items of their own".into(),
             ));
         }
+        if config.searches_read() > 0 {
+            return Err(Error::Config(
+                "`searches`: the made-up users of a timed step have searched for nothing".into(),
+            ));
+        }
         let mut config = config.clone();
         config.user_id = Switch::On;
         if config.dim == 0 {
@@ -83,6 +88,7 @@ impl StepBench {
             extra: crate::features::Extra::default(),
             weighted: false,
             exposed: 1,
+            searches: None,
         };
         // Each example has its own run of events: its history, then its target. Four batches take turns.
         let run = config.history + 1;
