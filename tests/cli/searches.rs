@@ -51,7 +51,9 @@ fn a_model_is_trained_evaluated_and_asked_with_searches() {
     assert!(without.status.success() && stderr(&without).contains("the model reads searches and none were given"));
     let notes = stderr(&recall(&[&eval[..], &data].concat()));
     assert!(
-        notes.contains("320 searches of 40 users; 2 of 1 users without an interaction left out; 1 without a letter"),
+        notes.contains(
+            "320 searches of 40 users; 2 more, of users without an interaction (1), left out; 1 without a letter"
+        ),
         "{notes}"
     );
 

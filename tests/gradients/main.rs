@@ -23,9 +23,10 @@ fn whole_models_with_every_loss() {
         let checks = check_models(device, 7).unwrap();
         assert_eq!(
             checks.len(),
-            21,
-            "two models with seven losses and two sets of options, and three with parts that are off by default"
+            22,
+            "two models with seven losses and two sets of options, three with parts that are off by default, and searches"
         );
+        assert!(checks[21].parameters.iter().any(|p| p.parameter == "search"), "{:?}", checks[21]);
         for check in checks {
             for p in &check.parameters {
                 assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);

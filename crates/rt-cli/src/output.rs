@@ -114,7 +114,7 @@ pub(crate) fn note_searches(global: &Global, searches: Option<&Searches>) {
     let users = (0..searches.users() as u32).filter(|user| !searches.of(*user).is_empty()).count();
     let mut text = format!("{} searches of {users} users", searches.len());
     if of_strangers > 0 {
-        text += &format!("; {of_strangers} of {strangers} users without an interaction left out");
+        text += &format!("; {of_strangers} more, of users without an interaction ({strangers}), left out");
     }
     if without_words > 0 {
         text += &format!("; {without_words} without a letter or digit left out");
