@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod data;
 mod from;
+mod searches;
 mod seeds;
 mod tensorboard;
 mod text;

@@ -23,9 +23,10 @@ fn whole_models_with_every_loss() {
         let checks = check_models(device, 7).unwrap();
         assert_eq!(
             checks.len(),
-            25,
-            "two models with seven losses and four sets of options, and three with parts that are off by default"
+            26,
+            "two models with seven losses and four sets of options, three with parts that are off by default, and searches"
         );
+        assert!(checks[25].parameters.iter().any(|p| p.parameter == "search"), "{:?}", checks[25]);
         for check in checks {
             for p in &check.parameters {
                 assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);

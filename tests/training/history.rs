@@ -56,14 +56,15 @@ fn heads_start_from_steep_to_flat_and_learn() {
 fn times_count_by_their_differences_to_the_newest_alone() {
     for device in devices() {
         let (model, _) = fit(device, &config(ModelKind::Dssm, DECAY), 2);
-        let vector =
-            |times: &[i64]| model.user_tower(&[Query { user: 3, history: &[5, 6, 7], context: &[], times }]).unwrap();
+        let vector = |times: &[i64]| {
+            model.user_tower(&[Query { user: 3, history: &[5, 6, 7], times, ..Query::default() }]).unwrap()
+        };
         let some = vector(&[1_000, 50_000, 90_000]);
         assert_eq!(some, vector(&[-9_000, 40_000, 80_000]), "{device:?}: the origin does not count");
         assert_ne!(some, vector(&[1_000, 89_000, 90_000]));
         assert_eq!(vector(&[]), vector(&[7, 7, 7]), "{device:?}: not known is simultaneous");
         assert_ne!(some, vector(&[]));
-        let wrong = Query { user: 3, history: &[5, 6, 7], context: &[], times: &[1, 2] };
+        let wrong = Query { user: 3, history: &[5, 6, 7], times: &[1, 2], ..Query::default() };
         let error = model.user_tower(&[wrong]).unwrap_err().to_string();
         assert!(error.contains("2 times for a history of 3 items"), "{error}");
         // More items than enter the tower: the last ones and their times do.
@@ -71,7 +72,7 @@ fn times_count_by_their_differences_to_the_newest_alone() {
         let times: Vec<i64> = (0..30).map(|t| t * t * 1_000).collect();
         let of = |from: usize| {
             let (history, times) = (&long[from..], &times[from..]);
-            model.user_tower(&[Query { user: 3, history, context: &[], times }]).unwrap()
+            model.user_tower(&[Query { user: 3, history, times, ..Query::default() }]).unwrap()
         };
         assert_eq!(of(0), of(10), "{device:?}: 20 items enter");
     }
@@ -93,7 +94,7 @@ fn evaluation_and_saved_models_use_the_times_of_past_events() {
     let events = case.history.start as usize..case.history.end as usize;
     let score = |model: &Model, times: &[i64]| {
         let mut out = vec![0.0; rows];
-        let query = Query { user: case.user, history: &data.event_item[events.clone()], context: &[], times };
+        let query = Query { user: case.user, history: &data.event_item[events.clone()], times, ..Query::default() };
         model.scores(&[query], &mut out).unwrap();
         out
     };

@@ -17,6 +17,7 @@ mod quality;
 #[cfg(feature = "gpu")]
 mod replay;
 mod saved;
+mod searches;
 mod serving;
 #[cfg(feature = "gpu")]
 mod slabs;

@@ -22,7 +22,13 @@ fn probabilities_are_a_softmax_over_what_may_be_recommended() {
 fn softmax(model: &Model, data: &Dataset, temperature: f64) {
     let user = 7;
     let history = data.event_item[data.events_of(user)].to_vec();
-    let query = Query { user, history: &history, context: &model.default_context(), times: &model.times_of(user) };
+    let query = Query {
+        user,
+        history: &history,
+        context: &model.default_context(),
+        times: &model.times_of(user),
+        ..Query::default()
+    };
     for exclude in [&history[..], &[]] {
         let all = model.recommend(&query, exclude, usize::MAX).unwrap();
         let items: Vec<u32> = all.iter().map(|r| r.item).collect();

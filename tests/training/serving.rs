@@ -80,18 +80,19 @@ fn a_session_changes_vectors_through_the_times_of_the_history_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (model, _) = fit(&devices()[1], &config(ModelKind::Dssm, &["session=3600"]), 1);
     let (user, items) = (3, &[5, 6, 7, 8][..]);
-    let vector = |times: &[i64]| model.user_tower(&[Query { user, history: items, times, context: &[] }]).unwrap();
+    let vector =
+        |times: &[i64]| model.user_tower(&[Query { user, history: items, times, ..Query::default() }]).unwrap();
     // Where sessions end counts, from when times count does not.
     assert_eq!(vector(&[0, 9, 9_999, 10_000]), vector(&[7_000_000, 7_000_009, 7_009_999, 7_010_000]));
     assert_ne!(vector(&[0, 9, 9_999, 10_000]), vector(&[0, 1, 2, 10_000]));
     assert_ne!(vector(&[0, 1, 2, 3]), vector(&[0, 1, 5_000, 5_001]));
     // Times that are not known: one session, as if all had come at once.
     assert_eq!(vector(&[]), vector(&[4, 4, 4, 4]));
-    let query = Query { user, history: items, times: &[1, 2], context: &[] };
+    let query = Query { user, history: items, times: &[1, 2], ..Query::default() };
     assert!(model.user_tower(&[query]).unwrap_err().to_string().contains("2 times for a history of 4 items"));
     // A model without sessions does not look at times.
     let (plain, _) = fit(&devices()[1], &config(ModelKind::Dssm, &["session=0"]), 1);
-    let at = |times| plain.user_tower(&[Query { user, history: items, times, context: &[] }]).unwrap();
+    let at = |times| plain.user_tower(&[Query { user, history: items, times, ..Query::default() }]).unwrap();
     assert_eq!(at(&[0, 9, 9_999, 10_000]), at(&[]));
     // The saved model has the times of its users' events.
     model.save(&folder.path().join("m")).unwrap();

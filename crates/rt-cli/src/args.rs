@@ -152,6 +152,19 @@ pub(crate) struct Data {
     /// Column of the impression: rows of a user with the same one were shown together
     #[arg(long, value_name = "COLUMN")]
     pub impression_col: Option<String>,
+    /// What users searched for: CSV, TSV or Parquet with the columns user, time and query. The last 50 searches enter the user
+    /// tower (`--set searches=N`)
+    #[arg(long, value_name = "FILE")]
+    pub searches: Option<PathBuf>,
+    /// Column of the user's id in the searches
+    #[arg(long, value_name = "COLUMN")]
+    pub search_user_col: Option<String>,
+    /// Column of the time in the searches
+    #[arg(long, value_name = "COLUMN")]
+    pub search_time_col: Option<String>,
+    /// Column of the query in the searches
+    #[arg(long, value_name = "COLUMN")]
+    pub search_query_col: Option<String>,
     /// A TOML file that says what the columns mean; flags go before it
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
@@ -262,6 +275,9 @@ pub(crate) struct Recommend {
     /// Raw item ids, oldest first; their times are not known, so decay heads take them as simultaneous
     #[arg(long, value_name = "RAW,RAW,...")]
     pub history: Option<String>,
+    /// A search that the user made, after those that the model keeps of the user; may be given again, oldest first
+    #[arg(long, value_name = "QUERY")]
+    pub query: Vec<String>,
     /// How many items
     #[arg(short, default_value_t = 10)]
     pub k: usize,
@@ -431,6 +447,12 @@ pub(crate) struct Synth {
     /// The file
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Also a file of searches of these users
+    #[arg(long, value_name = "FILE")]
+    pub searches: Option<PathBuf>,
+    /// Searches in it; 0 = ten for each user
+    #[arg(long, default_value_t = 0, requires = "searches")]
+    pub search_rows: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,7 @@ use crate::args::Global;
 use crate::fail::{Done, Fail};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use rt_data::LeftOut;
+use rt_data::{LeftOut, Searches, SearchesLeftOut};
 use rt_models::eval::{DeviceName, Protocol, Report, Row};
 use rt_models::{Device, Progress};
 use serde::Serialize;
@@ -105,6 +105,30 @@ pub(crate) fn print_left_out(left_out: &LeftOut) {
 /// The same for `--json`.
 pub(crate) fn left_out(left_out: &LeftOut) -> serde_json::Value {
     serde_json::json!({ "label": left_out.label, "rating": left_out.rating, "dwell": left_out.dwell })
+}
+
+/// Says how much of a file of searches is of use.
+pub(crate) fn note_searches(global: &Global, searches: Option<&Searches>) {
+    let Some(searches) = searches else { return };
+    let SearchesLeftOut { of_strangers, strangers, without_words } = searches.left_out;
+    let users = (0..searches.users() as u32).filter(|user| !searches.of(*user).is_empty()).count();
+    let mut text = format!("{} searches of {users} users", searches.len());
+    if of_strangers > 0 {
+        text += &format!("; {of_strangers} more, of users without an interaction ({strangers}), left out");
+    }
+    if without_words > 0 {
+        text += &format!("; {without_words} without a letter or digit left out");
+    }
+    note(global, &text);
+}
+
+/// The same for `--json`.
+pub(crate) fn searches(searches: &Searches) -> serde_json::Value {
+    let SearchesLeftOut { of_strangers, strangers, without_words } = searches.left_out;
+    serde_json::json!({
+        "rows": searches.len(), "tokens": searches.tokens.rows() - 1, "of_unknown_users": of_strangers,
+        "unknown_users": strangers, "without_words": without_words,
+    })
 }
 
 /// The device as `--json` names it.

@@ -1,7 +1,7 @@
 //! `--schema FILE.toml`: what the columns of a table mean, in a file instead of flags.
 
 use crate::fail::{Done, Fail};
-use rt_data::{FeatureSpec, ReadOptions};
+use rt_data::{FeatureSpec, ReadOptions, SearchOptions};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,12 +10,26 @@ use std::path::Path;
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct SchemaFile {
     pub options: ReadOptions,
+    pub searches: SearchOptions,
     pub eval_source: Option<String>,
 }
 
 /// Keys that name a column.
-const COLUMNS: [&str; 10] =
-    ["user", "item", "time", "title", "label", "weight", "rating", "dwell", "source", "impression"];
+const COLUMNS: [&str; 13] = [
+    "user",
+    "item",
+    "time",
+    "title",
+    "label",
+    "weight",
+    "rating",
+    "dwell",
+    "source",
+    "impression",
+    "search_user",
+    "search_time",
+    "search_query",
+];
 /// The other keys, and the tables of features.
 const OTHERS: [&str; 8] =
     ["min_rating", "min_dwell", "eval_source", "order", "delimiter", "user_features", "item_features", "context"];
@@ -54,8 +68,11 @@ impl SchemaFile {
             Some(number) => Ok(Some(number)),
             None => Err(fail(format!("`{value}`: a number is wanted"))),
         };
-        let o = &mut self.options;
+        let (o, s) = (&mut self.options, &mut self.searches);
         match key {
+            "search_user" => s.user_col = name()?,
+            "search_time" => s.time_col = name()?,
+            "search_query" => s.query_col = name()?,
             "user" => o.user_col = name()?,
             "item" => o.item_col = name()?,
             "time" => o.time_col = name()?,
@@ -143,6 +160,7 @@ mod tests {
                     dwell = \"d\"\nsource = \"s\"\nimpression = \"m\"\nmin_rating = 4\nmin_dwell = 2.5\neval_source = \"home\"\n\
                     order = \"input\"\ndelimiter = \";\"\n[user_features]\nage = \"number\"\n\"a b\" = \"category\"\n\
                     [item_features]\ngenres = \"bag,\"\n[context]\ndevice = \"category\"\n";
+        let text = &format!("search_user = \"su\"\nsearch_time = \"st\"\nsearch_query = \"sq\"\n{text}");
         let schema = SchemaFile::parse(text).unwrap();
         let spec = |text: &str| FeatureSpec::parse(text).unwrap();
         let col = |name: &str| Some(name.to_owned());
@@ -165,7 +183,9 @@ mod tests {
             item_features: vec![spec("genres:bag,")],
             context: vec![spec("device")],
         };
-        assert_eq!(schema, SchemaFile { options: want, eval_source: col("home") });
+        let searches =
+            SearchOptions { user_col: col("su"), time_col: col("st"), query_col: col("sq"), delimiter: None };
+        assert_eq!(schema, SchemaFile { options: want, searches, eval_source: col("home") });
         for key in COLUMNS.iter().chain(&OTHERS) {
             assert!(text.lines().any(|line| line.starts_with(key) || line == format!("[{key}]")), "{key} is not tried");
         }

@@ -21,7 +21,8 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What was looked for: `future_in_history`, `ties_in_history`, `duplicates_across_parts`, `statistics_over_test`,
-    /// `feature_of_target_time` or `others_future`.
+    /// `feature_of_target_time`, `others_future`, and where there are searches `searches_of_target_second` and
+    /// `searches_after_history`.
     pub check: &'static str,
     /// The feature column, where it is about one.
     pub column: Option<String>,
@@ -55,6 +56,7 @@ pub fn audit(data: &Dataset, split: &Split) -> Vec<Finding> {
     findings.extend(columns::statistics(data, split));
     findings.extend(columns::of_time(data));
     findings.push(others_future(split));
+    findings.extend(searches(data, split));
     findings
 }
 
@@ -138,4 +140,43 @@ fn others_future(split: &Split) -> Finding {
             Finding::new(check, severity, percent, 100, what)
         }
     }
+}
+
+/// Searches around the targets. What a model reads ends with the last event of the history, so that nothing of the target's time
+/// is in it; where both are of one second, a search of that second may have come between them. Searches after that are what a
+/// server would know and the protocol hides.
+fn searches(data: &Dataset, split: &Split) -> Vec<Finding> {
+    let Some(searches) = &data.searches else { return Vec::new() };
+    let (mut same_second, mut hidden, mut targets) = (0, 0, 0);
+    for case in cases(split) {
+        for &target in &case.targets {
+            targets += 1;
+            let time = data.time(target as usize);
+            let known = case
+                .history
+                .clone()
+                .next_back()
+                .map_or(0, |last| searches.until(case.user, data.time(last as usize)).len());
+            let before = searches.before(case.user, time).len();
+            same_second += u64::from(known > before);
+            hidden += u64::from(known < before);
+        }
+    }
+    let severity = |count: u64| if count == 0 { Severity::Clean } else { Severity::Note };
+    vec![
+        Finding::new(
+            "searches_of_target_second",
+            severity(same_second),
+            same_second,
+            targets,
+            "targets of the second of the event before, in which there was a search too: it is read, and may have led there",
+        ),
+        Finding::new(
+            "searches_after_history",
+            severity(hidden),
+            hidden,
+            targets,
+            "targets with a search between the last event and theirs, which is not read (--request-time exact does)",
+        ),
+    ]
 }

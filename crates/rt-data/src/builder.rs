@@ -174,6 +174,7 @@ impl Builder {
             sources: self.sources,
             event_source: gather(self.source, &order),
             exposed,
+            searches: None,
             left_out: self.left_out,
         }
     }

@@ -1,6 +1,6 @@
 //! The data in memory: events, vocabularies, features.
 
-use crate::{Exposed, Times, Vocab};
+use crate::{Exposed, Searches, Times, Vocab};
 
 /// One feature of users, items or events; row `r` belongs to dense id `r` (or event `r`), and row 0 of
 /// users and items is "unknown": category 0, an empty bag, number 0.
@@ -86,6 +86,8 @@ pub struct Dataset {
     pub event_source: Vec<u32>,
     /// What was shown and not clicked, where the data has a label column.
     pub exposed: Option<Exposed>,
+    /// What users searched for, where that was read ([`crate::read_searches`]); its users are those of `users`.
+    pub searches: Option<Searches>,
     /// Rows that were read and are no positives: they stand in no history, target, count or catalogue.
     pub left_out: LeftOut,
 }

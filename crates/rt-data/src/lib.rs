@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Real data is read by [`read`] (MovieLens folders, CSV, TSV, and Parquet with the feature `parquet`) and
-//! [`read_files`] (three given files).
+//! [`read_files`] (three given files), what users searched for by [`read_searches`].
 
 mod audit;
 mod builder;
@@ -35,10 +35,12 @@ mod ids;
 mod memory;
 mod parse;
 mod read;
+mod searches;
 mod split;
 mod synthetic;
 mod times;
 mod vocab;
+mod words;
 
 pub use audit::{Finding, Severity, audit};
 pub use columns::FeatureKind;
@@ -47,8 +49,10 @@ pub use error::{Error, Result};
 #[cfg(feature = "parquet")]
 pub use event_log::EventLog;
 pub use exposed::Exposed;
-pub use read::{FeatureSpec, ReadOptions, read, read_files};
+pub use read::{FeatureSpec, ReadOptions, SearchOptions, read, read_files, read_searches};
+pub use searches::{Searches, SearchesLeftOut};
 pub use split::{EvalCase, EvalHistory, Examples, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split};
 pub use synthetic::{Latent, NEVER, Synthetic};
 pub use times::Times;
 pub use vocab::Vocab;
+pub use words::{query_tokens, words};

@@ -58,6 +58,11 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
         (config.hash_rows, config.hash_functions) = (5, 2);
         checks.push(check(device, config, &data, &split, seed)?);
     }
+    let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8,searches=6")?.generate();
+    let mut config = small(ModelKind::YoutubeDnn, Loss::Sampled);
+    (config.searches, config.search_dim) = (Some(3), 4);
+    let made = check(device, config, &data, &split, seed)?;
+    checks.push(OpCheck { op: format!("{} searches=3", made.op), ..made });
     Ok(checks)
 }
 
@@ -85,12 +90,15 @@ fn check(device: &Device, config: Config, data: &Dataset, split: &Split, seed: u
     let config = config.resolve(data, split)?;
     let mut schema = Schema::new(&config, data, false, 0);
     schema.extra.item_ids = crate::features::item_ids(&config, data, split);
+    let searches = crate::searches::of_training(&config, data, split, None)?;
+    schema.searches = searches.as_ref().map(|s| crate::searches::SearchShape::new(&config, s, data));
     let sizes = Sizes { examples: split.examples.len(), events: data.event_item.len() };
     let (tape, value) = losses::record_gradients(&config, &schema, &sizes)?;
     let store = Store::new(device, tape.params(), seed)?;
     let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(e, s)| e > s).collect();
     schema.upload(&store, data, &trained)?;
     losses::upload(&store, &config, &schema, &Arc::new(data.clone()), split)?;
+    crate::searches::upload(&store, &config, searches.as_ref(), data)?;
     // Two rows of padding: the last of nine examples and one more are left out.
     let parameters = check_gradients(&tape, value, &store, &Step::new(2, seed, 3, 7), 12, |_| Ok(()))?;
     let norm = if config.norm == Norm::None { String::new() } else { format!(", {:?} norm", config.norm) };

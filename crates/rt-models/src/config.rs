@@ -111,7 +111,7 @@ mod value;
 
 pub use choices::{
     Frequency, Gap, Hidden, ItemTable, Label, LogQ, Loss, NegativesFrom, Norm, Numbers, OptimizerKind, Pool, Sampler,
-    Schedule, Switch,
+    Schedule, SearchTime, Switch,
 };
 pub use keys::Config;
 pub(crate) use value::{Value, bad};
@@ -211,6 +211,7 @@ impl Config {
         crate::features::check(self)?;
         crate::negatives::check_values(self)?;
         self.check_history()?;
+        self.check_searches()?;
         self.check_losses()
     }
 

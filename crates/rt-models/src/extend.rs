@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::schema::small_dim;
 use crate::train::{OnProgress, TrainReport, fit};
 use crate::{Config, Error, Result};
-use rt_data::{Column, Dataset, EvalCase, Exposed, Features, Split, SplitKind, SplitOptions, Vocab};
+use rt_data::{Column, Dataset, EvalCase, Exposed, Features, Searches, Split, SplitKind, SplitOptions, Vocab};
 use rt_tensor::{Device, ParamKind};
 use std::sync::Arc;
 
@@ -37,7 +37,9 @@ pub struct Extended {
 pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<Extended> {
     let merge = Merge::new(&model.data, new);
     let mut notes = Vec::new();
-    let data = Arc::new(merge.data(&mut notes));
+    let mut data = merge.data(&mut notes);
+    data.searches = merge.searches(model, &mut notes)?;
+    let data = Arc::new(data);
     let split = match kind {
         SplitKind::LeaveLastOut if new.event_time.is_empty() => rt_data::split(new, kind, options)?,
         SplitKind::LeaveLastOut => merge.leave_last_out(&data, options)?,
@@ -79,7 +81,8 @@ pub fn train_from(
         tracing::warn!("the new data does not say what was shown and not clicked: all negatives are drawn");
         config.negatives_from = NegativesFrom::Sampler;
     }
-    let model = Model::new(device, &config, extended.data.clone(), &extended.split, seed)?;
+    let words = base.searches.as_ref().map(|searches| &searches.tokens);
+    let model = Model::with_words(device, &config, extended.data.clone(), &extended.split, seed, words)?;
     hand_over(base, &model)?;
     fit(model, &extended.split, seed, progress)
 }
@@ -264,6 +267,30 @@ impl<'a> Merge<'a> {
             }
         }
         data
+    }
+
+    /// The searches that the model keeps and the new ones, in the words that it has rows for.
+    fn searches(&self, model: &Model, notes: &mut Vec<String>) -> Result<Option<Searches>> {
+        let Some(old) = model.kept_searches() else {
+            return match &self.new.searches {
+                Some(_) => Err(Error::Request(
+                    "searches with the new data: the model was trained without searches and goes on without them"
+                        .into(),
+                )),
+                None => Ok(None),
+            };
+        };
+        let Some(new) = &self.new.searches else {
+            notes.push("no searches were read with the new data: new events see those that the model keeps".into());
+            return Ok(Some(old.and(&Searches::default(), self.users.rows(), |user| user)));
+        };
+        let known = new.in_words_of(&old.tokens);
+        let unknown = new.token.len() - known.token.len();
+        if unknown > 0 {
+            let all = new.token.len();
+            notes.push(format!("{unknown} of {all} words in the new searches have no row in the model: left out"));
+        }
+        Ok(Some(old.and(&known, self.users.rows(), |user| self.user[user as usize])))
     }
 
     /// Last new event of a user = test, the one before = validation where it is new too.

@@ -19,12 +19,14 @@ mod model;
 mod negatives;
 mod preset;
 mod probability;
+mod query;
 mod retrieve;
 mod sampler;
 mod save;
 mod schedule;
 mod schema;
 mod score;
+mod searches;
 mod select;
 mod session;
 mod step;
@@ -37,12 +39,13 @@ mod watch;
 pub use check::check_models;
 pub use config::{
     Config, Frequency, Gap, Hidden, ItemTable, Label, LogQ, Loss, ModelKind, NegativesFrom, Norm, Numbers,
-    OptimizerKind, Pool, Sampler, Schedule, Switch,
+    OptimizerKind, Pool, Sampler, Schedule, SearchTime, Switch,
 };
 pub use error::{Error, Result};
 pub use extend::{Extended, extend, train_from};
-pub use model::{Model, Query, Recommendation};
+pub use model::{Model, Recommendation};
 pub use preset::{PRESETS, Preset};
+pub use query::Query;
 pub use retrieve::Index;
 pub use rt_data as data;
 pub use rt_kernels as kernels;

@@ -98,8 +98,9 @@ fn record_rows(tape: &mut Tape, towers: &mut Towers<'_>, counts: &Sizes) -> Resu
         None
     };
     let times = seconds.filter(|_| config.decay_heads > 0);
-    let inputs =
-        UserInputs { session, age, times, user: batch.user, items, slice: batch.slice, hole: batch.hole, context };
+    let searches = schema.searches.as_ref().map(|shape| shape.record(tape, counts.events, batch.event)).transpose()?;
+    let (user, slice, hole) = (batch.user, batch.slice, batch.hole);
+    let inputs = UserInputs { session, age, times, searches, user, items, slice, hole, context };
     towers.rows_have(batch.weight);
     let user = towers.user(tape, &inputs)?;
     let weight = crate::examples::weight(tape, config, schema.user_rows, &batch)?;

@@ -3,8 +3,9 @@
 
 use crate::config::Config;
 use crate::losses::all_but_target;
-use crate::model::{Model, Query, product};
+use crate::model::{Model, product};
 use crate::negatives::own_items;
+use crate::query::Query;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use rt_data::Split;
@@ -73,7 +74,8 @@ impl<'a> Miner<'a> {
             let contexts: Vec<Vec<u32>> = events.iter().map(|e| model.context_of(self.context, *e as usize)).collect();
             let query = |(i, e): (usize, &u32)| {
                 let user = data.user_of(*e as usize);
-                Query { user, history: &histories[i], context: &contexts[i], times: &times[i] }
+                let searches = model.searches_before(*e);
+                Query { user, history: &histories[i], context: &contexts[i], times: &times[i], searches }
             };
             let queries: Vec<Query<'_>> = events.iter().enumerate().map(query).collect();
             let users = model.user_tower(&queries)?;
@@ -178,7 +180,7 @@ mod tests {
                 let history = data.event_item[data.user_start[user as usize] as usize..e].to_vec();
                 let mut scores = vec![0.0; data.items.rows()];
                 let times = &data.clock_times(data.user_start[user as usize] as usize..e);
-                model.scores(&[Query { user, history: &history, times, context: &[] }], &mut scores).unwrap();
+                model.scores(&[Query { user, history: &history, times, ..Query::default() }], &mut scores).unwrap();
                 let own = &data.event_item[split.train_events(&data, user)];
                 let mut ranked: Vec<u32> = data.catalogue.iter().filter(|i| !own.contains(i)).copied().collect();
                 ranked.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)));

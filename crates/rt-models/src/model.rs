@@ -2,32 +2,19 @@
 
 use crate::config::Config;
 use crate::losses::{self, Sizes};
+use crate::query::{Query, user_tape};
 use crate::schema::{COARSE_GAPS, GAP, Schema};
-use crate::session;
-use crate::towers::{Towers, UserInputs};
+use crate::searches::{self, SearchShape};
+use crate::towers::Towers;
 use crate::{Error, Index, Result};
-use rt_data::{Column, Dataset, Split};
+use rt_data::{Column, Dataset, Searches, Split, Vocab};
 use rt_kernels::kernels::{Activation, Gemm};
 use rt_kernels::{CpuIo, Kernel, Mat, MatMut};
 use rt_tensor::{Device, Params, Program, Step, Store, Tape};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows of a tower that run together at inference.
-const CHUNK: usize = 256;
-
-/// One user to make a vector for; `..Query::default()` stands for what is not known.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Query<'a> {
-    /// Dense user id; 0 for one whom the model does not know.
-    pub user: u32,
-    /// Dense items, oldest first; the tower takes the last ones.
-    pub history: &'a [u32],
-    /// Context categories in the order of the schema; shorter is padded with 0, "unknown".
-    pub context: &'a [u32],
-    /// Seconds of each item of the history, from any origin; empty where they are not known: then all count as simultaneous,
-    /// as one session.
-    pub times: &'a [i64],
-}
+pub(crate) const CHUNK: usize = 256;
 
 /// A recommended item.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,14 +38,16 @@ pub struct Model {
     pub(crate) data: Arc<Dataset>,
     /// Had the user a training event?
     pub(crate) trained: Vec<bool>,
+    /// What users searched for in the model's words, where it reads that.
+    pub(crate) searches: Option<Searches>,
     pub(crate) store: Store,
-    towers: Mutex<Inference>,
+    pub(crate) towers: Mutex<Inference>,
     vectors: Mutex<Option<Arc<Vec<f32>>>>,
     index: Mutex<Option<Arc<Index>>>,
 }
 
-struct Inference {
-    user: Program,
+pub(crate) struct Inference {
+    pub user: Program,
     item: Program,
 }
 
@@ -75,6 +64,18 @@ impl Model {
     ///
     /// [`Error::Config`] where configuration and data do not go together; device errors.
     pub fn new(device: &Device, config: &Config, data: Arc<Dataset>, split: &Split, seed: u64) -> Result<Self> {
+        Self::with_words(device, config, data, split, seed, None)
+    }
+
+    /// The same with rows for these words of searches, where another model has them already.
+    pub(crate) fn with_words(
+        device: &Device,
+        config: &Config,
+        data: Arc<Dataset>,
+        split: &Split,
+        seed: u64,
+        words: Option<&Vocab>,
+    ) -> Result<Self> {
         let vectors = crate::vectors::read(config, &data)?;
         let data = vectors.as_ref().map_or_else(|| Ok(data.clone()), |v| v.attach(config, &data))?;
         let mut config = config.clone();
@@ -86,7 +87,8 @@ impl Model {
         let mut schema = Schema::new(&config, &data, split.history_is_set, longest);
         schema.extra.item_ids = crate::features::item_ids(&config, &data, split);
         let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(end, start)| end > start).collect();
-        let model = Self::build(device, config, schema, data, trained, seed)?;
+        let searches = searches::of_training(&config, &data, split, words)?;
+        let model = Self::build(device, config, schema, data, trained, searches, seed)?;
         if let Some(vectors) = vectors.filter(|_| model.config.item_vectors_tune) {
             vectors.start(&model.store)?;
         }
@@ -96,11 +98,13 @@ impl Model {
     pub(crate) fn build(
         device: &Device,
         config: Config,
-        schema: Schema,
+        mut schema: Schema,
         data: Arc<Dataset>,
         trained: Vec<bool>,
+        searches: Option<Searches>,
         seed: u64,
     ) -> Result<Self> {
+        schema.searches = searches.as_ref().map(|searches| SearchShape::new(&config, searches, &data));
         let sizes = Sizes { examples: 1, events: data.event_item.len().max(1) };
         let params = losses::record(&config, &schema, &sizes)?.params().clone();
         let store = Store::new(device, &params, seed)?;
@@ -110,7 +114,7 @@ impl Model {
             item: item_tape(&config, &schema, &params)?.compile(&store)?,
         };
         let (towers, vectors, index) = (Mutex::new(towers), Mutex::new(None), Mutex::new(None));
-        Ok(Self { config, schema, data, trained, store, towers, vectors, index })
+        Ok(Self { config, schema, data, trained, searches, store, towers, vectors, index })
     }
 
     /// The resolved configuration.
@@ -141,89 +145,6 @@ impl Model {
     #[must_use]
     pub fn dim(&self) -> usize {
         self.config.dim
-    }
-
-    /// Vectors of users, `[queries, dim]`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unknown`] for a user or item past the vocabularies, [`Error::Request`] for times that are not as many as the
-    /// history's items; device errors.
-    pub fn user_tower(&self, queries: &[Query<'_>]) -> Result<Vec<f32>> {
-        let mut out = Vec::with_capacity(queries.len() * self.dim());
-        let mut towers = self.towers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (history, columns) = (self.schema.history, self.schema.given_context().len());
-        let chunk = user_chunk(&self.schema);
-        for queries in queries.chunks(chunk) {
-            let mut users = vec![0u32; chunk];
-            let mut items = vec![0u32; chunk * history];
-            let mut slices = vec![0u32; chunk * 2];
-            let mut context = vec![0u32; chunk * columns];
-            let mut sessions = [vec![0u32; chunk * 2], vec![0u32; chunk * 2]];
-            let mut seconds = vec![0u32; if self.config.decay_heads > 0 { chunk * history } else { 0 }];
-            for (i, q) in queries.iter().enumerate() {
-                self.check_ids(q)?;
-                let last = &q.history[q.history.len().saturating_sub(history)..];
-                users[i] = q.user;
-                items[i * history..][..last.len()].copy_from_slice(last);
-                slices[i * 2] = (i * history) as u32;
-                slices[i * 2 + 1] = last.len() as u32;
-                let given = q.context.len().min(columns);
-                context[i * columns..][..given].copy_from_slice(&q.context[..given]);
-                if self.config.session_seconds() > 0 {
-                    let session = session::of_request(q.history, q.times, self.config.session_seconds());
-                    let length = (session.length as usize).min(last.len());
-                    let start = (i * history + last.len() - length) as u32;
-                    sessions[0][i * 2..][..2].copy_from_slice(&[start, length as u32]);
-                    sessions[1][i * 2..][..2].copy_from_slice(&session.categories());
-                }
-                if self.config.decay_heads > 0 {
-                    let times = &q.times[q.times.len().saturating_sub(history)..];
-                    let since = crate::history::seconds_of_request(times);
-                    seconds[i * history..].iter_mut().zip(since).for_each(|(to, s)| *to = s);
-                }
-            }
-            let program = &mut towers.user;
-            if !self.schema.user.is_empty() {
-                program.write_u32("query.user", &users)?;
-            }
-            program.write_u32("query.items", &items)?;
-            program.write_u32("query.slice", &slices)?;
-            if self.config.session_seconds() > 0 {
-                program.write_u32("query.session", &sessions[0])?;
-                program.write_u32("query.session_categories", &sessions[1])?;
-            }
-            if columns > 0 {
-                program.write_u32("query.context", &context)?;
-            }
-            if self.config.decay_heads > 0 {
-                program.write_u32("query.seconds", &seconds)?;
-            }
-            program.run(&Step::new(1, 0, 0, queries.len() as u32))?;
-            out.extend_from_slice(&program.read_f32("vectors")?[..queries.len() * self.config.dim]);
-        }
-        Ok(out)
-    }
-
-    fn check_ids(&self, q: &Query<'_>) -> Result<()> {
-        let unknown = |what, id: u32| Error::Unknown { what, id: id.to_string(), hint: " (dense id)".into() };
-        if q.user as usize >= self.schema.user_rows {
-            return Err(unknown("user", q.user));
-        }
-        if let Some(item) = q.history.iter().find(|i| **i as usize >= self.schema.item_rows) {
-            return Err(unknown("item", *item));
-        }
-        if !q.times.is_empty() && q.times.len() != q.history.len() {
-            let (times, items) = (q.times.len(), q.history.len());
-            let what = format!("{times} times for a history of {items} items: give one for each item, or none");
-            return Err(Error::Request(what));
-        }
-        for (value, category) in q.context.iter().zip(&self.schema.context) {
-            if *value as usize >= category.rows {
-                return Err(unknown("context category", *value));
-            }
-        }
-        Ok(())
     }
 
     /// Vectors of items, `[items, dim]`.
@@ -395,42 +316,9 @@ impl Model {
 }
 
 impl crate::schema::Side {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.categories.is_empty() && self.bags.is_empty() && self.numbers.is_empty()
     }
-}
-
-/// Users that run together: fewer where histories are long, so that a chunk's histories stay below 4 M items.
-fn user_chunk(schema: &Schema) -> usize {
-    (4_194_304 / schema.history.max(1)).clamp(1, CHUNK)
-}
-
-fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> {
-    let mut tape = Tape::with_params(params.clone());
-    let mut towers = Towers { config, schema, training: false, draws: 0, built: crate::blocks::Built::default() };
-    let rows = user_chunk(schema);
-    let given = schema.given_context().len();
-    let context = (given > 0).then(|| tape.input_ids("query.context", rows, given));
-    let inputs = UserInputs {
-        user: tape.input_ids("query.user", rows, 1),
-        items: tape.input_ids("query.items", rows * schema.history, 1),
-        slice: tape.input_ids("query.slice", rows, 2),
-        session: (config.session_seconds() > 0)
-            .then(|| ["query.session", "query.session_categories"].map(|name| tape.input_ids(name, rows, 2))),
-        hole: None,
-        context,
-        age: config.example_age.then(|| serving_age(&mut tape, config, rows)).transpose()?,
-        times: (config.decay_heads > 0).then(|| tape.input_ids("query.seconds", rows * schema.history, 1)),
-    };
-    let vectors = towers.user(&mut tape, &inputs)?;
-    tape.output("vectors", vectors);
-    Ok(tape)
-}
-
-/// The Example Age that all queries have.
-fn serving_age(tape: &mut Tape, config: &Config, rows: usize) -> Result<rt_tensor::Var> {
-    let age = crate::age::inputs(config.example_age_serving);
-    Ok(tape.constant(&age.repeat(rows), rows, age.len())?)
 }
 
 fn item_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> {

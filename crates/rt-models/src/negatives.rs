@@ -279,6 +279,7 @@ pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
         ("item_vectors", !config.item_vectors.is_empty()),
         ("item_id_dropout", config.item_id_dropout > 0.0),
         ("mask_own", config.mask_own),
+        ("searches", config.searches_read() > 0),
     ];
     keys.iter().find(|(_, on)| *on).map(|(key, _)| *key)
 }

@@ -26,8 +26,8 @@ pub const PRESETS: &[Preset] = &[
         model: ModelKind::YoutubeDnn,
         source: "Covington et al., RecSys 2016, section 3: 256-wide embeddings, the mean of 50 watches, ReLU layers of 1024, \
                  512 and 256, an output table of its own, thousands of sampled negatives corrected by importance, example \
-                 age, a fixed number of examples a user. The last layer is linear here: a ReLU there makes all user vectors \
-                 non-negative. The bag of searches is not there yet.",
+                 age, a fixed number of examples a user, and where searches are given the mean of the last 50 as words and \
+                 pairs of words. The last layer is linear here: a ReLU there makes all user vectors non-negative.",
         settings: &[
             ("dim", "256"),
             ("history", "50"),
@@ -48,6 +48,8 @@ pub const PRESETS: &[Preset] = &[
             ("mask_hits", "false"),
             ("example_age", "true"),
             ("examples_per_user", "100"),
+            ("searches", "auto"),
+            ("search_tokens", "1000000"),
         ],
     },
     Preset {

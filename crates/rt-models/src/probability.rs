@@ -1,6 +1,7 @@
 //! Scores as probabilities over the catalogue.
 
-use crate::model::{Model, Query};
+use crate::model::Model;
+use crate::query::Query;
 use crate::{Error, Result};
 
 impl Model {

@@ -1,6 +1,7 @@
 //! Exact retrieval: the k best items of an index by dot product, on a device.
 
-use crate::model::{Model, Query};
+use crate::model::Model;
+use crate::query::Query;
 use crate::{Error, Result};
 use rt_kernels::kernels::Search;
 use rt_kernels::{Buffer, Call, Device, Dtype, Operand, Operands, Program, Step};

@@ -3,6 +3,8 @@
 //! `model.safetensors` has the parameters, histories and features; `model.json` the configuration, schema, vocabularies
 //! and titles, for people to read; `manifest.json` the format's number, and length and SHA-256 of both.
 
+mod searches;
+
 use crate::config::{Config, ModelKind};
 use crate::model::Model;
 use crate::schema::Schema;
@@ -54,6 +56,9 @@ struct Readable {
     user_features: Vec<ColumnInfo>,
     item_features: Vec<ColumnInfo>,
     event_features: Vec<ColumnInfo>,
+    /// Absent where the model reads no searches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    searches: Option<searches::SearchInfo>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -244,6 +249,7 @@ impl Model {
             user_features: columns(&data.user_features),
             item_features: columns(&data.item_features),
             event_features: columns(&data.event_features),
+            searches: self.search_info(),
         }
     }
 
@@ -285,6 +291,7 @@ impl Model {
                 }
             }
         }
+        list.extend(self.search_tensors());
         parameters(&self.store, list)
     }
 
@@ -322,7 +329,12 @@ impl Model {
             }
             schema.extra.item_ids = Some(ids);
         }
-        let model = Self::build(device, config, schema, data, trained, 0)?;
+        let read = |info| searches::read(info, &tensors, data.users.rows()).map_err(&damaged);
+        let searches = readable.searches.as_ref().map(read).transpose()?;
+        if searches.is_some() != (config.searches_read() > 0) {
+            return Err(damaged("its settings and its searches do not fit each other".into()));
+        }
+        let model = Self::build(device, config, schema, data, trained, searches, 0)?;
         set_parameters(&model.store, &tensors).map_err(|e| match e {
             Error::Request(what) => damaged(what),
             e => e,

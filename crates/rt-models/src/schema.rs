@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Gap, Label, Loss, ModelKind, NegativesFrom, Switch};
 use crate::features::{Extra, USER_ID, USER_ID_AGAIN};
+use crate::searches::SearchShape;
 use crate::session;
 use crate::{Error, Result};
 use rt_data::{Column, Dataset, Features, Split};
@@ -56,6 +57,8 @@ pub(crate) struct Schema {
     pub weighted: bool,
     /// Items that were shown and not clicked, at least 1 so that there is something to bind.
     pub exposed: usize,
+    /// How searches enter the user tower, where they do.
+    pub searches: Option<SearchShape>,
 }
 
 /// Width of a category's embedding by its number of rows: 8 for small ones, 16 for larger ones.
@@ -160,6 +163,7 @@ impl Config {
             return Err(Error::Config(what));
         }
         config.check_history_of(data, split.history_is_set)?;
+        config.resolve_searches(data)?;
         if config.negatives_from != NegativesFrom::Sampler {
             let name = if config.negatives_from == NegativesFrom::Data { "data" } else { "both" };
             if !config.loss.draws_own() {
@@ -232,6 +236,7 @@ impl Schema {
             extra,
             weighted,
             exposed,
+            searches: None,
         }
     }
 

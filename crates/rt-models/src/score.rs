@@ -1,8 +1,10 @@
 //! A model as a scorer of evaluation cases, on its own data or on data read anew.
 
 use crate::eval;
-use crate::model::{Model, Query, product};
-use rt_data::{Dataset, EvalCase};
+use crate::model::{Model, product};
+use crate::query::Query;
+use rt_data::{Dataset, EvalCase, Searches};
+use std::borrow::Cow;
 
 /// Scores the cases of a data set with a model. Ids are matched by their raw form where the data is not the model's own:
 /// users whom the model does not know are served from their history, items that it does not know stand last.
@@ -12,6 +14,8 @@ pub struct ModelScorer<'a> {
     context: &'a [u32],
     /// Model's dense id of each dense id of the data; `None` where they are the same.
     map: Option<(Vec<u32>, Vec<u32>)>,
+    /// Searches of the data in the model's words, where both have some.
+    searches: Option<Cow<'a, Searches>>,
 }
 
 /// Score of items that the model does not know.
@@ -30,12 +34,25 @@ impl<'a> ModelScorer<'a> {
             };
             (map(&data.users, &model.data().users), map(&data.items, &model.data().items))
         });
-        Self { model, data, context, map }
+        let searches = match (&model.searches, &data.searches) {
+            (Some(own), _) if std::ptr::eq(model.data(), data) => Some(Cow::Borrowed(own)),
+            (Some(own), Some(all)) => Some(Cow::Owned(all.in_words_of(&own.tokens))),
+            _ => None,
+        };
+        Self { model, data, context, map, searches }
     }
 
     /// The model's dense id of an item of the data; 0 where it knows none.
     fn item(&self, item: u32) -> u32 {
         self.map.as_ref().map_or(item, |(_, items)| items[item as usize])
+    }
+
+    /// Tokens of the searches that are known when a case is asked for.
+    fn searches_before(&self, case: &EvalCase) -> &[u32] {
+        let Some(searches) = &self.searches else { return &[] };
+        let (config, target) = (self.model.config(), case.targets[0] as usize);
+        let last = case.history.clone().next_back().map(|event| event as usize);
+        &searches.token[crate::searches::known(config, searches, self.data, case.user, last, target)]
     }
 
     /// Items of the data that the model does not know.
@@ -64,6 +81,7 @@ impl eval::Scorer for ModelScorer<'_> {
             history: &histories[i].0,
             times: &histories[i].1,
             context: &contexts[i],
+            searches: self.searches_before(case),
         };
         let queries: Vec<Query<'_>> = cases.iter().enumerate().map(query).collect();
         let Some((_, items)) = &self.map else {

@@ -78,6 +78,7 @@ impl StepBench {
             extra: crate::features::Extra::default(),
             weighted: false,
             exposed: 1,
+            searches: None,
         };
         // Each example has its own run of events: its history, then its target. Four batches take turns.
         let run = config.history + 1;

@@ -4,6 +4,7 @@ use crate::Result;
 use crate::config::{Config, Hidden, Norm};
 use crate::features::{USER_ID, USER_ID_AGAIN};
 use crate::schema::{Schema, Side};
+use crate::searches::SearchInputs;
 use rt_tensor::{Activation, BagOptions, Init, Tape, Var};
 
 /// What a user tower reads.
@@ -23,6 +24,8 @@ pub(crate) struct UserInputs {
     pub context: Option<Var>,
     /// Example Age `[n, 3]`.
     pub age: Option<Var>,
+    /// Searches, where the configuration reads them.
+    pub searches: Option<SearchInputs>,
     /// Times of the items, whole seconds, where the configuration has decay heads.
     pub times: Option<Var>,
 }
@@ -67,15 +70,7 @@ impl Towers<'_> {
             let slices = tape.input_ids(&format!("{prefix}.{}.slices", bag.name), rows, 2);
             let values = tape.input_ids(&format!("{prefix}.{}.values", bag.name), bag.values, 1);
             let slice = tape.take(slices, ids)?;
-            let options = BagOptions {
-                windows: vec![usize::MAX],
-                mean: true,
-                zones: false,
-                max_len: bag.max_len,
-                mask: None,
-                hole: None,
-            };
-            parts.push(tape.bag(table, values, slice, &options)?);
+            parts.push(tape.bag(table, values, slice, &whole_mean(bag.max_len, None, None))?);
         }
         if !side.numbers.is_empty() {
             let matrix = tape.input(&format!("{prefix}.numbers"), rows, side.numbers.len());
@@ -123,26 +118,14 @@ impl Towers<'_> {
             self.categories(tape, "context", &schema.context[given.len()..], categories, &mut parts)?;
         }
         let table = self.item_table(tape)?;
-        let rows = tape.shape(inputs.slice)[0];
-        let p = self.config.history_dropout.unwrap_or(0.0);
-        let mask = if self.training && p > 0.0 {
-            let number = self.next_draw();
-            Some(tape.history_mask(rows, schema.history.div_ceil(32), p, number)?)
-        } else {
-            None
-        };
+        let mask = self.dropped(tape, inputs.slice, schema.history)?;
         parts.extend(self.pooled(tape, table, inputs, mask)?);
         if let Some([session, _]) = inputs.session {
             // The session's items are the newest of the history: the same ones are dropped.
-            let options = BagOptions {
-                windows: vec![usize::MAX],
-                mean: true,
-                zones: false,
-                max_len: schema.history,
-                mask,
-                hole: inputs.hole,
-            };
-            parts.push(tape.bag(table, inputs.items, session, &options)?);
+            parts.push(tape.bag(table, inputs.items, session, &whole_mean(schema.history, mask, inputs.hole))?);
+        }
+        if let (Some(shape), Some(searches)) = (&schema.searches, inputs.searches) {
+            parts.push(self.searched(tape, shape, searches)?);
         }
         parts.extend(inputs.age);
         let widths: Vec<usize> = parts.iter().map(|part| tape.shape(*part)[1]).collect();
@@ -151,6 +134,16 @@ impl Towers<'_> {
         let hidden = self.config.user_hidden.clone();
         let v = self.mlp(tape, "user", x, &hidden)?;
         self.finish(tape, v)
+    }
+
+    /// Bits of the positions of each row of `slice` that stay where the history's dropout leaves some out; none in inference.
+    pub(crate) fn dropped(&mut self, tape: &mut Tape, slice: Var, longest: usize) -> Result<Option<Var>> {
+        let p = self.config.history_dropout.unwrap_or(0.0);
+        if !self.training || p == 0.0 {
+            return Ok(None);
+        }
+        let (rows, number) = (tape.shape(slice)[0], self.next_draw());
+        Ok(Some(tape.history_mask(rows, longest.div_ceil(32), p, number)?))
     }
 
     /// The item tower of DSSM, or the item table of YoutubeDNN: `[n, dim]`.
@@ -250,6 +243,11 @@ impl Towers<'_> {
         let number = self.next_draw();
         Ok(tape.dropout(x, p, number)?)
     }
+}
+
+/// The mean over whole slices of at most `max_len`.
+pub(crate) fn whole_mean(max_len: usize, mask: Option<Var>, hole: Option<Var>) -> BagOptions {
+    BagOptions { windows: vec![usize::MAX], mean: true, zones: false, max_len, mask, hole }
 }
 
 /// Uniform in ±1 / sqrt(fan-in), weights and biases.

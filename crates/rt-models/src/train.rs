@@ -112,6 +112,7 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
     let sizes = Sizes { examples: split.examples.len(), events: model.data.event_item.len() };
     let tape = losses::record(&config, &model.schema, &sizes)?;
     losses::upload(&model.store, &config, &model.schema, &model.data, split)?;
+    crate::searches::upload(&model.store, &config, model.searches.as_ref(), &model.data)?;
     let mut program = tape.compile(&model.store)?;
     let optimizer = config.optimizer();
 

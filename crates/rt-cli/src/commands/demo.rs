@@ -51,7 +51,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     // The first test user; both models answer, the table shows the first one's.
     let user = split.test.first().map_or(1, |case| case.user);
     let history = models[0].history_of(user).to_vec();
-    let query = Query { user, history: &history, context: &[], times: &models[0].times_of(user) };
+    let query = Query { user, history: &history, times: &models[0].times_of(user), ..Query::default() };
     let best = models[0].recommend(&query, &history, 10)?;
     let last: Vec<&str> = history.iter().rev().take(5).map(|item| data.title(*item)).collect();
     say!("\nuser {}, who last chose {}:", data.users.raw(user), last.join("; "));

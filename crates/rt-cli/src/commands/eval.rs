@@ -5,7 +5,7 @@ use crate::args::{Eval, Global, RequestTime};
 use crate::fail::{Done, Fail};
 use crate::output;
 use rt_models::eval::Protocol;
-use rt_models::{Gap, Model};
+use rt_models::{Gap, Model, SearchTime};
 
 pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     let device = super::open(global)?;
@@ -13,7 +13,26 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     if model.config().gap == Gap::Fine && args.data.request_time == RequestTime::Strict {
         return Err(Fail::user("the model uses the target's own time (gap = fine): give --request-time exact"));
     }
+    if model.config().search_time == SearchTime::Target && args.data.request_time == RequestTime::Strict {
+        let what =
+            "the model reads searches up to the target's own time (search_time = target): give --request-time exact";
+        return Err(Fail::user(what));
+    }
     let mut source = args.data.read()?;
+    match (model.config().searches_read() > 0, &args.data.searches) {
+        (false, Some(path)) => {
+            let what = format!("--searches {}: the model was trained without searches", path.display());
+            return Err(Fail::user(what));
+        }
+        (true, None) if source.data.searches.is_none() => {
+            output::note(
+                global,
+                "the model reads searches and none were given (--searches): it counts on no user having any",
+            );
+        }
+        _ => {}
+    }
+    output::note_searches(global, source.data.searches.as_ref());
     source.thin(args.evaluation.eval_users);
     let bench = Bench {
         device: &device,

@@ -42,7 +42,14 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
         (None, None) => return Err(Fail::user("give --user or --history")),
     };
     let context = model.default_context();
-    let query = Query { user, history: &history, context: &context, times: &times };
+    if !args.query.is_empty() && model.config().searches_read() == 0 {
+        return Err(Fail::user(format!("--query {}: the model was trained without searches", args.query[0])));
+    }
+    if !args.query.is_empty() && model.searches_of(0, &args.query).is_empty() {
+        output::note(global, "no word of --query is one that the model knows");
+    }
+    let searches = model.searches_of(user, &args.query);
+    let query = Query { user, history: &history, context: &context, times: &times, searches: &searches };
     let exclude: &[u32] = if args.seen { &[] } else { &history };
     let best = model.recommend(&query, exclude, args.k)?;
     if best.len() < args.k {

@@ -75,6 +75,9 @@ impl Data {
             (&self.source_col, &mut o.source_col),
             (&self.impression_col, &mut o.impression_col),
             (&self.eval_source, &mut schema.eval_source),
+            (&self.search_user_col, &mut schema.searches.user_col),
+            (&self.search_time_col, &mut schema.searches.time_col),
+            (&self.search_query_col, &mut schema.searches.query_col),
         ] {
             if flag.is_some() {
                 option.clone_from(flag);
@@ -88,6 +91,15 @@ impl Data {
             if !flags.is_empty() {
                 *option = flags.iter().map(|flag| FeatureSpec::parse(flag)).collect::<Result<_, _>>()?;
             }
+        }
+        // A schema file may name columns of searches that are not read now; a flag for them is a mistake.
+        let of_searches = [
+            ("--search-user-col", &self.search_user_col),
+            ("--search-time-col", &self.search_time_col),
+            ("--search-query-col", &self.search_query_col),
+        ];
+        if let (None, Some((flag, Some(column)))) = (&self.searches, of_searches.iter().find(|(_, c)| c.is_some())) {
+            return Err(Fail::user(format!("{flag} {column}: is of no use without --searches")));
         }
         o.min_rating = self.min_rating.or(o.min_rating);
         o.min_dwell = self.min_dwell.or(o.min_dwell);
@@ -117,8 +129,8 @@ impl Data {
 
     /// The data and how it is to be divided.
     pub(crate) fn read_undivided(&self) -> Done<Undivided> {
-        let SchemaFile { options, eval_source } = self.options()?;
-        let (data, latent, files) = match (&self.data, &self.train, &self.valid, &self.test) {
+        let SchemaFile { options, searches, eval_source } = self.options()?;
+        let (mut data, latent, files) = match (&self.data, &self.train, &self.valid, &self.test) {
             (Some(text), ..) if Synthetic::is_named_by(text) => {
                 let named = [&options.label_col, &options.weight_col, &options.source_col];
                 if named.iter().any(|column| column.is_some()) || options.min_rating.or(options.min_dwell).is_some() {
@@ -136,6 +148,10 @@ impl Data {
                         "{flag} with --data {text}: built-in data comes with its columns and times"
                     )));
                 }
+                if let Some(path) = &self.searches {
+                    let what = "built-in data makes its own searches: --data synthetic:searches=20";
+                    return Err(Fail::user(format!("--searches {}: {what}", path.display())));
+                }
                 let (data, latent) = Synthetic::parse(text)?.generate();
                 (data, Some(latent), false)
             }
@@ -147,6 +163,9 @@ impl Data {
                 return Err(Fail::user("which data? give --data PATH, or --train, --valid and --test"));
             }
         };
+        if let Some(path) = &self.searches {
+            data.searches = Some(rt_data::read_searches(path, &searches, &data)?);
+        }
         let kind = match (&self.split, files) {
             (None, true) => SplitKind::Files,
             (Some(text), true) => {

@@ -17,10 +17,16 @@ pub(crate) fn run(global: &Global, args: &Synth) -> Done {
         seed: global.seed,
     };
     let start = Instant::now();
-    log.write(&args.out).map_err(|e| match e {
+    let fail = |e| match e {
         rt_data::Error::Io { .. } => Fail::machine(e.to_string()),
         e => Fail::from(e),
-    })?;
+    };
+    log.write(&args.out).map_err(fail)?;
+    if let Some(path) = &args.searches {
+        let rows = if args.search_rows == 0 { args.users.saturating_mul(10) } else { args.search_rows };
+        log.write_searches(path, rows).map_err(fail)?;
+        say!("{rows} searches in {}", path.display());
+    }
     let seconds = start.elapsed().as_secs_f64();
     let bytes = std::fs::metadata(&args.out).map_or(0, |meta| meta.len());
     say!(

@@ -206,6 +206,10 @@ fn split_by(data: &Data) -> Done<SplitBy> {
         ("--eval-source", data.eval_source.is_some()),
         ("--impression-col", data.impression_col.is_some()),
         ("--schema", data.schema.is_some()),
+        ("--searches", data.searches.is_some()),
+        ("--search-user-col", data.search_user_col.is_some()),
+        ("--search-time-col", data.search_time_col.is_some()),
+        ("--search-query-col", data.search_query_col.is_some()),
     ];
     if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
         return Err(Fail::user(format!(

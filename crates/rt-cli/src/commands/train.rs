@@ -8,7 +8,9 @@ use crate::fail::{Done, Fail};
 use crate::output;
 use crate::tensorboard::Events;
 use rt_models::eval::{Protocol, peak_memory_bytes};
-use rt_models::{Config, Extended, Gap, Model, ModelKind, Preset, Progress, check_out, extend, train, train_from};
+use rt_models::{
+    Config, Extended, Gap, Model, ModelKind, Preset, Progress, SearchTime, check_out, extend, train, train_from,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,6 +50,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     if source.split.test.is_empty() {
         output::note(global, "no user has an event to be tested: figures will be empty");
     }
+    output::note_searches(global, source.data.searches.as_ref());
     let data = extended.as_ref().map_or_else(|| Arc::new(source.data), |extended| extended.data.clone());
     let bench = Bench {
         device: &device,
@@ -125,6 +128,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         more.insert("from".into(), from.display().to_string().into());
         more.insert("new_users".into(), extended.new_users.into());
         more.insert("new_items".into(), extended.new_items.into());
+    }
+    if let Some(searches) = &data.searches {
+        more.insert("searches".into(), output::searches(searches));
     }
     more.insert("interactions".into(), data.event_item.len().into());
     more.insert("interaction_bytes".into(), data.event_bytes().into());
@@ -225,6 +231,15 @@ pub(crate) fn settings(
 
 /// Holds the settings against `--request-time`.
 pub(crate) fn check_request_time(mut config: Config, request_time: RequestTime) -> Done<Config> {
+    match (request_time, config.search_time) {
+        (RequestTime::Strict, SearchTime::Target) => {
+            let what = "search_time = target counts searches up to the time of the event that is predicted, which no server \
+                        knows: give --request-time exact, for comparisons alone, or search_time = history";
+            return Err(Fail::user(what));
+        }
+        (RequestTime::Exact, SearchTime::History) => config.search_time = SearchTime::Target,
+        (RequestTime::Strict, SearchTime::History) | (RequestTime::Exact, SearchTime::Target) => {}
+    }
     match (request_time, config.gap) {
         (RequestTime::Strict, Gap::Fine) => {
             let what = "gap = fine uses the time of the event that is predicted, which no server knows: give \

@@ -63,8 +63,7 @@ fn read_parquet(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Re
 
 #[cfg(not(feature = "parquet"))]
 fn read_parquet(path: &Path, _: &ReadOptions, _: &mut Builder) -> Result<()> {
-    let what = "Parquet is not built in (feature `parquet` of rt-data); write the table as CSV or TSV".into();
-    Err(Error::Format { path: path.to_owned(), what })
+    Err(super::without_parquet(path))
 }
 
 /// Separator and number of fields of a file without a header; `None` for a table.

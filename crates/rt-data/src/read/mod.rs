@@ -12,12 +12,14 @@ mod parquet;
 mod paths;
 mod roles;
 mod rows;
+mod searches;
 mod table;
 
 use std::path::Path;
 
 pub use options::{FeatureSpec, ReadOptions};
 pub(crate) use roles::Verdict;
+pub use searches::{SearchOptions, read_searches};
 
 use crate::builder::Builder;
 use crate::{Dataset, Error, Result};
@@ -124,4 +126,10 @@ fn read_folder(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Res
 fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     full.file_name().map_or_else(|| full.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(not(feature = "parquet"))]
+fn without_parquet(path: &Path) -> Error {
+    let what = "Parquet is not built in (feature `parquet` of rt-data); write the table as CSV or TSV".into();
+    Error::Format { path: path.to_owned(), what }
 }

@@ -4,10 +4,10 @@ use super::options::ReadOptions;
 use super::rows::Rows;
 use crate::{Error, Result};
 
-const USER_NAMES: &[&str] = &["user", "userid", "uid", "reviewerid"];
+pub(crate) const USER_NAMES: &[&str] = &["user", "userid", "uid", "reviewerid"];
 const ITEM_NAMES: &[&str] =
     &["item", "itemid", "iid", "movie", "movieid", "product", "productid", "asin", "parentasin"];
-const TIME_NAMES: &[&str] = &["time", "timestamp", "ts", "unixtime", "unixreviewtime"];
+pub(crate) const TIME_NAMES: &[&str] = &["time", "timestamp", "ts", "unixtime", "unixreviewtime"];
 const TITLE_NAMES: &[&str] = &["title"];
 const RATING_NAMES: &[&str] = &["rating", "stars", "overall"];
 const DWELL_NAMES: &[&str] = &["dwell", "dwelltime", "watchtime", "duration"];
@@ -128,7 +128,13 @@ fn optional(rows: &dyn Rows, given: Option<&str>, names: &[&str]) -> Result<Opti
     found.map(|place| rows.column(&rows.header()[place])).transpose()
 }
 
-fn required(rows: &dyn Rows, given: Option<&str>, names: &[&str], what: &str, option: &str) -> Result<usize> {
+pub(crate) fn required(
+    rows: &dyn Rows,
+    given: Option<&str>,
+    names: &[&str],
+    what: &str,
+    option: &str,
+) -> Result<usize> {
     optional(rows, given, names)?.ok_or_else(|| {
         let known: String = rows.header().join(", ").chars().take(300).collect();
         let name = names[0];

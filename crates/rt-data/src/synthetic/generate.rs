@@ -2,6 +2,7 @@
 
 use super::latent::{DAY, Latent, NEVER};
 use super::rng::Stream;
+use super::searches::draw_searches;
 use super::world::{COUNTRIES, START, draw_items, draw_people, unit_vectors};
 use super::{Synthetic, math, purpose, titles};
 use crate::Dataset;
@@ -76,8 +77,9 @@ impl Synthetic {
             set(&mut builder.item_columns, 0, row, &genres.join("|"));
             set(&mut builder.item_columns, 1, row, &year.to_string());
         }
+        let searches = (options.searches > 0.0).then(|| draw_searches(&options, &people));
         latent.people = people.into_iter().map(|drawn| drawn.person).collect();
-        (builder.finish("synthetic".into(), false), latent)
+        (Dataset { searches, ..builder.finish("synthetic".into(), false) }, latent)
     }
 }
 
@@ -95,7 +97,7 @@ fn genre_names(count: usize) -> Vec<String> {
 }
 
 /// Draws an item by the softmax of `logits` (overwritten), `uniform` in [0, 1); `None` if all are [`NEVER`].
-fn draw(logits: &mut [f32], uniform: f64) -> Option<u32> {
+pub(super) fn draw(logits: &mut [f32], uniform: f64) -> Option<u32> {
     /// Items are summed in blocks of eight lanes: the order of the sum is part of the data's definition.
     const BLOCK: usize = 64;
     let mut lanes = [NEVER; 8];

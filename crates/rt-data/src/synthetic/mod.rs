@@ -20,6 +20,7 @@ mod latent;
 mod math;
 mod options;
 mod rng;
+mod searches;
 mod titles;
 mod world;
 
@@ -34,6 +35,8 @@ mod purpose {
     pub(super) const COUNTRIES: u64 = 5;
     pub(super) const USERS: u64 = 6;
     pub(super) const EVENTS: u64 = 7;
+    pub(super) const SEARCHES: u64 = 8;
+    pub(super) const WORDS: u64 = 9;
 }
 
 /// What is generated. The defaults are those of the demo; there, leave-last-out with the history masked, HR@10 is
@@ -62,6 +65,8 @@ pub struct Synthetic {
     pub sequence: f64,
     /// Weight of an item's newness.
     pub freshness: f64,
+    /// Mean number of searches a user; their words lie near the user's taste. 0: none.
+    pub searches: f64,
     /// Seed of all draws.
     pub seed: u64,
 }
@@ -80,6 +85,7 @@ impl Default for Synthetic {
             drift: 0.4,
             sequence: 7.0,
             freshness: 0.5,
+            searches: 0.0,
             seed: 1,
         }
     }

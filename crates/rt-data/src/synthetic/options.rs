@@ -3,7 +3,7 @@
 use super::Synthetic;
 use crate::{Error, Result};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "users",
     "items",
     "events",
@@ -15,6 +15,7 @@ const KEYS: [&str; 12] = [
     "drift",
     "sequence",
     "freshness",
+    "searches",
     "seed",
 ];
 
@@ -67,6 +68,7 @@ impl Synthetic {
                 "drift" => options.drift = weight(0.0, 100.0)?,
                 "sequence" => options.sequence = weight(0.0, 100.0)?,
                 "freshness" => options.freshness = weight(0.0, 100.0)?,
+                "searches" => options.searches = weight(0.0, 10_000.0)?,
                 "seed" => options.seed = value.parse().map_err(|_| bad("an integer from 0 to 2^64 - 1"))?,
                 _ => {
                     let nearest = KEYS.into_iter().min_by_key(|known| distance(key, known)).unwrap_or_default();
@@ -97,6 +99,7 @@ impl Synthetic {
             drift: weight(self.drift, default.drift, 0.0, 100.0),
             sequence: weight(self.sequence, default.sequence, 0.0, 100.0),
             freshness: weight(self.freshness, default.freshness, 0.0, 100.0),
+            searches: weight(self.searches, default.searches, 0.0, 10_000.0),
             seed: self.seed,
         }
     }

@@ -193,3 +193,13 @@ choice! {
         HeldOut = "heldout",
     }
 }
+
+choice! {
+    /// Which searches count as known when an item is asked for.
+    SearchTime {
+        /// Those at or before the last event of the history.
+        History = "history",
+        /// Those strictly before the target, whose time no server knows.
+        Target = "target",
+    }
+}

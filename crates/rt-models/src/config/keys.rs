@@ -189,4 +189,15 @@ config! {
     /// What is predicted in training: next (the next item from those before it) or heldout (an item from all others of the
     /// user's, later ones too). Evaluation always asks for the next.
     label: Label = (Label::Next, Label::Next),
+    /// Last searches of a user whose words and pairs of words enter the user tower, as the mean of their embeddings. 0: none;
+    /// auto: 50 where searches were read with the data.
+    searches: Option<usize> = (None, None),
+    /// Width of those embeddings; 0: as `dim`.
+    search_dim: usize = (0, 0),
+    /// Most distinct words and pairs of words that have one: the most frequent in searches that training examples see. Others
+    /// count for nothing.
+    search_tokens: usize = (100_000, 100_000),
+    /// Which searches count as known: history (at or before the last event of the history) or target (strictly before the
+    /// event that is predicted, whose time no server knows, so only with `--request-time exact`, which sets it).
+    search_time: SearchTime = (SearchTime::History, SearchTime::History),
 }

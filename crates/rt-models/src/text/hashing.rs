@@ -1,37 +1,7 @@
 //! Word hashing: a text as its letter trigrams (Huang et al. 2013, section 3.2).
 
 use rt_data::Vocab;
-
-/// Splits words: white space, control characters, and punctuation. Letters, digits, and what combines with them (accents,
-/// vowel signs, joiners) stay; symbols outside the blocks of punctuation, such as emoji, are words.
-fn separates(c: char) -> bool {
-    if c.is_alphanumeric() {
-        return false;
-    }
-    if c.is_ascii() || c.is_whitespace() || c.is_control() {
-        return true;
-    }
-    match c {
-        '\u{200c}' | '\u{200d}' => false, // joiners: part of words in Persian and Hindi, and of emoji
-        // Latin-1 signs, general and supplemental punctuation, CJK punctuation, full-width signs.
-        '\u{80}'..='\u{bf}' | '×' | '÷' => true,
-        '\u{2000}'..='\u{206f}' | '\u{2e00}'..='\u{2e7f}' => true,
-        '\u{3000}'..='\u{303f}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff65}' => true,
-        // Marks of other scripts: Arabic comma, semicolon, question mark, full stop; danda.
-        '،' | '؛' | '؟' | '۔' | '।' | '॥' => true,
-        _ => false,
-    }
-}
-
-/// The words of a text, in lower case.
-///
-/// ```
-/// assert_eq!(rt_models::text::words("Léon: The Professional"), ["léon", "the", "professional"]);
-/// ```
-#[must_use]
-pub fn words(text: &str) -> Vec<String> {
-    text.to_lowercase().split(separates).filter(|w| !w.is_empty()).map(str::to_owned).collect()
-}
+pub use rt_data::words;
 
 /// The letter trigrams of a text, in their order and as often as they occur: each word between `#`, three characters at
 /// a time. A character is a Unicode scalar value; composed and decomposed accents are not made alike.
@@ -93,15 +63,6 @@ pub(crate) fn known(vocab: &Vocab, text: &str, most: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_split_at_white_space_and_punctuation() {
-        assert_eq!(words("  Ocean's\tEleven (2001)\u{a0}— uncut…"), ["ocean", "s", "eleven", "2001", "uncut"]);
-        assert_eq!(words("ÉCOLE İstanbul straße"), ["école", "i\u{307}stanbul", "straße"]);
-        assert_eq!(words("東京、物語 हिन्दी cafe\u{301}"), ["東京", "物語", "हिन्दी", "cafe\u{301}"]);
-        assert_eq!(words("a🎬b #c#"), ["a🎬b", "c"]);
-        assert!(words(" .,;!?()[]{}\"'`~@#$%^&*-_=+<>/\\|¡¿«»“”、。،").is_empty());
-    }
 
     #[test]
     fn trigrams_count_repeats_and_short_words() {
