@@ -1,7 +1,7 @@
 //! Losses that are looked at while an epoch runs: no step waits for them, and one that is no number ends training soon.
 
-use super::{config, data, fit};
-use rt_models::{Config, ModelKind, TrainReport, train};
+use super::{config, data};
+use rt_models::{Config, ModelKind, train};
 use rt_tests::devices;
 use std::ops::ControlFlow;
 
@@ -17,9 +17,9 @@ fn small(batch: &str, settings: &[&str]) -> Config {
 fn waits_do_not_grow_with_the_steps() {
     for device in &devices()[2..] {
         let rt_models::Device::Gpu(gpu) = device else { panic!("{device:?}: devices after the first two are GPUs") };
-        let waits = |batch: &str| -> (u64, TrainReport) {
+        let waits = |batch: &str| -> (u64, rt_models::TrainReport) {
             let before = gpu.counters().waits;
-            let (_, report) = fit(device, &small(batch, &[]), 3);
+            let (_, report) = super::fit(device, &small(batch, &[]), 3);
             (gpu.counters().waits - before, report)
         };
         let ((few, short), (many, long)) = (waits("batch=512"), waits("batch=8"));
