@@ -1,5 +1,6 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
+mod columns;
 mod determinism;
 #[cfg(feature = "gpu")]
 mod dispatches;
@@ -89,6 +90,7 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
             "senet=true",
             "user_id_dropout=0.2",
             "item_id_dropout=0.2",
+            "hash_items=60",
         ],
     ),
     (
@@ -100,9 +102,13 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
             "hash_functions=2",
             "numbers=quantile",
             "cross=country*age",
+            "hash_crosses=20",
             "weight_decay=0.01",
         ],
     ),
     (ModelKind::Dssm, &["loss=in-batch", "pool=max", "position_heads=2"]),
-    (ModelKind::YoutubeDnn, &["loss=full", "zones=true", "pool=sum", "decay_heads=2"]),
+    (
+        ModelKind::YoutubeDnn,
+        &["loss=full", "zones=true", "pool=sum", "decay_heads=2", "hash_items=50", "hash_functions=2"],
+    ),
 ];

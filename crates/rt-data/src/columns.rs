@@ -10,7 +10,7 @@ pub enum FeatureKind {
     Category,
     /// Several categories, separated by this character (`|` by default).
     Bag(char),
-    /// A finite number.
+    /// A finite number; an empty text is a missing one.
     Number,
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum ColumnBuilder {
         spans: Vec<(u32, u32)>,
         flat: Vec<u32>,
     },
-    /// A row that was not set holds NaN; no number that is read does.
+    /// A row that was not set holds NaN; no number that is read does. Row 0 is no user, item or missing one: 0.
     Number {
         values: Vec<f32>,
     },
@@ -76,6 +76,7 @@ impl ColumnBuilder {
                 }
                 *slot(spans, row, (0, 0)) = (start, flat.len() as u32 - start);
             }
+            Self::Number { .. } if text.is_empty() => {}
             Self::Number { values } => {
                 let value = crate::parse::finite(text.as_bytes()).map(|value| value as f32);
                 match value.filter(|value| value.is_finite()) {
@@ -110,11 +111,7 @@ impl ColumnBuilder {
             }
             Self::Number { mut values } => {
                 values.resize(rows, f32::NAN);
-                for value in &mut values {
-                    if value.is_nan() {
-                        *value = 0.0;
-                    }
-                }
+                values.iter_mut().take(1).filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
                 Column::Number { values }
             }
         }
@@ -181,9 +178,12 @@ mod tests {
 
         let mut number = ColumnBuilder::new(FeatureKind::Number);
         number.set(2, "-1.5").unwrap();
-        for bad in ["", "x", "NaN", "inf", "1e39"] {
+        number.set(3, "").unwrap();
+        for bad in [" ", "x", "NaN", "inf", "1e39"] {
             assert!(number.set(1, bad).unwrap_err().ends_with("is not a finite number"), "{bad}");
         }
-        assert_eq!(number.finish(4), Column::Number { values: vec![0.0, 0.0, -1.5, 0.0] });
+        let Column::Number { values } = number.finish(4) else { panic!("numbers") };
+        assert_eq!((values[0], values[2]), (0.0, -1.5));
+        assert!(values[1].is_nan() && values[3].is_nan(), "rows without a number");
     }
 }

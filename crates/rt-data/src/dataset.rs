@@ -22,7 +22,7 @@ pub enum Column {
         /// Dense categories.
         values: Vec<u32>,
     },
-    /// A finite number a row, as read (not standardised).
+    /// A number a row, as read (not standardised); NaN from row 1 on where it is missing.
     Number {
         /// One a row.
         values: Vec<f32>,

@@ -55,7 +55,9 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
         (config.residual, config.senet, config.example_age) = (true, true, true);
         config.user_id_dropout = 0.3;
         config.item_id_dropout = if kind == ModelKind::Dssm { 0.3 } else { 0.0 };
-        (config.hash_rows, config.hash_functions) = (5, 2);
+        (config.hash_rows, config.hash_items, config.hash_functions) = (5, 9, 2);
+        config.cross = "country*country".into();
+        config.hash_crosses = 4;
         checks.push(check(device, config, &data, &split, seed)?);
     }
     let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8,searches=6")?.generate();

@@ -1,7 +1,7 @@
 //! Going on with a trained model: its data with new data behind it, its weights in tables that have grown.
 
 use crate::config::NegativesFrom;
-use crate::features::VECTORS;
+use crate::features::{marks_missing, mean};
 use crate::model::Model;
 use crate::schema::small_dim;
 use crate::train::{OnProgress, TrainReport, fit};
@@ -419,21 +419,23 @@ fn features(
                 Column::Bag { vocab, offsets, values: lists.concat() }
             }
             (Column::Number { values }, found) => {
-                // Items that a file of vectors does not speak of get the mean.
-                let known = values.get(1..).unwrap_or(&[]);
-                let mean = known.iter().map(|x| f64::from(*x)).sum::<f64>() / known.len().max(1) as f64;
-                let mut all = vec![if name.starts_with(VECTORS) { mean as f32 } else { 0.0 }; rows];
+                // Only a model that has seen missing numbers has an input that says so; to others, new ones are the mean.
+                let unset = if marks_missing(values) { f32::NAN } else { mean(values) };
+                let mut all = vec![unset; rows];
                 for (row, value) in values.iter().enumerate() {
                     if let Some(place) = at_old(row) {
                         all[place] = *value;
                     }
                 }
                 if let Some(Column::Number { values }) = found {
-                    for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+                    for (row, value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
                         if let Some(place) = at_new(row) {
                             all[place] = *value;
                         }
                     }
+                }
+                if let (true, Some(first)) = (marks_missing(values) && side != "event", all.first_mut()) {
+                    *first = f32::NAN; // so that they are told apart even where the new data names all of them
                 }
                 Column::Number { values: all }
             }

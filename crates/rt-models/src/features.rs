@@ -9,8 +9,6 @@ use std::borrow::Cow;
 pub(crate) const VECTORS: &str = "item_vectors.";
 /// The category of users' ids.
 pub(crate) const USER_ID: &str = "user_id";
-/// The second row that hashing gives to a user, in the table of the first.
-pub(crate) const USER_ID_AGAIN: &str = "user_id (second hash)";
 /// Buckets of `numbers = quantile`.
 const BUCKETS: usize = 10;
 
@@ -21,13 +19,27 @@ pub(crate) struct Extra {
     cross: Vec<Vec<String>>,
     /// Rows of the table that users' ids are hashed into; 0: none, every user has a row.
     pub hash_rows: usize,
+    /// The same of items' ids.
+    pub hash_items: usize,
+    /// The same of each crossed category.
+    hash_crosses: usize,
+    /// Hash functions of all three.
+    pub hash_functions: usize,
     /// By item: its row of the id table, 0 for those without an event in training. `None`: every item its own.
     pub item_ids: Option<Vec<u32>>,
 }
 
 impl Extra {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { numbers: config.numbers, cross: crosses(&config.cross), hash_rows: config.hash_rows, item_ids: None }
+        Self {
+            numbers: config.numbers,
+            cross: crosses(&config.cross),
+            hash_rows: config.hash_rows,
+            hash_items: config.hash_items,
+            hash_crosses: config.hash_crosses,
+            hash_functions: config.hash_functions,
+            item_ids: None,
+        }
     }
 
     /// The columns of one side, as the towers take them.
@@ -48,8 +60,49 @@ impl Extra {
         derived
     }
 
-    /// The vocabulary of the crossed column of this name, where it is one.
+    /// The rows that the categories of this column are hashed into, where they are.
+    pub(crate) fn hashed_cross(&self, name: &str) -> Option<usize> {
+        let crossed = self.hash_crosses > 0 && self.cross.iter().any(|names| names.join("*") == name);
+        crossed.then_some(self.hash_crosses)
+    }
+
+    /// Rows of the table of item ids, the unknown one with them.
+    pub(crate) fn item_table_rows(&self, items: usize) -> usize {
+        if self.hash_items > 0 { self.hash_items + 1 } else { items }
+    }
+
+    /// Rows of the item table that each item, as an item, adds up where they are not its own number: `[items, functions]`, and
+    /// functions.
+    pub(crate) fn item_rows(&self, items: &Vocab) -> Option<(Vec<u32>, usize)> {
+        let functions = self.item_functions();
+        let has_id = |item: u32| self.item_ids.as_ref().is_none_or(|ids| ids[item as usize] != 0);
+        let rows = (0..items.rows() as u32)
+            .flat_map(|item| (0..functions).map(move |f| if has_id(item) { self.item_row(items, item, f) } else { 0 }));
+        (functions > 0).then(|| (rows.collect(), functions))
+    }
+
+    /// The row of the item table that hash function `function` gives to an item of the history.
+    pub(crate) fn item_row(&self, items: &Vocab, item: u32, function: usize) -> u32 {
+        if item == 0 || self.hash_items == 0 {
+            item
+        } else {
+            hashed_row(items.raw(item), self.hash_items, function as u64)
+        }
+    }
+
+    /// Columns of [`Extra::item_rows`]; 0 where every item has its own row.
+    pub(crate) fn item_functions(&self) -> usize {
+        match self.hash_items {
+            0 => usize::from(self.item_ids.is_some()),
+            _ => self.hash_functions,
+        }
+    }
+
+    /// The vocabulary of the crossed column of this name, where it is one with a row for each.
     pub(crate) fn crossed(&self, features: &Features, name: &str) -> Option<Vocab> {
+        if self.hash_crosses > 0 {
+            return None;
+        }
         self.cross.iter().find(|names| names.join("*") == name)?;
         let derived = self.derive(features).into_owned();
         derived.columns.into_iter().find_map(|(own, column)| match column {
@@ -63,11 +116,23 @@ impl Extra {
         if self.numbers == Numbers::Raw {
             return (0.0, 1.0);
         }
-        let n = known.len().max(1) as f64;
-        let mean = known.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
-        let square = known.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n;
+        let known = || known.iter().filter(|x| !x.is_nan()).map(|x| f64::from(*x));
+        let n = known().count().max(1) as f64;
+        let mean = known().sum::<f64>() / n;
+        let square = known().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
         (mean as f32, square.sqrt().max(1e-6) as f32)
     }
+}
+
+/// Has a column of numbers missing ones, which enter a tower as the mean and a mark? In row 0, which is nobody's, NaN says that
+/// it had.
+pub(crate) fn marks_missing(values: &[f32]) -> bool {
+    values.iter().any(|x| x.is_nan())
+}
+
+/// Mean of a column's numbers from row 1 on.
+pub(crate) fn mean(values: &[f32]) -> f32 {
+    Extra::default().moments(values.get(1..).unwrap_or(&[])).0
 }
 
 /// `a*b,c*d` as lists of columns.
@@ -79,7 +144,7 @@ fn crosses(text: &str) -> Vec<Vec<String>> {
 /// Bucket 1 + (how many of the nine deciles lie at or below the value). Equal values share a bucket, so columns of few
 /// values fill fewer. Row 0 is unknown.
 fn quantiles(values: &[f32]) -> Column {
-    let mut sorted = values.get(1..).unwrap_or(&[]).to_vec();
+    let mut sorted: Vec<f32> = values.iter().skip(1).copied().filter(|x| !x.is_nan()).collect();
     sorted.sort_unstable_by(f32::total_cmp);
     let decile = |k: usize| sorted[(sorted.len() * k / BUCKETS).min(sorted.len() - 1)];
     let deciles: Vec<f32> = if sorted.is_empty() { Vec::new() } else { (1..BUCKETS).map(decile).collect() };
@@ -87,7 +152,7 @@ fn quantiles(values: &[f32]) -> Column {
     for k in 1..=BUCKETS {
         vocab.insert(&format!("decile {k}"));
     }
-    let bucket = |x: &f32| 1 + deciles.iter().filter(|d| *d <= x).count() as u32;
+    let bucket = |x: &f32| if x.is_nan() { 0 } else { 1 + deciles.iter().filter(|d| *d <= x).count() as u32 };
     let mut values: Vec<u32> = values.iter().map(bucket).collect();
     values.iter_mut().take(1).for_each(|v| *v = 0);
     Column::Category { vocab, values }
@@ -116,8 +181,10 @@ fn cross(features: &Features, names: &[String]) -> Option<Column> {
     Some(Column::Category { vocab: crossed, values })
 }
 
-/// Row 1 to `rows` for a raw id: FNV-1a of its bytes (Fowler, Noll, Vo), mixed, for hash function `function`.
-pub(crate) fn hashed(raw: &str, rows: usize, function: u64) -> u32 {
+/// Row 1 to `rows` for a raw id: FNV-1a of its bytes (Fowler, Noll, Vo), mixed, for hash function `function` (0 or 1): where `hash_rows`, `hash_items`
+/// and `hash_crosses` put a user, an item or a cross.
+#[must_use]
+pub fn hashed_row(raw: &str, rows: usize, function: u64) -> u32 {
     let mut h = 0xcbf2_9ce4_8422_2325u64 ^ function.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in raw.bytes() {
         h = (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -151,11 +218,21 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     if !(1..=2).contains(&config.hash_functions) {
         return bad(format!("`hash_functions = {}`: has to be 1 or 2", config.hash_functions));
     }
-    if config.hash_functions == 2 && config.hash_rows == 0 {
-        return bad("hash_functions: only with hash_rows, the rows that ids are hashed into".into());
+    let hashes =
+        [("hash_rows", config.hash_rows), ("hash_items", config.hash_items), ("hash_crosses", config.hash_crosses)];
+    if config.hash_functions == 2 && hashes.iter().all(|(_, rows)| *rows == 0) {
+        return bad(
+            "hash_functions: only with hash_rows, hash_items or hash_crosses, the rows that are hashed into".into()
+        );
     }
-    if config.hash_rows > 1 << 28 {
-        return bad(format!("`hash_rows = {}`: has to be at most {}", config.hash_rows, 1 << 28));
+    if let Some((key, rows)) = hashes.iter().find(|(_, rows)| *rows > 1 << 28) {
+        return bad(format!("`{key} = {rows}`: has to be at most {}", 1 << 28));
+    }
+    if config.hash_crosses > 0 && config.cross.is_empty() {
+        return bad("hash_crosses: only with cross, the categories that are hashed".into());
+    }
+    if config.hash_items > 0 && config.item_vectors_tune {
+        return bad("item_vectors_tune: vectors start rows of one item each, with hash_items several share one".into());
     }
     if config.item_vectors_tune && config.item_vectors.is_empty() {
         return bad("item_vectors_tune: only with item_vectors, the file of the vectors".into());
@@ -266,8 +343,8 @@ mod tests {
         let mut same = 0;
         for i in 0..8000 {
             let raw = i.to_string();
-            counts[hashed(&raw, 8, 0) as usize] += 1;
-            same += u32::from(hashed(&raw, 8, 0) == hashed(&raw, 8, 1));
+            counts[hashed_row(&raw, 8, 0) as usize] += 1;
+            same += u32::from(hashed_row(&raw, 8, 0) == hashed_row(&raw, 8, 1));
         }
         assert_eq!(counts[0], 0, "row 0 is unknown");
         // Binomial(8000, 1/8): 1000 +- 5 deviations of 30.

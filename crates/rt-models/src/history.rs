@@ -63,6 +63,14 @@ pub(crate) fn seconds_of_request(times: &[i64]) -> impl Iterator<Item = u32> {
 }
 
 impl Towers<'_> {
+    /// Items of the history pooled: the sum of two bags where their ids are hashed by two functions.
+    pub(crate) fn bag(&self, tape: &mut Tape, table: Var, inputs: &UserInputs, options: &BagOptions) -> Result<Var> {
+        let pooled = tape.bag(table, inputs.items, inputs.slice, options)?;
+        let Some(again) = inputs.again else { return Ok(pooled) };
+        let other = tape.bag(table, again, inputs.slice, options)?;
+        Ok(tape.add(pooled, other)?)
+    }
+
     /// The parts of the user tower's input that come from the history: the windows side by side, `[n, windows * dim]`,
     /// then a part `[n, heads * dim]` for each kind of heads.
     pub(crate) fn pooled(
@@ -76,9 +84,15 @@ impl Towers<'_> {
         let rows = tape.shape(inputs.slice)[0];
         let heads = config.position_heads + config.decay_heads > 0;
         let written = if heads || config.pool == Pool::Max {
-            let ids =
-                tape.history_ids(inputs.items, self.schema.item_rows, inputs.slice, history, mask, inputs.hole)?;
-            Some((ids, tape.gather(table, ids)?))
+            let table_rows = self.schema.item_table_rows();
+            let mut of = |items| tape.history_ids(items, table_rows, inputs.slice, history, mask, inputs.hole);
+            let (ids, again) = (of(inputs.items)?, inputs.again.map(&mut of).transpose()?);
+            let mut x = tape.gather(table, ids)?;
+            if let Some(again) = again {
+                let other = tape.gather(table, again)?;
+                x = tape.add(x, other)?;
+            }
+            Some((ids, x))
         } else {
             None
         };
@@ -94,7 +108,7 @@ impl Towers<'_> {
                     mask,
                     hole: inputs.hole,
                 };
-                parts.push(tape.bag(table, inputs.items, inputs.slice, &options)?);
+                parts.push(self.bag(tape, table, inputs, &options)?);
             }
         }
         let Some((ids, x)) = written else {

@@ -43,6 +43,7 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use extend::{Extended, extend, train_from};
+pub use features::hashed_row;
 pub use model::{Model, Recommendation};
 pub use preset::{PRESETS, Preset};
 pub use query::Query;

@@ -11,6 +11,9 @@ use rt_kernels::kernels::PairRule;
 use rt_tensor::{BatchSpec, BatchVars, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Store, Tape, Var};
 use std::sync::Arc;
 
+/// Where events' rows of the item table lie, by hash function, where items are hashed.
+const ITEM_ROWS: [&str; 2] = ["items.hashed", "items.hashed again"];
+
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
     let (mut tape, _) = record_gradients(config, schema, counts)?;
@@ -100,7 +103,10 @@ fn record_rows(tape: &mut Tape, towers: &mut Towers<'_>, counts: &Sizes) -> Resu
     let times = seconds.filter(|_| config.decay_heads > 0);
     let searches = schema.searches.as_ref().map(|shape| shape.record(tape, counts.events, batch.event)).transpose()?;
     let (user, slice, hole) = (batch.user, batch.slice, batch.hole);
-    let inputs = UserInputs { session, age, times, searches, user, items, slice, hole, context };
+    let [rows, again] = [(0, schema.hashed_history().0), (1, schema.hashed_history().1)]
+        .map(|(function, is)| is.then(|| tape.input_ids(ITEM_ROWS[function], counts.events, 1)));
+    let items = rows.unwrap_or(items);
+    let inputs = UserInputs { session, age, times, searches, user, items, again, slice, hole, context };
     towers.rows_have(batch.weight);
     let user = towers.user(tape, &inputs)?;
     let weight = crate::examples::weight(tape, config, schema.user_rows, &batch)?;
@@ -267,6 +273,12 @@ pub(crate) fn upload(
 ) -> Result<()> {
     store.put_u32("order", &split.examples.to_vec())?;
     store.share_u32("items", Arc::new(Items(data.clone())))?;
+    for (function, is) in [(0, schema.hashed_history().0), (1, schema.hashed_history().1)] {
+        if is {
+            let row = |item: &u32| schema.extra.item_row(&data.items, *item, function);
+            store.put_u32(ITEM_ROWS[function], &data.event_item.iter().map(row).collect::<Vec<_>>())?;
+        }
+    }
     store.put_u32("user_start", &data.user_start)?;
     if all_but_target(config, schema) {
         store.put_u32("train_end", &split.train_end)?;

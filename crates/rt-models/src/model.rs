@@ -76,6 +76,7 @@ impl Model {
         seed: u64,
         words: Option<&Vocab>,
     ) -> Result<Self> {
+        config.check()?;
         let vectors = crate::vectors::read(config, &data)?;
         let data = vectors.as_ref().map_or_else(|| Ok(data.clone()), |v| v.attach(config, &data))?;
         let mut config = config.clone();

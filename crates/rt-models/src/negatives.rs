@@ -274,6 +274,7 @@ pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
         ("decay_heads", config.decay_heads > 0),
         ("example_age", config.example_age),
         ("hash_rows", config.hash_rows > 0),
+        ("hash_items", config.hash_items > 0),
         ("cross", !config.cross.is_empty()),
         ("numbers", config.numbers != Config::new(config.model).numbers),
         ("item_vectors", !config.item_vectors.is_empty()),

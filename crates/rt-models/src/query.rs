@@ -81,6 +81,13 @@ impl Model {
             if !self.schema.user.is_empty() {
                 program.write_u32("query.user", &users)?;
             }
+            let (hashed, twice) = self.schema.hashed_history();
+            if twice {
+                program.write_u32("query.items again", &self.item_rows(&items, 1))?;
+            }
+            if hashed {
+                items = self.item_rows(&items, 0);
+            }
             program.write_u32("query.items", &items)?;
             program.write_u32("query.slice", &slices)?;
             if self.config.session_seconds() > 0 {
@@ -97,6 +104,11 @@ impl Model {
             out.extend_from_slice(&program.read_f32("vectors")?[..queries.len() * self.config.dim]);
         }
         Ok(out)
+    }
+
+    /// The rows of the item table that a hash function gives to items.
+    fn item_rows(&self, items: &[u32], function: usize) -> Vec<u32> {
+        items.iter().map(|item| self.schema.extra.item_row(&self.data.items, *item, function)).collect()
     }
 
     fn check_ids(&self, q: &Query<'_>) -> Result<()> {
@@ -143,6 +155,7 @@ pub(crate) fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Re
     let inputs = UserInputs {
         user: tape.input_ids("query.user", rows, 1),
         items: tape.input_ids("query.items", rows * schema.history, 1),
+        again: schema.hashed_history().1.then(|| tape.input_ids("query.items again", rows * schema.history, 1)),
         slice: tape.input_ids("query.slice", rows, 2),
         session: (config.session_seconds() > 0)
             .then(|| ["query.session", "query.session_categories"].map(|name| tape.input_ids(name, rows, 2))),

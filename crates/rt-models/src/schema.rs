@@ -1,7 +1,7 @@
 //! What the towers are built from: which columns there are, how wide their embeddings are, how long their lists.
 
 use crate::config::{Config, Gap, Label, Loss, ModelKind, NegativesFrom, Switch};
-use crate::features::{Extra, USER_ID, USER_ID_AGAIN};
+use crate::features::{Extra, USER_ID, hashed_row, marks_missing};
 use crate::searches::SearchShape;
 use crate::session;
 use crate::{Error, Result};
@@ -14,6 +14,29 @@ pub(crate) struct Category {
     pub name: String,
     pub rows: usize,
     pub dim: usize,
+    /// Hash function of its rows: the second one's are in the table of the category before, to whose part they add up.
+    pub function: usize,
+}
+
+impl Category {
+    pub(crate) fn new(name: impl Into<String>, rows: usize, dim: usize) -> Self {
+        Self { name: name.into(), rows, dim, function: 0 }
+    }
+
+    /// The category once for each of `functions` hash functions.
+    fn of_each(self, functions: usize) -> impl Iterator<Item = Self> {
+        (0..functions).map(move |function| Self { function, ..self.clone() })
+    }
+}
+
+/// A column of numbers in a tower's input.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Number {
+    pub name: String,
+    pub mean: f32,
+    pub deviation: f32,
+    /// Is it 1 where the number is missing, else 0, and not the number itself?
+    pub mark: bool,
 }
 
 /// A bag of categories: the mean of their embeddings.
@@ -34,8 +57,8 @@ pub(crate) struct Side {
     /// In the order of the columns of the id matrix.
     pub categories: Vec<Category>,
     pub bags: Vec<BagColumn>,
-    /// Number columns: (name, mean, deviation) over the rows from 1 on.
-    pub numbers: Vec<(String, f32, f32)>,
+    /// Number columns, mean and deviation over the rows from 1 on, each followed by its mark where it has one.
+    pub numbers: Vec<Number>,
 }
 
 /// What a model is built from.
@@ -196,6 +219,17 @@ impl Schema {
         &self.context[..given]
     }
 
+    /// Rows of the item table.
+    pub(crate) fn item_table_rows(&self) -> usize {
+        self.extra.item_table_rows(self.item_rows)
+    }
+
+    /// Are the rows that histories pool others than the items themselves, and are there those of a second hash function?
+    pub(crate) fn hashed_history(&self) -> (bool, bool) {
+        let hashed = self.extra.hash_items > 0;
+        (hashed, hashed && self.extra.hash_functions > 1)
+    }
+
     /// Reads the schema off the data.
     pub(crate) fn new(config: &Config, data: &Dataset, split_is_set: bool, longest: usize) -> Self {
         let (user_rows, item_rows) = (data.users.rows(), data.items.rows());
@@ -203,22 +237,20 @@ impl Schema {
         let mut user = if config.user_features { side(&extra, &data.user_features) } else { Side::default() };
         if config.user_id == Switch::On {
             let rows = if config.hash_rows > 0 { config.hash_rows + 1 } else { user_rows };
-            if config.hash_functions == 2 {
-                user.categories.insert(0, Category { name: USER_ID_AGAIN.into(), rows, dim: config.dim });
-            }
-            user.categories.insert(0, Category { name: USER_ID.into(), rows, dim: config.dim });
+            let functions = if config.hash_rows > 0 { config.hash_functions } else { 1 };
+            user.categories.splice(0..0, Category::new(USER_ID, rows, config.dim).of_each(functions));
         }
         let with_items = config.model == ModelKind::Dssm && config.item_features;
         let item = if with_items { side(&extra, &data.item_features) } else { Side::default() };
         let mut context = side(&Extra::default(), &data.event_features).categories;
         match config.gap {
             Gap::Off => {}
-            Gap::Coarse => context.push(Category { name: GAP.into(), rows: COARSE_GAPS, dim: 8 }),
-            Gap::Fine => context.push(Category { name: GAP.into(), rows: 34, dim: 16 }),
+            Gap::Coarse => context.push(Category::new(GAP, COARSE_GAPS, 8)),
+            Gap::Fine => context.push(Category::new(GAP, 34, 16)),
         }
         if config.session_seconds() > 0 {
-            context.push(Category { name: session::LENGTH.into(), rows: session::LENGTHS, dim: 8 });
-            context.push(Category { name: session::PAUSE.into(), rows: session::PAUSES, dim: 8 });
+            context.push(Category::new(session::LENGTH, session::LENGTHS, 8));
+            context.push(Category::new(session::PAUSE, session::PAUSES, 8));
         }
         let history = if split_is_set { longest.max(1) } else { config.history };
         let catalogue = data.catalogue.len();
@@ -244,20 +276,19 @@ impl Schema {
     pub(crate) fn upload(&self, store: &Store, data: &Dataset, trained: &[bool]) -> Result<()> {
         let rows = self.extra.hash_rows;
         let user_features = self.extra.derive(&data.user_features);
-        upload_side(store, "user", &self.user, &user_features, self.user_rows, |name, user| match rows {
-            // Hashed ids need no training: users whom it never saw share rows with those whom it did.
-            1.. if user > 0 => {
-                let function = u64::from(name == USER_ID_AGAIN);
-                crate::features::hashed(data.users.raw(user as u32), rows, function)
+        upload_side(store, "user", (&self.user, &self.extra), &user_features, self.user_rows, |function, user| {
+            match rows {
+                // Hashed ids need no training: users whom it never saw share rows with those whom it did.
+                1.. if user > 0 => hashed_row(data.users.raw(user as u32), rows, function as u64),
+                0 if trained.get(user).copied().unwrap_or(false) => user as u32,
+                _ => 0,
             }
-            0 if trained.get(user).copied().unwrap_or(false) => user as u32,
-            _ => 0,
         })?;
-        if let Some(ids) = &self.extra.item_ids {
-            store.put_u32("item.ids", ids)?;
+        if let Some((rows, _)) = self.extra.item_rows(&data.items) {
+            store.put_u32("item.ids", &rows)?;
         }
         let item_features = self.extra.derive(&data.item_features);
-        upload_side(store, "item", &self.item, &item_features, self.item_rows, |_, item| item as u32)
+        upload_side(store, "item", (&self.item, &self.extra), &item_features, self.item_rows, |_, item| item as u32)
     }
 }
 
@@ -267,7 +298,10 @@ fn side(extra: &Extra, features: &Features) -> Side {
         let name = name.clone();
         match column {
             Column::Category { vocab, .. } => {
-                side.categories.push(Category { name, rows: vocab.rows(), dim: small_dim(vocab.rows()) });
+                let hashed = extra.hashed_cross(&name);
+                let rows = hashed.map_or(vocab.rows(), |rows| rows + 1);
+                let functions = hashed.map_or(1, |_| extra.hash_functions);
+                side.categories.extend(Category::new(name, rows, small_dim(rows)).of_each(functions));
             }
             Column::Bag { vocab, offsets, values } => {
                 let max_len = offsets.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
@@ -277,7 +311,10 @@ fn side(extra: &Extra, features: &Features) -> Side {
             }
             Column::Number { values } => {
                 let (mean, deviation) = extra.moments(values.get(1..).unwrap_or(&[]));
-                side.numbers.push((name, mean, deviation));
+                let number = Number { name, mean, deviation, mark: false };
+                let mark = marks_missing(values).then(|| Number { mark: true, ..number.clone() });
+                side.numbers.push(number);
+                side.numbers.extend(mark);
             }
         }
     }
@@ -287,20 +324,25 @@ fn side(extra: &Extra, features: &Features) -> Side {
 fn upload_side(
     store: &Store,
     prefix: &str,
-    side: &Side,
+    (side, extra): (&Side, &Extra),
     features: &Features,
     rows: usize,
-    id: impl Fn(&str, usize) -> u32,
+    id: impl Fn(usize, usize) -> u32,
 ) -> Result<()> {
     let find = |name: &str| features.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c);
     let width = side.categories.len();
     if width > 0 {
         let mut matrix = vec![0u32; rows * width];
         for (c, category) in side.categories.iter().enumerate() {
+            let (column, hash_rows) = (find(&category.name), extra.hashed_cross(&category.name));
             for row in 0..rows {
-                matrix[row * width + c] = match find(&category.name) {
-                    Some(Column::Category { values, .. }) => values.get(row).copied().unwrap_or(0),
-                    _ => id(&category.name, row),
+                matrix[row * width + c] = match (column, hash_rows) {
+                    (Some(Column::Category { vocab, values }), hash_rows) => {
+                        let value = values.get(row).copied().unwrap_or(0);
+                        let place = |rows| hashed_row(vocab.raw(value), rows, category.function as u64);
+                        hash_rows.filter(|_| value > 0).map_or(value, place)
+                    }
+                    _ => id(category.function, row),
                 };
             }
         }
@@ -316,10 +358,16 @@ fn upload_side(
     let width = side.numbers.len();
     if width > 0 {
         let mut matrix = vec![0f32; rows * width];
-        for (c, (name, mean, deviation)) in side.numbers.iter().enumerate() {
+        for (c, Number { name, mean, deviation, mark }) in side.numbers.iter().enumerate() {
             if let Some(Column::Number { values }) = find(name) {
-                for (row, value) in values.iter().enumerate().skip(1) {
-                    matrix[row * width + c] = (value - mean) / deviation;
+                for row in 0..rows {
+                    // Row 0 is who or what is not known, as are rows past the column.
+                    let value = values.get(row).copied().filter(|x| row > 0 && !x.is_nan());
+                    matrix[row * width + c] = match (value, mark) {
+                        (value, true) => f32::from(u8::from(value.is_none())),
+                        (Some(value), false) => (value - mean) / deviation,
+                        (None, false) => 0.0,
+                    };
                 }
             }
         }

@@ -60,10 +60,10 @@ impl StepBench {
             config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
         }
         let mut user = Side::default();
-        user.categories.push(Category { name: "user_id".into(), rows: sizes.users, dim: config.dim });
+        user.categories.push(Category::new("user_id", sizes.users, config.dim));
         if sizes.user_columns {
             for (name, rows, dim) in [("gender", 2, 8), ("age", 7, 8), ("occupation", 21, 16), ("zip", 3000, 16)] {
-                user.categories.push(Category { name: name.into(), rows, dim });
+                user.categories.push(Category::new(name, rows, dim));
             }
         }
         let schema = Schema {

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::config::{Config, Hidden, Norm};
-use crate::features::{USER_ID, USER_ID_AGAIN};
+use crate::features::USER_ID;
 use crate::schema::{Schema, Side};
 use crate::searches::SearchInputs;
 use rt_tensor::{Activation, BagOptions, Init, Tape, Var};
@@ -12,8 +12,10 @@ use rt_tensor::{Activation, BagOptions, Init, Tape, Var};
 pub(crate) struct UserInputs {
     /// Rows of the user columns `[n, 1]`.
     pub user: Var,
-    /// Items that histories are slices of.
+    /// Rows of the item table that histories are slices of.
     pub items: Var,
+    /// Those of the second hash function, where items are hashed by two.
+    pub again: Option<Var>,
     /// Histories (start, length) `[n, 2]`.
     pub slice: Var,
     /// The place left out of each, where a history is a set.
@@ -49,7 +51,7 @@ impl Towers<'_> {
 
     /// The item embedding table, shared by history and items.
     pub(crate) fn item_table(&self, tape: &mut Tape) -> Result<Var> {
-        Ok(tape.table("item_id", self.schema.item_rows, self.config.dim, self.table_init())?)
+        Ok(tape.table("item_id", self.schema.item_table_rows(), self.config.dim, self.table_init())?)
     }
 
     fn next_draw(&mut self) -> u32 {
@@ -88,12 +90,12 @@ impl Towers<'_> {
         parts: &mut Vec<Var>,
     ) -> Result<()> {
         for (c, category) in categories.iter().enumerate() {
-            let again = category.name == USER_ID_AGAIN;
-            let name = format!("{prefix}.{}", if again { USER_ID } else { &category.name });
+            let again = category.function > 0;
+            let name = format!("{prefix}.{}", category.name);
             let table = tape.table(&name, category.rows, category.dim, self.table_init())?;
             let mut ids = tape.columns(taken, c, 1)?;
             let p = self.config.user_id_dropout;
-            if self.training && p > 0.0 && (again || category.name == USER_ID) {
+            if self.training && p > 0.0 && category.name == USER_ID {
                 ids = tape.drop_ids(ids, p, 0)?; // both hashes of a row are left out together
             }
             let part = tape.gather(table, ids)?;
@@ -122,7 +124,8 @@ impl Towers<'_> {
         parts.extend(self.pooled(tape, table, inputs, mask)?);
         if let Some([session, _]) = inputs.session {
             // The session's items are the newest of the history: the same ones are dropped.
-            parts.push(tape.bag(table, inputs.items, session, &whole_mean(schema.history, mask, inputs.hole))?);
+            let options = whole_mean(schema.history, mask, inputs.hole);
+            parts.push(self.bag(tape, table, &UserInputs { slice: session, ..*inputs }, &options)?);
         }
         if let (Some(shape), Some(searches)) = (&schema.searches, inputs.searches) {
             parts.push(self.searched(tape, shape, searches)?);
@@ -152,24 +155,15 @@ impl Towers<'_> {
             let table = match self.config.item_table {
                 crate::config::ItemTable::Shared => self.item_table(tape)?,
                 crate::config::ItemTable::Separate => {
-                    tape.table("item_out", self.schema.item_rows, self.config.dim, self.table_init())?
+                    tape.table("item_out", self.schema.item_table_rows(), self.config.dim, self.table_init())?
                 }
             };
-            let v = tape.gather(table, ids)?;
+            let v = self.own_rows(tape, table, ids)?;
             return self.finish(tape, v);
         }
         let table = self.item_table(tape)?;
         let schema = self.schema;
-        let mut own = ids;
-        if schema.extra.item_ids.is_some() {
-            let map = tape.input_ids("item.ids", schema.item_rows, 1);
-            own = tape.take(map, ids)?;
-        }
-        if self.training && self.config.item_id_dropout > 0.0 {
-            let number = self.next_draw();
-            own = tape.drop_ids(own, self.config.item_id_dropout, number)?;
-        }
-        let mut parts = vec![tape.gather(table, own)?];
+        let mut parts = vec![self.own_rows(tape, table, ids)?];
         self.columns(tape, "item", &schema.item, ids, &mut parts)?;
         let widths: Vec<usize> = parts.iter().map(|part| tape.shape(*part)[1]).collect();
         let x = tape.concat(&parts)?;
@@ -177,6 +171,29 @@ impl Towers<'_> {
         let hidden = self.config.item_hidden.clone();
         let v = self.mlp(tape, "item", x, &hidden)?;
         self.finish(tape, v)
+    }
+
+    /// The rows of items in a table of their ids: the sum of two where ids are hashed by two functions.
+    fn own_rows(&mut self, tape: &mut Tape, table: Var, ids: Var) -> Result<Var> {
+        let functions = self.schema.extra.item_functions();
+        let taken = if functions > 0 {
+            let map = tape.input_ids("item.ids", self.schema.item_rows, functions);
+            tape.take(map, ids)?
+        } else {
+            ids
+        };
+        let p = if self.training { self.config.item_id_dropout } else { 0.0 };
+        let number = if p > 0.0 { self.next_draw() } else { 0 };
+        let mut sum = None;
+        for function in 0..functions.max(1) {
+            let mut own = if functions > 1 { tape.columns(taken, function, 1)? } else { taken };
+            if p > 0.0 {
+                own = tape.drop_ids(own, p, number)?; // all rows of an item are left out together
+            }
+            let rows = tape.gather(table, own)?;
+            sum = Some(sum.map_or(Ok(rows), |sum| tape.add(sum, rows))?);
+        }
+        sum.ok_or_else(|| crate::Error::Config("hash_functions = 0".into()))
     }
 
     fn finish(&self, tape: &mut Tape, v: Var) -> Result<Var> {

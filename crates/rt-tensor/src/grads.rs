@@ -353,21 +353,30 @@ impl Tape {
 
     /// The source rows of all uses of a table as one value, and the first row of each use in it.
     fn join_sources(&mut self, table: Var, uses: &[RowUse]) -> Result<(Var, Vec<usize>)> {
-        if let [only] = uses {
-            return Ok((only.source, vec![0]));
+        // Rows that two lookups were added up from have one gradient: it stands there once.
+        let mut distinct: Vec<Var> = Vec::new();
+        for row_use in uses {
+            if !distinct.contains(&row_use.source) {
+                distinct.push(row_use.source);
+            }
+        }
+        if let [only] = distinct[..] {
+            return Ok((only, vec![0; uses.len()]));
         }
         let dim = self.shape(table)[1];
-        let rows = uses.iter().map(|u| self.shape(u.source)[0]).sum();
+        let rows = distinct.iter().map(|source| self.shape(*source)[0]).sum();
         let joined = self.temp(rows, dim);
-        let (mut firsts, mut row) = (Vec::new(), 0);
-        for row_use in uses {
+        let (mut places, mut row) = (Vec::new(), 0);
+        for source in distinct {
             let kind = Kind::View { of: joined, row, col: 0 };
-            if !self.place(row_use.source, kind.clone(), joined) {
-                self.copy_into(row_use.source, kind)?;
+            if !self.place(source, kind.clone(), joined) {
+                self.copy_into(source, kind)?;
             }
-            firsts.push(row);
-            row += self.shape(row_use.source)[0];
+            places.push((source, row));
+            row += self.shape(source)[0];
         }
+        let first = |row_use: &RowUse| places.iter().find(|(source, _)| *source == row_use.source).map_or(0, |p| p.1);
+        let firsts = uses.iter().map(first).collect();
         Ok((joined, firsts))
     }
 }

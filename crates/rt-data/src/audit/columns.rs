@@ -42,7 +42,10 @@ pub(super) fn statistics(data: &Dataset, split: &Split) -> Vec<Finding> {
 /// Columns of numbers, and categories that all read as numbers.
 fn numbers(features: &Features) -> Vec<(String, Vec<f64>)> {
     let column = |(name, column): &(String, Column)| match column {
-        Column::Number { values } => Some((name.clone(), values.iter().map(|&value| f64::from(value)).collect())),
+        Column::Number { values } => {
+            let value = |&value: &f32| if value.is_nan() { 0.0 } else { f64::from(value) };
+            Some((name.clone(), values.iter().map(value).collect()))
+        }
         Column::Category { vocab, values } => {
             let read: Option<Vec<f64>> =
                 vocab.iter().map(|raw| raw.parse().ok().filter(|x: &f64| x.is_finite())).collect();

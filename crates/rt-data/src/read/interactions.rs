@@ -234,10 +234,7 @@ fn fill(rows: &dyn Rows, columns: &mut [(String, ColumnBuilder)], places: &[usiz
             continue;
         }
         if matches!(column, ColumnBuilder::Number { .. }) {
-            let Some(number) = rows.number(field)? else {
-                return Err(rows.error(Some(field), "`` is not a finite number".into()));
-            };
-            if !set {
+            if let (Some(number), false) = (rows.number(field)?, set) {
                 column.set(row as usize, &number.to_string()).map_err(|what| rows.error(Some(field), what))?;
             }
             continue;

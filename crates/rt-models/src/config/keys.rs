@@ -126,7 +126,11 @@ config! {
     cross: String = (String::new(), String::new()),
     /// Rows that user ids are hashed into; 0: a row for each user.
     hash_rows: usize = (0, 0),
-    /// Rows that a hashed id adds up: 1 or 2.
+    /// Rows that item ids are hashed into, in the history and as items; 0: a row for each item.
+    hash_items: usize = (0, 0),
+    /// Rows that the categories of each cross are hashed into; 0: a row for each that occurs.
+    hash_crosses: usize = (0, 0),
+    /// Rows that a hashed id or cross adds up: 1 or 2.
     hash_functions: usize = (1, 1),
     /// File of pretrained item vectors, .npy or .safetensors; read in training alone.
     item_vectors: String = (String::new(), String::new()),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ModelKind;
+use crate::features::VECTORS;
 use rt_data::{Mask, split};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
