@@ -444,7 +444,7 @@ pub(crate) struct Synth {
     /// Rows of a row group
     #[arg(long, default_value_t = 1 << 20)]
     pub row_group: u64,
-    /// The file
+    /// The file, NAME.parquet
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// Also a file of searches of these users

@@ -9,6 +9,15 @@ use std::time::Instant;
 
 pub(crate) fn run(global: &Global, args: &Synth) -> Done {
     output::check_json(global)?;
+    for path in std::iter::once(&args.out).chain(&args.searches) {
+        // Readers go by the name: under another one the file could not be read again.
+        if path.extension().is_none_or(|extension| extension != "parquet") {
+            return Err(Fail::user(format!(
+                "{}: logs are written as Parquet; name the file NAME.parquet",
+                path.display()
+            )));
+        }
+    }
     let log = EventLog {
         rows: args.rows,
         users: args.users,
