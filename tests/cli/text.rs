@@ -71,6 +71,55 @@ fn pairs_of_titles_train_a_model_that_is_searched() {
 }
 
 #[test]
+fn a_saved_model_is_tested_on_what_it_was_not_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let data = pairs(folder.path());
+    for split in ["pairs", "documents"] {
+        let (model, trained, tested) = (at(split), at("t.json"), at("e.json"));
+        ok(&strs(&train(&data, &model, &["--seed", "7", "--split", split, "--json", text(&trained)])));
+        let eval = |data: &Path| {
+            let (model, tested) = (text(&model), text(&tested));
+            ok(&["eval", "--model", model, "--data", text(data), "--device", "cpu", "--threads", "1", "--json", tested])
+        };
+        let printed = eval(&data);
+        let (trained, again) = (json(&trained), json(&tested));
+        for row in 0..2 {
+            assert_eq!(trained["rows"][row]["metrics"], again["rows"][row]["metrics"], "{split}: {printed}");
+        }
+        assert_eq!(trained["protocol"]["pairs_tested"], again["protocol"]["pairs_tested"]);
+        assert!(printed.contains(&format!("held out by training (split by {split})")), "{printed}");
+        // Other pairs over documents that it knows: all of them.
+        let lines = fs::read_to_string(&data).unwrap();
+        let few: Vec<&str> = lines.lines().take(21).collect();
+        fs::write(at("few.tsv"), few.join("\n")).unwrap();
+        let printed = eval(&at("few.tsv"));
+        assert!(printed.contains("20 pairs of a file that the model was not trained on"), "{printed}");
+        assert_eq!(json(&tested)["protocol"]["catalogue"], 50);
+        fs::write(at("new.tsv"), "an apple\tApples (1999)\n").unwrap();
+        let args =
+            ["eval", "--model", text(&model), "--data", text(&at("new.tsv")), "--device", "cpu"].map(str::to_owned);
+        fails(&strs(&args), 2, &["`Apples (1999)` is none of the 50"]);
+        let split = ["eval", "--model", text(&model), "--data", text(&data), "--split", "pairs"].map(str::to_owned);
+        fails(&strs(&split), 2, &["--split", "left out"]);
+    }
+}
+
+#[test]
+fn its_step_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pairs(folder.path());
+    let out = folder.path().join("x.json");
+    for (data, set) in [(text(&data), "loss=list"), ("synthetic:users=60,items=50,events=8", "hidden=8")] {
+        let printed = ok(&["explain", "--model", "dssm-text", "--data", data, "--set", set, "--json", text(&out)]);
+        assert!(printed.contains("parameters in tables"), "{printed}");
+        let rows = json(&out)["rows"].as_array().unwrap().len();
+        assert!(rows > 10 && printed.contains(&format!("{rows} nodes")), "{printed}");
+    }
+    fails(&["explain", "--model", "dssm-text", "--set", "loss=full"], 2, &["in-batch list"]);
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -110,5 +159,5 @@ fn what_is_wrong_is_named() {
     let (_items, items) = small_model("dssm");
     search(&items, &["a"], &["dssm model", "recall recommend"]);
     fails(&["recommend", "--model", text(&model), "--user", "1"], 2, &["model of texts", "recall search"]);
-    fails(&["eval", "--model", text(&model), "--data", "synthetic"], 2, &["model of texts"]);
+    fails(&["eval", "--model", text(&model), "--data", "synthetic"], 2, &["--data", "text-pairs"]);
 }

@@ -373,10 +373,10 @@ pub(crate) struct BenchStep {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// dssm or youtube-dnn
+    /// dssm, youtube-dnn or dssm-text
     #[arg(long)]
     pub model: String,
-    /// Data whose schema is used
+    /// Data whose schema is used; for dssm-text a TSV file of pairs, or data with titles
     #[arg(long, default_value = "synthetic")]
     pub data: String,
     /// A setting, such as batch=256

@@ -53,7 +53,7 @@ pub use rt_kernels as kernels;
 pub use rt_tensor as tensor;
 pub use rt_tensor::{Device, DeviceChoice};
 pub use sampler::sampler_probabilities;
-pub use save::check_out;
+pub use save::{check_out, saved_model};
 pub use score::ModelScorer;
 pub use select::Select;
 pub use step::{StepBench, StepSizes};

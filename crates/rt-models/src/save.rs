@@ -158,16 +158,30 @@ pub(crate) fn read_folder(path: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
     Ok((read(TENSORS)?, read(READABLE)?))
 }
 
-/// Fails where the folder's model is of text and one of items is wanted, or the other way round.
-pub(crate) fn wrong_kind(path: &Path, readable: &[u8], want_text: bool) -> Result<()> {
+/// The name of the model that a folder holds: `dssm`, `youtube-dnn` or `dssm-text`.
+///
+/// # Errors
+///
+/// [`Error::Folder`] for a folder that is no model, or is damaged.
+pub fn saved_model(path: &Path) -> Result<String> {
+    name_of(path, &read_folder(path)?.1)
+}
+
+fn name_of(path: &Path, readable: &[u8]) -> Result<String> {
     #[derive(Deserialize)]
     struct Kind {
         model: String,
     }
     let kind: Kind = serde_json::from_slice(readable).map_err(|e| folder(path, format!("is damaged: {e}")))?;
-    let what = match (kind.model == crate::text::NAME, want_text) {
+    Ok(kind.model)
+}
+
+/// Fails where the folder's model is of text and one of items is wanted, or the other way round.
+pub(crate) fn wrong_kind(path: &Path, readable: &[u8], want_text: bool) -> Result<()> {
+    let name = name_of(path, readable)?;
+    let what = match (name == crate::text::NAME, want_text) {
         (true, false) => "holds a model of texts: ask it with `recall search`".to_owned(),
-        (false, true) => format!("holds a {} model, none of texts: ask it with `recall recommend`", kind.model),
+        (false, true) => format!("holds a {name} model, none of texts: ask it with `recall recommend`"),
         _ => return Ok(()),
     };
     Err(folder(path, what))

@@ -5,9 +5,13 @@ use crate::args::{Eval, Global, RequestTime};
 use crate::fail::{Done, Fail};
 use crate::output;
 use rt_models::eval::Protocol;
-use rt_models::{Gap, Model, SearchTime};
+use rt_models::text::NAME;
+use rt_models::{Gap, Model, SearchTime, saved_model};
 
 pub(crate) fn run(global: &Global, args: &Eval) -> Done {
+    if saved_model(&args.model)? == NAME {
+        return super::text::run_eval(global, args);
+    }
     let device = super::open(global)?;
     let model = Model::load(&device, &args.model)?;
     if model.config().gap == Gap::Fine && args.data.request_time == RequestTime::Strict {

@@ -4,12 +4,18 @@ use crate::args::{Explain, Global};
 use crate::fail::Done;
 use crate::output;
 use rt_data::{ReadOptions, SplitKind, SplitOptions, Synthetic};
+use rt_models::tensor::{ParamKind, Tape};
+use rt_models::text::NAME;
 use rt_models::{Config, Device, Model, ModelKind};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) fn run(global: &Global, args: &Explain) -> Done {
     output::check_json(global)?;
+    if args.model == NAME {
+        let device = Device::cpu(global.threads)?;
+        return print(global, args, &device, &super::text::tape(global, args)?);
+    }
     let kind: ModelKind = args.model.parse()?;
     let mut config = Config::new(kind);
     for pair in &args.set {
@@ -23,8 +29,15 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Done {
     let split = rt_data::split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
     let device = Device::cpu(global.threads)?;
     let model = Model::new(&device, &config, Arc::new(data), &split, global.seed)?;
-    let tape = model.training_tape(split.examples.len())?;
-    let (tables, dense) = model.parameters();
+    print(global, args, &device, &model.training_tape(split.examples.len())?)
+}
+
+fn print(global: &Global, args: &Explain, device: &Device, tape: &Tape) -> Done {
+    let count = |kind| {
+        let of = tape.params().list().iter().filter(move |p| p.kind == kind);
+        of.map(|p| p.shape[0] * p.shape[1]).sum::<usize>()
+    };
+    let (tables, dense) = (count(ParamKind::Table), count(ParamKind::Dense));
     let cost = tape.cost();
     say_on!("{}", tape.listing());
     say!(
@@ -44,5 +57,5 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Done {
         })
     };
     let rows = tape.nodes().iter().map(row).collect();
-    output::write_json(global, "explain", output::device_name(&device), None, rows, serde_json::Map::new())
+    output::write_json(global, "explain", output::device_name(device), None, rows, serde_json::Map::new())
 }

@@ -1,10 +1,13 @@
 //! `recall train --model dssm-text`, `recall search` and `recall text-pairs`.
 
-use crate::args::{Data, Global, MaskArg, RequestTime, Search, TargetsArg, TextPairs, Train};
+use crate::args::{
+    Data, Eval, Evaluation, Explain, Global, MaskArg, RequestTime, Search, TargetsArg, TextPairs, Train,
+};
 use crate::fail::{Done, Fail};
 use crate::output;
 use rt_data::{Column, Dataset, ReadOptions, Synthetic};
 use rt_models::eval::peak_memory_bytes;
+use rt_models::tensor::Tape;
 use rt_models::text::{
     NAME, Noise, Pairs, SplitBy, TextConfig, TextFigures, TextModel, TextReport, TextSplit, TfIdf, rank_pairs,
     title_pairs, train,
@@ -61,24 +64,15 @@ pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
         ("--seeds", args.seeds != 1),
         ("--tensorboard", args.tensorboard.is_some()),
         ("--preset", args.preset.is_some()),
-        ("--eval-users", args.evaluation.eval_users != 0),
-        ("--baselines", args.evaluation.baselines != crate::args::Baselines::All),
     ] {
         if given {
             return Err(Fail::user(format!("{flag}: is for models of interactions, not for {NAME}")));
         }
     }
+    check_evaluation(&args.evaluation)?;
     let config = config(args)?;
     let by = split_by(&args.data)?;
-    let path = match &args.data.data {
-        Some(path) if !Synthetic::is_named_by(path) => Path::new(path),
-        Some(_) => {
-            let what = "--data: dssm-text trains on a TSV file of pairs; `recall text-pairs` makes one of titles, of \
-                        built-in data too";
-            return Err(Fail::user(what));
-        }
-        None => return Err(Fail::user("which data? give --data FILE.tsv: query, document and perhaps a label")),
-    };
+    let path = pairs_file(&args.data)?;
     check_out(&args.out)?;
     let device = super::open(global)?;
     let start = Instant::now();
@@ -123,6 +117,90 @@ pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
     more.insert("dispatches_per_step".into(), report.dispatches.into());
     more.insert("parameters".into(), json!({"tables": model.parameters().0, "dense": model.parameters().1}));
     output::write_json(global, "train", output::device_name(&device), None, rows, more)
+}
+
+fn check_evaluation(evaluation: &Evaluation) -> Done {
+    let given = [
+        ("--eval-users", evaluation.eval_users != 0),
+        ("--baselines", evaluation.baselines != crate::args::Baselines::All),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Fail::user(format!("{flag}: is for models of interactions, not for {NAME}"))),
+        None => Ok(()),
+    }
+}
+
+fn pairs_file(data: &Data) -> Done<&Path> {
+    match &data.data {
+        Some(path) if !Synthetic::is_named_by(path) => Ok(Path::new(path)),
+        Some(_) => {
+            let what = "--data: dssm-text reads a TSV file of pairs; `recall text-pairs` makes one of titles, of \
+                        built-in data too";
+            Err(Fail::user(what))
+        }
+        None => Err(Fail::user("which data? give --data FILE.tsv: query, document and perhaps a label")),
+    }
+}
+
+/// Figures of a saved model: over the pairs that it was not trained on, where the file is that of its training; else over all.
+pub(crate) fn run_eval(global: &Global, args: &Eval) -> Done {
+    check_evaluation(&args.evaluation)?;
+    split_by(&args.data)?;
+    if args.data.split.is_some() {
+        let what = format!("--split: the pairs that test a {NAME} model are those that its training left out");
+        return Err(Fail::user(what));
+    }
+    let path = pairs_file(&args.data)?;
+    let device = super::open(global)?;
+    let model = TextModel::load(&device, &args.model)?;
+    let pairs = Pairs::read(path)?;
+    let split = model.split_of(&pairs);
+    let chosen = split.as_ref().map_or_else(|| (0..pairs.clicked.len() as u32).collect(), |split| split.test.clone());
+    let pairs = pairs.among(model.documents())?;
+    let figures = rank_pairs(&pairs, &chosen, &TfIdf::new(&pairs.documents))?;
+    let tfidf = Row { model: "tf-idf", figures, training: None };
+    let own = Row { model: NAME, figures: model.evaluate(&pairs, &chosen)?, training: None };
+    say!("{NAME} from {} on {}, {}", args.model.display(), pairs.name, device.name());
+    let rows = vec![tfidf, own];
+    print_rows(&rows);
+    let which = match &split {
+        Some(split) => format!("held out by training (split by {})", split.by.name()),
+        None => "of a file that the model was not trained on: all of it".to_owned(),
+    };
+    say!(
+        "{} pairs {which}; {} documents ranked, without the query's other clicked ones",
+        chosen.len(),
+        pairs.documents.len()
+    );
+    let mut more = serde_json::Map::new();
+    let protocol = json!({
+        "split": split.as_ref().map_or("none", |split| split.by.name()), "mask": "clicked", "request_time": "strict",
+        "catalogue": pairs.documents.len(), "queries": pairs.queries.len(), "pairs_tested": chosen.len(),
+    });
+    more.insert("protocol".into(), protocol);
+    more.insert("data".into(), pairs.name.clone().into());
+    more.insert("model_sha256".into(), model.sha256()?.into());
+    output::write_json(global, "eval", output::device_name(&device), None, rows, more)
+}
+
+/// The training step of settings on a file of pairs, or on pairs made of the titles of other data.
+pub(crate) fn tape(global: &Global, args: &Explain) -> Done<Tape> {
+    let mut config = TextConfig::new();
+    for pair in &args.set {
+        config.set_pair(pair)?;
+    }
+    let path = Path::new(&args.data);
+    let pairs = if path.extension().is_some_and(|extension| extension == "tsv") {
+        Pairs::read(path)?
+    } else {
+        let lines: Vec<String> = title_pairs(&read_titles(&args.data, None)?, 8, &Noise::default(), global.seed)?
+            .iter()
+            .map(|(query, document)| format!("{query}\t{document}\n"))
+            .collect();
+        Pairs::parse(&args.data, lines.concat().as_bytes(), path)?
+    };
+    let split = TextSplit::new(&pairs, SplitBy::Pairs, global.seed);
+    Ok(TextModel::training_tape(&config, &pairs, &split)?)
 }
 
 fn print_rows(rows: &[Row]) {
@@ -256,18 +334,7 @@ pub(crate) fn run_pairs(global: &Global, args: &TextPairs) -> Done {
     if args.per_title == 0 {
         return Err(Fail::user("--per-title 0: ask for at least one query a title"));
     }
-    let data = if Synthetic::is_named_by(&args.data) {
-        Synthetic::parse(&args.data)?.generate().0
-    } else {
-        rt_data::read(
-            Path::new(&args.data),
-            &ReadOptions { title_col: args.title_col.clone(), ..ReadOptions::default() },
-        )?
-    };
-    let titles = titles(&data);
-    if titles.is_empty() {
-        return Err(Fail::user(format!("{}: has no titles to make queries of", data.name)));
-    }
+    let titles = read_titles(&args.data, args.title_col.as_deref())?;
     let device = Device::cpu(global.threads)?;
     let noise = Noise { drop: args.drop, swap: args.swap, replace: args.replace };
     let pairs = title_pairs(&titles, args.per_title, &noise, global.seed)?;
@@ -279,6 +346,23 @@ pub(crate) fn run_pairs(global: &Global, args: &TextPairs) -> Done {
     say!("{} pairs of {} titles are in {}", pairs.len(), titles.len(), args.out.display());
     let rows = vec![json!({"pairs": pairs.len(), "titles": titles.len()})];
     output::write_json(global, "text-pairs", output::device_name(&device), None, rows, serde_json::Map::new())
+}
+
+/// Titles of data that has some.
+fn read_titles(data: &str, title_col: Option<&str>) -> Done<Vec<(String, String)>> {
+    let data = if Synthetic::is_named_by(data) {
+        Synthetic::parse(data)?.generate().0
+    } else {
+        rt_data::read(
+            Path::new(data),
+            &ReadOptions { title_col: title_col.map(str::to_owned), ..ReadOptions::default() },
+        )?
+    };
+    let titles = titles(&data);
+    if titles.is_empty() {
+        return Err(Fail::user(format!("{}: has no titles to make queries of", data.name)));
+    }
+    Ok(titles)
 }
 
 /// Titles with their genres, in the order of the items.

@@ -26,6 +26,7 @@ mod batches;
 mod check;
 mod config;
 mod hashing;
+mod held_out;
 mod model;
 mod noise;
 mod pairs;

@@ -2,6 +2,7 @@
 
 use super::config::TextConfig;
 use super::hashing::known;
+use super::held_out::TrainedOn;
 use super::tower::{Side, tower_tape};
 use crate::{Error, Index, Result};
 use rt_data::Vocab;
@@ -31,6 +32,8 @@ pub struct TextModel {
     pub(crate) documents: Vec<String>,
     /// What the training data was called.
     pub(crate) data: String,
+    /// What it was; `None` before training.
+    pub(crate) trained_on: Option<TrainedOn>,
     pub(crate) store: Store,
     towers: Mutex<[Program; 2]>,
     chunk: usize,
@@ -67,7 +70,7 @@ impl TextModel {
         let query = tape(Some(&params), Side::Query)?.compile(&store)?;
         let document = tape(Some(&params), Side::Document)?.compile(&store)?;
         let (towers, index) = (Mutex::new([query, document]), Mutex::new(None));
-        Ok(Self { config, trigrams, documents, data, store, towers, chunk, index })
+        Ok(Self { config, trigrams, documents, data, trained_on: None, store, towers, chunk, index })
     }
 
     /// The configuration.

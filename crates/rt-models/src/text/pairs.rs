@@ -186,6 +186,8 @@ impl SplitBy {
 pub struct TextSplit {
     /// How they were divided.
     pub by: SplitBy,
+    /// The seed that they were divided by.
+    pub seed: u64,
     /// 80 %.
     pub train: Vec<u32>,
     /// 10 %, that choose the epoch.
@@ -213,7 +215,7 @@ impl TextSplit {
         if n < 10 {
             part.fill(2);
         }
-        let mut split = Self { by, train: Vec::new(), valid: Vec::new(), test: Vec::new() };
+        let mut split = Self { by, seed, train: Vec::new(), valid: Vec::new(), test: Vec::new() };
         for (i, pair) in pairs.clicked.iter().enumerate() {
             let list = match part[if by == SplitBy::Pairs { i } else { pair.document as usize }] {
                 0 => &mut split.test,

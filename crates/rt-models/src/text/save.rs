@@ -1,6 +1,7 @@
 //! A saved text model: the folder of the other models, with trigrams and documents in place of vocabularies.
 
 use super::config::TextConfig;
+use super::held_out::TrainedOn;
 use super::model::TextModel;
 use crate::save::{folder, parameters, read_folder, set_parameters, sha256, write_folder, wrong_kind};
 use crate::{Error, Result};
@@ -16,6 +17,8 @@ struct Readable {
     /// As TOML.
     config: String,
     data: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trained_on: Option<TrainedOn>,
     trigrams: Vec<String>,
     documents: Vec<String>,
 }
@@ -31,6 +34,7 @@ impl TextModel {
             model: super::NAME.into(),
             config: self.config.to_toml(),
             data: self.data.clone(),
+            trained_on: self.trained_on.clone(),
             trigrams: self.trigrams.iter().map(str::to_owned).collect(),
             documents: self.documents.clone(),
         };
@@ -56,7 +60,8 @@ impl TextModel {
         if readable.documents.is_empty() {
             return Err(damaged("it has no document".into()));
         }
-        let model = Self::build(device, config, vocab, readable.documents, readable.data, 0)?;
+        let mut model = Self::build(device, config, vocab, readable.documents, readable.data, 0)?;
+        model.trained_on = readable.trained_on;
         set_parameters(&model.store, &tensors).map_err(|e| match e {
             Error::Request(what) => damaged(what),
             e => e,

@@ -3,6 +3,7 @@
 use super::batches::{negatives, without_clashes};
 use super::config::{TextConfig, TextLoss};
 use super::hashing::{Texts, trigrams};
+use super::held_out::TrainedOn;
 use super::model::TextModel;
 use super::pairs::{Pair, Pairs, TextSplit};
 use super::rank::{ModelTexts, TextFigures, TextScorer, rank_pairs};
@@ -174,7 +175,8 @@ pub fn train(
     let optimizer = config.optimizer();
     tape.optimize(&optimizer)?;
     let (documents, name) = (pairs.documents.clone(), pairs.name.clone());
-    let model = TextModel::build(device, config.clone(), data.trigrams.clone(), documents, name, seed)?;
+    let mut model = TextModel::build(device, config.clone(), data.trigrams.clone(), documents, name, seed)?;
+    model.trained_on = Some(TrainedOn::new(pairs, split.by, split.seed));
     data.upload(&model.store)?;
     if config.loss == TextLoss::List {
         // Compiled programs find what is there; each epoch writes over it.
