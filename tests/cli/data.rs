@@ -75,6 +75,8 @@ fn parquet_is_made_trained_on_and_audited() {
     assert!(printed.contains("future_in_history") && !printed.contains("LEAK"), "{printed}");
     assert!(json(&figures)["rows"].as_array().unwrap().iter().all(|row| row["result"] != "leak"));
     fails(&["synth", "--rows", "0", "--out", text(&part)], 2, &["rows = 0"]);
+    let same = ["synth", "--rows", "5", "--out", "x.parquet", "--searches", "x.parquet"];
+    fails(&same, 2, &["--searches", "--out"]);
     fails(&["synth", "--rows", "5", "--out", "log.csv"], 2, &["log.csv", "NAME.parquet"]);
     fails(&["synth", "--rows", "5", "--out", "/nonexistent/x.parquet"], 1, &["/nonexistent/x.parquet"]);
 }

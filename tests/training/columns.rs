@@ -143,7 +143,6 @@ fn missing_numbers_are_the_mean_and_marked() {
     let config = config(ModelKind::Dssm, &keys);
     let plain = new(&config, without_ages(|_| false));
     let (model, _) = train(&devices()[0], &config, Arc::new(data), &split, 1, &mut go).unwrap();
-    let inputs = |model: &Model| model.store().get("user.0.weight").unwrap().len() / 24;
     assert_eq!(inputs(&model), inputs(&plain) + 1, "one input says that the number is missing");
     let vectors = user_vectors(&model, &[1, 4, 8, 2, 0], &[3, 5]);
     assert_eq!(vectors[1], vectors[2], "one is as missing as another");
@@ -170,26 +169,87 @@ fn missing_numbers_are_the_mean_and_marked() {
     assert!(vectors[0] == vectors[1] && vectors[0] == vectors[2]);
 }
 
+/// The user tower's inputs.
+fn inputs(model: &Model) -> usize {
+    model.store().get("user.0.weight").unwrap().len() / 24
+}
+
+fn ages(model: &Model) -> Vec<f32> {
+    let Column::Number { values } = &model.data().user_features.columns[0].1 else { panic!("ages are numbers") };
+    values.clone()
+}
+
 #[test]
-fn a_model_that_saw_no_missing_number_takes_new_ones_as_the_mean() {
+fn numbers_are_marked_where_training_sees_both_kinds_alone() {
+    let (_, mut split) = data();
+    let config = config(ModelKind::Dssm, &["user_id=off", "session=0"]);
+    let device = &devices()[0];
+    let plain = inputs(&new(&config, without_ages(|_| false)));
+    // All of them are missing, or only those of users who do not train.
+    let all = Model::new(device, &config, Arc::new(without_ages(|_| true)), &split, 1).unwrap();
+    assert_eq!((inputs(&all), ages(&all)[5]), (plain, 0.0));
+    let data = without_ages(|row| row > 140);
+    split.examples.retain(|event| data.user_of(*event as usize) <= 140);
+    let few = Model::new(device, &config, Arc::new(data), &split, 1).unwrap();
+    let values = ages(&few);
+    let mean = values[1..=140].iter().map(|x| f64::from(*x)).sum::<f64>() / 140.0;
+    assert_eq!(inputs(&few), plain);
+    assert!((f64::from(values[145]) - mean).abs() < 1e-3 && values[0].abs() > 0.0, "{} and {mean}", values[145]);
+    assert_eq!(user_vectors(&few, &[141], &[3, 5]), user_vectors(&few, &[150], &[3, 5]));
+}
+
+#[test]
+fn a_model_goes_on_with_the_marks_that_it_has() {
     let (_, split) = data();
     let config = config(ModelKind::Dssm, &["user_id=off", "session=0"]);
     let options = rt_data::SplitOptions::default();
     for (first, then) in [(false, true), (true, false), (true, true)] {
         let data = Arc::new(without_ages(|row| first && row % 4 == 0));
         let (base, _) = train(&devices()[0], &config, data, &split, 1, &mut go).unwrap();
-        let (more, _) = rt_data::Synthetic::parse("synthetic:users=200,items=120,events=20,seed=9").unwrap().generate();
-        let mut more = more;
+        let (mut more, _) =
+            rt_data::Synthetic::parse("synthetic:users=200,items=120,events=20,seed=9").unwrap().generate();
         more.user_features.columns.retain(|(name, _)| name == "age");
         let Column::Number { values } = &mut more.user_features.columns[0].1 else { panic!("ages are numbers") };
-        values.iter_mut().skip(1).step_by(3).for_each(|x| {
-            if then {
-                *x = f32::NAN
-            }
-        });
+        let missing = |row: usize| then && row.is_multiple_of(3);
+        values.iter_mut().enumerate().skip(1).filter(|(row, _)| missing(*row)).for_each(|(_, x)| *x = f32::NAN);
+        let given = values.clone();
         let more = extend(&base, &more, rt_data::SplitKind::LeaveLastOut, options).unwrap();
         let (next, _) = train_from(&devices()[0], &base, base.config(), &more, 1, &mut go).unwrap();
-        let Column::Number { values } = &next.data().user_features.columns[0].1 else { panic!("numbers") };
-        assert_eq!(values.iter().any(|x| x.is_nan()), first, "{first} {then}");
+        assert_eq!((inputs(&next), ages(&next)[0].is_nan()), (inputs(&base), first), "{first} {then}");
+        let (old, values) = (ages(&base), ages(&next));
+        let mean = old[1..].iter().filter(|x| !x.is_nan()).map(|x| f64::from(*x)).sum::<f64>()
+            / old[1..].iter().filter(|x| !x.is_nan()).count() as f64;
+        for row in 1..values.len() {
+            // The ids of both data sets are the same numbers; what the new one says is heard.
+            match (missing(row), row < old.len()) {
+                (false, _) => assert_eq!(values[row].to_bits(), given[row].to_bits(), "user {row}"),
+                (true, true) => assert_eq!(values[row].to_bits(), old[row].to_bits(), "user {row}"),
+                (true, false) if first => assert!(values[row].is_nan(), "user {row}"),
+                (true, false) => assert!((f64::from(values[row]) - mean).abs() < 1e-3, "user {row}: {}", values[row]),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_does_not_go_on_with_ids_hashed_otherwise() {
+    let keys = ["hash_items=40", "hash_rows=40", "cross=country*country"];
+    let (base, _) = fit(&devices()[0], &config(ModelKind::Dssm, &keys), 4);
+    let (data, _) = rt_data::Synthetic::parse("synthetic:users=160,items=140,events=20,seed=6").unwrap().generate();
+    let more = extend(&base, &data, rt_data::SplitKind::LeaveLastOut, rt_data::SplitOptions::default()).unwrap();
+    for set in [
+        "hash_items=41",
+        "hash_items=0",
+        "hash_rows=50",
+        "hash_rows=0",
+        "hash_functions=2",
+        "hash_crosses=50",
+        "numbers=raw",
+    ] {
+        let mut config = base.config().clone();
+        config.set_pair(set).unwrap();
+        let error = train_from(&devices()[0], &base, &config, &more, 1, &mut go).unwrap_err();
+        let key = set.split('=').next().unwrap();
+        assert!(error.exit_code() == 2 && error.to_string().contains(&format!("{key}: is another")), "{set}: {error}");
     }
 }

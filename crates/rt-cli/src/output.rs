@@ -122,13 +122,15 @@ pub(crate) fn note_searches(global: &Global, searches: Option<&Searches>) {
     note(global, &text);
 }
 
-/// The same for `--json`.
-pub(crate) fn searches(searches: &Searches) -> serde_json::Value {
+/// The same for `--json`, where searches were read.
+pub(crate) fn insert_searches(more: &mut serde_json::Map<String, serde_json::Value>, searches: Option<&Searches>) {
+    let Some(searches) = searches else { return };
     let SearchesLeftOut { of_strangers, strangers, without_words } = searches.left_out;
-    serde_json::json!({
+    let counts = serde_json::json!({
         "rows": searches.len(), "tokens": searches.tokens.rows() - 1, "of_unknown_users": of_strangers,
         "unknown_users": strangers, "without_words": without_words,
-    })
+    });
+    more.insert("searches".into(), counts);
 }
 
 /// The device as `--json` names it.

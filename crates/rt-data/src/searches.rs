@@ -2,6 +2,7 @@
 
 use crate::words::{MOST_TOKENS, query_tokens};
 use crate::{Times, Vocab};
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// The searches of a data set's users. Search s has the tokens `token[start[s] .. start[s + 1]]`, in the order of
@@ -197,7 +198,7 @@ impl Searches {
     }
 
     /// These searches and `more`, which has the same tokens, among `users` rows of users; `user` gives the user of both for one of
-    /// `more`.
+    /// `more`. What stands in both (user, time and tokens) is there once.
     ///
     /// # Panics
     ///
@@ -207,7 +208,9 @@ impl Searches {
         let of = |from: &'_ Self, s: usize| from.token[from.tokens_of(s..s + 1)].to_vec();
         let mut rows: Vec<(u32, i64, Vec<u32>)> =
             self.by_user().map(|(u, s)| (u, self.time.at(s), of(self, s))).collect();
-        rows.extend(more.by_user().map(|(u, s)| (user(u), more.time.at(s), of(more, s))));
+        let known: HashSet<(u32, i64, Vec<u32>)> = rows.iter().cloned().collect();
+        let new = more.by_user().map(|(u, s)| (user(u), more.time.at(s), of(more, s)));
+        rows.extend(new.filter(|row| !known.contains(row)));
         rows.sort_by_key(|row| (row.0, row.1));
         let rows = rows.into_iter().map(|(user, time, tokens)| (user, time, tokens.into_iter()));
         Self { left_out: more.left_out, ..Self::gathered(self.tokens.clone(), users, rows) }
@@ -283,5 +286,7 @@ mod tests {
         assert_eq!((both.users(), both.of(1), both.of(3), both.of(4)), (6, 0..4, 4..6, 6..7));
         assert_eq!(both.of(3).map(|i| both.time.at(i)).collect::<Vec<_>>(), [7, 15]);
         assert_eq!(words(&both, 4..6), ["a b", "c", "c", "c"]);
+        let again = both.and(&more, 6, |user| user + 2);
+        assert_eq!(again, Searches { left_out: again.left_out, ..both }, "the same searches again");
     }
 }

@@ -114,8 +114,18 @@ fn statistics_over_test() {
         assert!(with(users, train.clone()).is_empty(), "a count of the train part is none: users {users}");
         assert!(with(users, map(train, |x| x.ln_1p())).is_empty(), "nor its logarithm: users {users}");
         if !users {
-            assert_eq!(with(users, map(all, |x| (x / 7.0).ln_1p())), ["statistics_over_test seen"], "a function of it");
+            assert_eq!(
+                with(users, map(all.clone(), |x| (x / 7.0).ln_1p())),
+                ["statistics_over_test seen"],
+                "a function of it"
+            );
         }
+    }
+    // Rows without a number say nothing for or against it.
+    for f in [|x: f32| x, |x: f32| x.ln_1p()] {
+        let mut some = map(counts(&plain, &cut, true, false), f);
+        some.iter_mut().skip(1).step_by(9).for_each(|x| *x = f32::NAN);
+        assert_eq!(with(false, some), ["statistics_over_test seen"]);
     }
     // As text it is the same leak.
     let mut data = plain.clone();
@@ -133,13 +143,19 @@ fn features_of_the_target_time() {
     let with = |value: &dyn Fn(usize) -> String| {
         let mut data = plain.clone();
         let mut vocab = Vocab::new();
-        let values = (0..data.event_item.len()).map(|event| vocab.insert(&value(event))).collect();
+        let word = |event| match value(event) {
+            none if none.is_empty() => 0,
+            value => vocab.insert(&value),
+        };
+        let values = (0..data.event_item.len()).map(word).collect();
         data.event_features = Features { columns: vec![("c".into(), Column::Category { vocab, values })] };
         leaks(&audit(&data, &cut)).len()
     };
     let day = |event: usize| plain.time(event).div_euclid(86_400);
     assert_eq!(with(&|event| (day(event) % 7).to_string()), 1, "the day of the week");
     assert_eq!(with(&|event| (day(event) / 3).to_string()), 1, "three days");
+    let some = |event: usize| if event.is_multiple_of(50) { String::new() } else { (day(event) % 7).to_string() };
+    assert_eq!(with(&some), 1, "the day of the week where it is known");
     assert_eq!(with(&|event| (event * 7919 % 5).to_string()), 0, "a device");
     assert_eq!(with(&|event| plain.user_of(event).to_string()), 0, "the user's own word");
     assert_eq!(with(&|_| "same".into()), 0, "a constant");

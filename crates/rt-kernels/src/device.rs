@@ -261,6 +261,24 @@ impl Device {
         }
     }
 
+    /// Is there room for `words` words in buffers that are yet to be made? Memory of the CPU is given by the system when it is first
+    /// written, so that buffers that each fit may be too much together. A GPU answers when they are made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] where the system says that there is not so much.
+    pub fn check_room(&self, words: usize, what: &str) -> Result<()> {
+        let need = 4 * words as u64;
+        match self {
+            Self::Cpu(_) => match crate::memory::available_bytes().filter(|have| need > *have) {
+                Some(have) => Err(Error::Memory { what: what.to_owned(), need, have }),
+                None => Ok(()),
+            },
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => Ok(()),
+        }
+    }
+
     /// A buffer of `words` zero words. `what` names it in errors.
     ///
     /// # Errors

@@ -88,6 +88,16 @@ mod tests {
     use crate::{Device, Dtype};
 
     #[test]
+    fn more_than_the_system_has_is_refused_before_it_is_taken() {
+        let device = Device::cpu(1).unwrap();
+        assert!(device.check_room(1 << 10, "a little").is_ok());
+        if available_bytes().is_some() {
+            let error = device.check_room(1 << 45, "all of it").unwrap_err().to_string();
+            assert!(error.contains("all of it"), "{error}");
+        }
+    }
+
+    #[test]
     fn shared_words_are_read_in_place_and_copied_when_written() {
         let device = Device::cpu(1).unwrap();
         let mine = Arc::new((0..100u32).collect::<Vec<_>>());

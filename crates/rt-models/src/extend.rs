@@ -76,6 +76,7 @@ pub fn train_from(
     seed: u64,
     progress: OnProgress<'_>,
 ) -> Result<(Model, TrainReport)> {
+    keeps_inputs(base.config(), config)?;
     let mut config = config.clone();
     if config.negatives_from != NegativesFrom::Sampler && extended.data.exposed.is_none() {
         tracing::warn!("the new data does not say what was shown and not clicked: all negatives are drawn");
@@ -85,6 +86,24 @@ pub fn train_from(
     let model = Model::with_words(device, &config, extended.data.clone(), &extended.split, seed, words)?;
     hand_over(base, &model)?;
     fit(model, &extended.split, seed, progress)
+}
+
+/// Fails where settings give rows of tables or inputs of towers another meaning than they had, which shapes alone do not show.
+fn keeps_inputs(was: &Config, now: &Config) -> Result<()> {
+    let same = [
+        ("hash_rows", was.hash_rows == now.hash_rows),
+        ("hash_items", was.hash_items == now.hash_items),
+        ("hash_crosses", was.hash_crosses == now.hash_crosses),
+        ("hash_functions", was.hash_functions == now.hash_functions),
+        ("numbers", was.numbers == now.numbers),
+        ("cross", was.cross == now.cross),
+    ];
+    match same.iter().find(|(_, same)| !same) {
+        Some((key, _)) => Err(Error::Config(format!(
+            "{key}: is another in the saved model, whose weights would be read as those of other ids or numbers: leave it as it is"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Puts the weights of `base` into `model`, whose tables may have more rows.
@@ -290,7 +309,15 @@ impl<'a> Merge<'a> {
             let all = new.token.len();
             notes.push(format!("{unknown} of {all} words in the new searches have no row in the model: left out"));
         }
-        Ok(Some(old.and(&known, self.users.rows(), |user| self.user[user as usize])))
+        let both = old.and(&known, self.users.rows(), |user| self.user[user as usize]);
+        let again = old.len() + known.len() - both.len();
+        if again > 0 {
+            notes.push(format!(
+                "{again} of the {} new searches are those that the model keeps already: not read twice",
+                known.len()
+            ));
+        }
+        Ok(Some(both))
     }
 
     /// Last new event of a user = test, the one before = validation where it is new too.
@@ -435,7 +462,7 @@ fn features(
                     }
                 }
                 if let (true, Some(first)) = (marks_missing(values) && side != "event", all.first_mut()) {
-                    *first = f32::NAN; // so that they are told apart even where the new data names all of them
+                    *first = f32::NAN; // the mark stays, even where the new data names all of them
                 }
                 Column::Number { values: all }
             }

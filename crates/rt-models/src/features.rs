@@ -4,6 +4,7 @@ use crate::config::{Config, ModelKind, Norm, Numbers, Switch};
 use crate::{Error, Result};
 use rt_data::{Column, Dataset, Features, Split, Vocab};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Columns of pretrained vectors are named so, and a number.
 pub(crate) const VECTORS: &str = "item_vectors.";
@@ -124,10 +125,39 @@ impl Extra {
     }
 }
 
-/// Has a column of numbers missing ones, which enter a tower as the mean and a mark? In row 0, which is nobody's, NaN says that
-/// it had.
+/// Are the missing numbers of a column marked by an input of their own? NaN in row 0, which is nobody's, says so.
 pub(crate) fn marks_missing(values: &[f32]) -> bool {
-    values.iter().any(|x| x.is_nan())
+    values.first().is_some_and(|x| x.is_nan())
+}
+
+/// The data with its columns of numbers settled: where rows that train have a missing number and others have one, row 0 says that
+/// missing ones are marked (the mark's weights learn from both). Elsewhere they become the mean: a mark that training never saw set
+/// would add its random weights to whom it is set for. Columns that are marked already stay so.
+pub(crate) fn settle_missing(data: Arc<Dataset>, split: &Split) -> Arc<Dataset> {
+    let open = |features: &Features| {
+        let missing = |values: &[f32]| !marks_missing(values) && values.iter().any(|x| x.is_nan());
+        features.columns.iter().any(|(_, c)| matches!(c, Column::Number { values } if missing(values)))
+    };
+    if !open(&data.user_features) && !open(&data.item_features) {
+        return data;
+    }
+    let mut users = vec![false; data.users.rows()];
+    split.examples.iter().for_each(|event| users[data.user_of(event as usize) as usize] = true);
+    let items: Vec<bool> = split.item_counts(&data).iter().map(|n| *n > 0).collect();
+    let mut settled = Dataset::clone(&data);
+    for (features, trains) in [(&mut settled.user_features, users), (&mut settled.item_features, items)] {
+        for (_, column) in &mut features.columns {
+            let Column::Number { values } = column else { continue };
+            if marks_missing(values) || !values.iter().any(|x| x.is_nan()) {
+                continue;
+            }
+            let seen = |missing: bool| values.iter().zip(&trains).any(|(x, trains)| *trains && x.is_nan() == missing);
+            let unset = if seen(true) && seen(false) { f32::NAN } else { mean(values) };
+            values[0] = unset;
+            values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = unset);
+        }
+    }
+    Arc::new(settled)
 }
 
 /// Mean of a column's numbers from row 1 on.

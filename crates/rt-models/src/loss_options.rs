@@ -4,6 +4,11 @@ use crate::config::{Config, Frequency, Loss, Norm, bad};
 use crate::{Error, Result};
 
 impl Config {
+    /// Negatives where no setting says how many: a pool that the batch shares is larger than what each example has of its own.
+    pub(crate) fn default_negatives(&self) -> usize {
+        if self.loss == Loss::Sampled || self.negatives_shared { 1024 } else { 3 }
+    }
+
     /// Checks the settings of the loss against each other.
     ///
     /// # Errors

@@ -79,6 +79,7 @@ impl Model {
         config.check()?;
         let vectors = crate::vectors::read(config, &data)?;
         let data = vectors.as_ref().map_or_else(|| Ok(data.clone()), |v| v.attach(config, &data))?;
+        let data = crate::features::settle_missing(data, split);
         let mut config = config.clone();
         if let (Some(vectors), true) = (&vectors, config.item_vectors_tune && config.dim == 0) {
             config.dim = vectors.dim(); // the table that they start is as wide as they are

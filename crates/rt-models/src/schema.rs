@@ -149,7 +149,7 @@ impl Config {
         config.history_dropout.get_or_insert(rate);
         crate::negatives::check_together(&config)?;
         if config.negatives == 0 {
-            config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
+            config.negatives = config.default_negatives();
         }
         let heldout = config.label == Label::HeldOut;
         // With a held-out label later items stand in the history: it has no running session.

@@ -71,6 +71,10 @@ impl Config {
             let what = format!("`searches = {n}`: no searches were read with the data; give their file (--searches)");
             return Err(Error::Config(what));
         }
+        if self.search_dim > 0 && !there {
+            let what = "search_dim: no searches were read with the data; give their file (--searches)";
+            return Err(Error::Config(what.into()));
+        }
         if n == 0 {
             // What they would have is not kept: it would say something of the model that is not so.
             (self.search_dim, self.search_time) = (0, SearchTime::History);
@@ -181,6 +185,15 @@ fn vocabulary(config: &Config, all: &Searches, data: &Dataset, split: &Split) ->
         counts[*token as usize] += u64::from(open > 0);
     }
     let mut tokens: Vec<u32> = (1..counts.len() as u32).filter(|t| counts[*t as usize] > 0).collect();
+    if all.is_empty() {
+        let others = all.left_out;
+        let what = format!(
+            "searches: none is of a user with an interaction ({} of other users, {} without a word); are the users' ids the \
+             same in both files? `searches = 0` trains without them",
+            others.of_strangers, others.without_words
+        );
+        return Err(Error::Config(what));
+    }
     if tokens.is_empty() {
         let what = format!(
             "searches: of {} searches no training example sees one: are their times seconds of the same clock as the \

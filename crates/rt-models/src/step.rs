@@ -57,7 +57,7 @@ impl StepBench {
             config.windows = vec![config.history];
         }
         if config.negatives == 0 {
-            config.negatives = if config.loss == Loss::Sampled { 1024 } else { 3 };
+            config.negatives = config.default_negatives();
         }
         let mut user = Side::default();
         user.categories.push(Category::new("user_id", sizes.users, config.dim));

@@ -84,6 +84,7 @@ impl Tape {
             slabs: BTreeMap::new(),
             inputs: BTreeMap::new(),
         };
+        device.check_room(plan.words.iter().sum(), "a step's values")?;
         for words in &plan.words {
             bound.buffers.push(device.zeros(Dtype::F32, *words, "a step's values")?);
         }

@@ -10,6 +10,7 @@ use rt_models::eval::Protocol;
 pub(crate) fn run(global: &Global, args: &Audit) -> Done {
     output::check_json(global)?;
     let source = args.data.read()?;
+    output::note_searches(global, source.data.searches.as_ref());
     let findings = rt_data::audit(&source.data, &source.split);
     let word = |severity: Severity| match severity {
         Severity::Clean => "clean",
@@ -50,6 +51,7 @@ pub(crate) fn run(global: &Global, args: &Audit) -> Done {
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());
     more.insert("left_out".into(), output::left_out(&source.data.left_out));
+    output::insert_searches(&mut more, source.data.searches.as_ref());
     let device = output::device_name(&Device::cpu(1)?);
     // The figures are the point of the command, so they are written although it ends with exit code 2.
     output::write_json(global, "audit", device, Some(protocol), rows, more)?;

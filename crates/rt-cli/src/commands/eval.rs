@@ -58,5 +58,6 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());
     more.insert("left_out".into(), output::left_out(&source.data.left_out));
+    output::insert_searches(&mut more, source.data.searches.as_ref());
     output::write_json(global, "eval", output::device_name(&device), Some(protocol), rows, more)
 }

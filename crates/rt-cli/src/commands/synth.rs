@@ -11,12 +11,15 @@ pub(crate) fn run(global: &Global, args: &Synth) -> Done {
     output::check_json(global)?;
     for path in std::iter::once(&args.out).chain(&args.searches) {
         // Readers go by the name: under another one the file could not be read again.
-        if path.extension().is_none_or(|extension| extension != "parquet") {
+        if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("parquet")) {
             return Err(Fail::user(format!(
                 "{}: logs are written as Parquet; name the file NAME.parquet",
                 path.display()
             )));
         }
+    }
+    if args.searches.as_ref() == Some(&args.out) {
+        return Err(Fail::user("--searches: is the file of --out; searches need one of their own"));
     }
     let log = EventLog {
         rows: args.rows,

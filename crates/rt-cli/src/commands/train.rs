@@ -51,6 +51,8 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         output::note(global, "no user has an event to be tested: figures will be empty");
     }
     output::note_searches(global, source.data.searches.as_ref());
+    let mut more = serde_json::Map::new();
+    output::insert_searches(&mut more, source.data.searches.as_ref());
     let data = extended.as_ref().map_or_else(|| Arc::new(source.data), |extended| extended.data.clone());
     let bench = Bench {
         device: &device,
@@ -103,7 +105,6 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     output::print_rows(&rows, &protocol);
     output::print_left_out(&data.left_out);
     let kept = &runs[best];
-    let mut more = serde_json::Map::new();
     if runs.len() > 1 {
         let mean = seeds::mean(&runs);
         seeds::print(&runs, &mean, config.select.name());
@@ -128,9 +129,6 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         more.insert("from".into(), from.display().to_string().into());
         more.insert("new_users".into(), extended.new_users.into());
         more.insert("new_items".into(), extended.new_items.into());
-    }
-    if let Some(searches) = &data.searches {
-        more.insert("searches".into(), output::searches(searches));
     }
     more.insert("interactions".into(), data.event_item.len().into());
     more.insert("interaction_bytes".into(), data.event_bytes().into());

@@ -91,6 +91,9 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     let device = super::open(global)?;
     let schema = args.data.schema.as_ref().map(std::fs::read_to_string).transpose().unwrap_or_default();
     let source = args.data.read()?;
+    output::note_searches(global, source.data.searches.as_ref());
+    let mut more = serde_json::Map::new();
+    output::insert_searches(&mut more, source.data.searches.as_ref());
     let mut split = source.split;
     // What is not there cannot be looked at.
     split.test.clear();
@@ -160,7 +163,6 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     }
     print(&all, &space, base.select.name());
     say!("the best settings are in {}: recall train --config {0} ...", file.display());
-    let mut more = serde_json::Map::new();
     more.insert("data".into(), search.data.into());
     more.insert("select".into(), base.select.name().into());
     more.insert("method".into(), search.method.into());

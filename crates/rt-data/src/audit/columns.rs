@@ -39,18 +39,15 @@ pub(super) fn statistics(data: &Dataset, split: &Split) -> Vec<Finding> {
     findings
 }
 
-/// Columns of numbers, and categories that all read as numbers.
+/// Columns of numbers, and categories that all read as numbers; NaN where a row has none.
 fn numbers(features: &Features) -> Vec<(String, Vec<f64>)> {
     let column = |(name, column): &(String, Column)| match column {
-        Column::Number { values } => {
-            let value = |&value: &f32| if value.is_nan() { 0.0 } else { f64::from(value) };
-            Some((name.clone(), values.iter().map(value).collect()))
-        }
+        Column::Number { values } => Some((name.clone(), values.iter().map(|&value| f64::from(value)).collect())),
         Column::Category { vocab, values } => {
             let read: Option<Vec<f64>> =
                 vocab.iter().map(|raw| raw.parse().ok().filter(|x: &f64| x.is_finite())).collect();
             let read = read.filter(|read| !read.is_empty())?;
-            let value = |&id: &u32| if id == 0 { 0.0 } else { read[id as usize - 1] };
+            let value = |&id: &u32| if id == 0 { f64::NAN } else { read[id as usize - 1] };
             Some((name.clone(), values.iter().map(value).collect()))
         }
         Column::Bag { .. } => None,
@@ -59,7 +56,8 @@ fn numbers(features: &Features) -> Vec<(String, Vec<f64>)> {
 }
 
 fn counted(side: &str, all: &[f64], train: &[f64], values: &[f64]) -> Finding {
-    let rows: Vec<usize> = (1..all.len().min(values.len())).filter(|&row| all[row] > 0.0).collect();
+    let known = |&row: &usize| all[row] > 0.0 && !values[row].is_nan();
+    let rows: Vec<usize> = (1..all.len().min(values.len())).filter(known).collect();
     let pick = |from: &[f64]| -> Vec<f64> { rows.iter().map(|&row| from[row]).collect() };
     let (all, train, values) = (pick(all), pick(train), pick(values));
     let equal = |counts: &[f64]| values.iter().zip(counts).filter(|(value, count)| value == count).count();
@@ -142,18 +140,22 @@ pub(super) fn of_time(data: &Dataset) -> Vec<Finding> {
     data.event_features.columns.iter().map(finding).collect()
 }
 
-/// A word for each event's value.
-fn words(column: &Column) -> Vec<u64> {
+/// A word for each event's value; `None` where it has none, which says nothing.
+fn words(column: &Column) -> Vec<Option<u64>> {
     match column {
-        Column::Category { values, .. } => values.iter().map(|&value| u64::from(value)).collect(),
-        Column::Number { values } => values.iter().map(|value| u64::from(value.to_bits())).collect(),
+        Column::Category { values, .. } => {
+            values.iter().map(|&value| (value > 0).then_some(u64::from(value))).collect()
+        }
+        Column::Number { values } => {
+            values.iter().map(|value| (!value.is_nan()).then_some(u64::from(value.to_bits()))).collect()
+        }
         Column::Bag { offsets, values, .. } => {
             let mut known: HashMap<&[u32], u64> = HashMap::new();
             let lists = offsets.windows(2).map(|w| &values[w[0] as usize..w[1] as usize]);
             lists
                 .map(|list| {
                     let next = known.len() as u64;
-                    *known.entry(list).or_insert(next)
+                    (!list.is_empty()).then_some(*known.entry(list).or_insert(next))
                 })
                 .collect()
         }
@@ -162,19 +164,20 @@ fn words(column: &Column) -> Vec<u64> {
 
 /// Number of groups of events of one time (in units of `seconds`) by more than one user, where the value is the same
 /// within every one of them and by chance would not be; else `None`.
-fn constant_within(data: &Dataset, values: &[u64], seconds: i64) -> Option<u64> {
+fn constant_within(data: &Dataset, values: &[Option<u64>], seconds: i64) -> Option<u64> {
     let mut counts: HashMap<u64, f64> = HashMap::new();
-    values.iter().for_each(|&value| *counts.entry(value).or_default() += 1.0);
-    let n = values.len() as f64;
+    values.iter().flatten().for_each(|&value| *counts.entry(value).or_default() += 1.0);
+    let n = counts.values().sum::<f64>();
     let same: f64 = counts.values().map(|count| (count / n).powi(2)).sum();
 
     // Of each group the value and the user that came first, and whether another user came.
     let mut groups: HashMap<i64, (u64, u32, bool)> = HashMap::new();
     for user in 0..data.users.rows() as u32 {
         for event in data.events_of(user) {
+            let Some(own) = values[event] else { continue };
             let group = data.time(event).div_euclid(seconds);
-            let (value, first, shared) = groups.entry(group).or_insert((values[event], user, false));
-            if *value != values[event] {
+            let (value, first, shared) = groups.entry(group).or_insert((own, user, false));
+            if *value != own {
                 return None;
             }
             *shared |= *first != user;
@@ -186,9 +189,9 @@ fn constant_within(data: &Dataset, values: &[u64], seconds: i64) -> Option<u64> 
 
 /// Values that occur at one second alone although they occur more than once, and values that occur more than once. A value
 /// of its own for every event says nothing of the sort.
-fn determines(data: &Dataset, values: &[u64]) -> (u64, u64) {
+fn determines(data: &Dataset, values: &[Option<u64>]) -> (u64, u64) {
     let mut times: HashMap<u64, (i64, u64, bool)> = HashMap::new();
-    for (event, &value) in values.iter().enumerate() {
+    for (event, value) in values.iter().enumerate().filter_map(|(event, value)| Some((event, (*value)?))) {
         let time = data.time(event);
         let seen = times.entry(value).or_insert((time, 0, true));
         seen.1 += 1;
