@@ -30,6 +30,7 @@ mod lookups;
 mod masks;
 mod negatives;
 mod norm;
+mod on_tables;
 mod pairwise;
 mod prelu;
 mod search;

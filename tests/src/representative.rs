@@ -129,6 +129,8 @@ fn sparse(cases: &mut Vec<Case>) {
             }
         }
     }
+    let decay = |dim| OnTable::Decay(DecayRows { decay: 0.1, table: 0, base: 0, capacity: 400, dim, tables: 2 });
+    cases.push(Case::new(OnTables { list: vec![decay(7), decay(64)] }, &[]));
     let lookup = |cols, dtype| Lookup { rows: 100, cols, dtype };
     both(cases, Lookups { list: vec![lookup(7, Dtype::F32), lookup(2, Dtype::U32)] });
     pooled(cases);

@@ -223,6 +223,10 @@ pub trait Kernel: std::fmt::Debug {
     fn lookup(&self) -> Option<crate::kernels::Lookup> {
         None
     }
+    /// Itself where it changes the touched rows of one table: a GPU program makes one of several.
+    fn on_table(&self) -> Option<crate::kernels::OnTable> {
+        None
+    }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.
     fn run(&self, io: &mut CpuIo<'_>);
     /// The same as plain loops on one thread: the one to read. False, and nothing done, where [`Kernel::run`] is that

@@ -81,6 +81,7 @@ impl Tape {
             plan: &plan,
             buffers: Vec::new(),
             index: BTreeMap::new(),
+            arenas: BTreeMap::new(),
             slabs: BTreeMap::new(),
             inputs: BTreeMap::new(),
         };
@@ -133,7 +134,10 @@ struct Bound<'a> {
     store: &'a Store,
     plan: &'a Plan,
     buffers: Vec<Buffer>,
-    index: BTreeMap<Var, usize>,
+    /// Buffer of each value that stays, and its first word there.
+    index: BTreeMap<Var, (usize, usize)>,
+    /// Buffers that tables share, by what they hold.
+    arenas: BTreeMap<String, usize>,
     /// The slabs of values that are cut, under the number of the first one's buffer.
     slabs: BTreeMap<usize, Vec<Operand>>,
     inputs: BTreeMap<String, Slabs>,
@@ -147,28 +151,34 @@ impl Bound<'_> {
             Kind::Arena => [self.store.params().dense_words(), 1],
             _ => self.tape.shape(v),
         };
-        let buffer = match self.tape.values[root.0 as usize].kind {
+        let (buffer, base) = match self.tape.values[root.0 as usize].kind {
             Kind::Temp => match self.plan.place.get(&root) {
-                Some(buffer) => *buffer,
+                Some(buffer) => (*buffer, 0),
                 None => return Ok(None),
             },
             _ => match self.index.get(&root) {
-                Some(buffer) => *buffer,
+                Some(place) => *place,
                 None => {
                     let place = self.persistent(root)?;
-                    let first = self.buffers.len();
-                    self.index.insert(root, first);
-                    if place.whole().is_none() {
+                    let next = self.buffers.len();
+                    let shared =
+                        place.piece.as_ref().map(|piece| self.arenas.entry(piece.arena.clone()).or_insert(next));
+                    let first = shared.map_or(next, |first| *first);
+                    let base = place.offset();
+                    self.index.insert(root, (first, base));
+                    if place.is_cut() {
                         let slab = |(i, cols)| Operand::dense(first + i, rows, cols);
                         self.slabs.insert(first, place.widths().enumerate().map(slab).collect());
                     }
                     // One input may stand on the tape under several shapes; it is one buffer.
-                    self.buffers.extend(place.buffers);
-                    first
+                    if first == next {
+                        self.buffers.extend(place.buffers);
+                    }
+                    (first, base)
                 }
             },
         };
-        Ok(Some(Operand { buffer, offset, rows, cols, stride }))
+        Ok(Some(Operand { buffer, offset: base + offset, rows, cols, stride }))
     }
 
     fn persistent(&mut self, root: Var) -> Result<Slabs> {

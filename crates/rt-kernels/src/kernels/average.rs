@@ -1,6 +1,8 @@
 //! Averaged weights: an exponential moving average of every parameter over the steps.
 
+use super::OnTable;
 use super::cells::{each_row, places};
+use super::on_tables::{Part, together};
 use super::touched::Touched;
 use crate::slabs::each_slab;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
@@ -201,7 +203,17 @@ impl Kernel for EmaRows {
         });
     }
 
+    fn on_table(&self) -> Option<OnTable> {
+        Some(OnTable::Average(self.clone()))
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        together(vec![self.part(operands)])
+    }
+}
+
+impl EmaRows {
+    pub(super) fn part(&self, operands: &Operands) -> Part {
         let (keys, first, seen) = (operands.read(0), operands.read(1), operands.write(1));
         let (table, average) = (operands.reads[2], operands.writes[0]);
         // Whole ids in a workgroup: the mark of an id is written after all of its lanes have read it.
@@ -210,15 +222,16 @@ impl Kernel for EmaRows {
             EmaPart::Rows => (self.dim.next_power_of_two().min(64), 1.0),
             EmaPart::Seen => (1, 2.0),
         };
-        let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
-        params.extend(self.decay.words());
-        params.push(0);
-        params.extend(places(&[Some(keys), Some(first), table, Some(seen), average]));
-        vec![Dispatch {
+        let mut head = self.decay.words().to_vec();
+        head.extend(places(&[Some(keys), Some(first)]));
+        let mut words = [lanes, self.capacity, self.dim, self.table].map(|x| x as u32).to_vec();
+        words.push(self.base);
+        words.extend(places(&[table, Some(seen), average]));
+        Part {
             shader: "ema_rows",
-            constants: vec![("LANES", lanes as f64), ("PART", part)],
-            params,
-            step: true,
+            constants: vec![("PART", part)],
+            most: None,
+            head,
             bindings: vec![
                 Binding::Read(keys.buffer),
                 Binding::Read(first.buffer),
@@ -226,7 +239,8 @@ impl Kernel for EmaRows {
                 Binding::Write(seen.buffer),
                 Binding::write(average),
             ],
+            table: words,
             workgroups: self.capacity.div_ceil(64 / lanes),
-        }]
+        }
     }
 }
