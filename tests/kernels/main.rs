@@ -32,6 +32,7 @@ mod negatives;
 mod norm;
 mod on_tables;
 mod pairwise;
+mod part_sums;
 mod prelu;
 mod search;
 mod shown;

@@ -175,6 +175,8 @@ fn dense(cases: &mut Vec<Case>) {
         both(cases, ActivationForward { rows, cols, activation });
         both(cases, ActivationBackward { rows, cols, activation });
     }
+    let sum = |parts, rows| PartSum { parts, rows, cols };
+    cases.push(Case::new(PartSums { list: vec![sum(3, rows), sum(8, 7)] }, &[]));
     both(cases, Prelu { rows, cols });
     both(cases, PreluBackward { rows, cols });
     both(cases, ColumnSum { rows, cols });

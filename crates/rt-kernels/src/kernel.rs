@@ -227,6 +227,12 @@ pub trait Kernel: std::fmt::Debug {
     fn on_table(&self) -> Option<crate::kernels::OnTable> {
         None
     }
+    /// What its last dispatch does, where that does no more than to sum the parts in its only scratch into its only output: a GPU
+    /// program may sum the parts of several such kernels later, in one dispatch.
+    fn later(&self, operands: &Operands) -> Option<crate::kernels::PartSum> {
+        let _ = operands;
+        None
+    }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.
     fn run(&self, io: &mut CpuIo<'_>);
     /// The same as plain loops on one thread: the one to read. False, and nothing done, where [`Kernel::run`] is that

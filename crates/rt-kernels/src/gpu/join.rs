@@ -1,7 +1,8 @@
-//! Calls that a GPU runs as one.
+//! Calls that a GPU runs as one, and halves of calls that it runs later.
 
-use crate::kernels::{Lookups, OnTables};
-use crate::{Call, Kernel, Operand, Operands};
+use crate::kernels::{Lookups, OnTables, PartSums};
+use crate::{Call, Dispatch, Kernel, Operand, Operands};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The calls that run instead of `calls`, each with the number of those that it stands for: lookups that follow each other,
@@ -60,6 +61,42 @@ fn alike<T>(calls: &[Call], part: impl Fn(&Call) -> Option<T>, meets: impl Fn(&O
         list.push(one);
     }
     list
+}
+
+/// Sums of products' parts that nobody has wanted yet.
+#[derive(Default)]
+pub(crate) struct Later {
+    kernel: PartSums,
+    operands: Operands,
+}
+
+impl Later {
+    /// Does `call` touch what a sum that waits will write?
+    pub(crate) fn meets(&self, call: &Call) -> bool {
+        let touched = || call.operands.reads.iter().chain(&call.operands.writes).flatten();
+        self.operands.writes.iter().flatten().any(|out| touched().any(|o| overlap(o, out)))
+    }
+
+    /// Takes the last of a call's dispatches: what it does can wait.
+    pub(crate) fn take(&mut self, call: &Call, dispatches: &mut Vec<Dispatch>) {
+        let (Some(sum), Some(parts)) = (call.kernel.later(&call.operands), call.operands.scratch.first()) else {
+            return;
+        };
+        dispatches.pop();
+        let cols = sum.rows * sum.cols;
+        self.kernel.list.push(sum);
+        self.operands.reads.push(Some(Operand { rows: sum.parts, cols, stride: cols, ..*parts }));
+        self.operands.writes.extend(&call.operands.writes);
+    }
+
+    /// Appends the dispatches of all sums that wait, to those of the last call so far.
+    pub(crate) fn end(&mut self, dispatches: &mut Vec<(&'static str, Dispatch)>, ranges: &mut [Range<usize>]) {
+        let Self { kernel, operands } = std::mem::take(self);
+        dispatches.extend(kernel.dispatches(&operands).into_iter().map(|dispatch| (kernel.name(), dispatch)));
+        if let Some(last) = ranges.last_mut() {
+            last.end = dispatches.len();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Matrix product with bias, addend and activation.
 
-use super::Activation;
+use super::{Activation, PartSum};
 use crate::matmul::{Tile, View, multiply};
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target, Variant};
@@ -165,6 +165,12 @@ impl Kernel for Gemm {
             (Target::Gpu, _) => self.gpu_parts().0,
         };
         if parts > 1 { vec![parts * self.m * self.n] } else { vec![] }
+    }
+
+    fn later(&self, operands: &Operands) -> Option<PartSum> {
+        let (parts, _) = self.gpu_parts();
+        let plain = operands.reads[2].is_none() && operands.reads[3].is_none() && self.activation == Activation::None;
+        (parts > 1 && plain).then_some(PartSum { parts, rows: self.m, cols: self.n })
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
