@@ -174,6 +174,8 @@ fn dense(cases: &mut Vec<Case>) {
         }
         both(cases, ActivationForward { rows, cols, activation });
         both(cases, ActivationBackward { rows, cols, activation });
+        let dropout = Dropout { rows, cols, keep_threshold: 1 << 31, scale: 2.0, stream: 1 };
+        both(cases, DropoutBackward { dropout, activation });
     }
     let sum = |parts, rows| PartSum { parts, rows, cols };
     cases.push(Case::new(PartSums { list: vec![sum(3, rows), sum(8, 7)] }, &[]));
@@ -186,7 +188,6 @@ fn dense(cases: &mut Vec<Case>) {
     both(cases, Mul { rows, cols });
     both(cases, Sum { rows: 1000, ring: 8 });
     both(cases, ClipFactor { n: 128, clip: 1.0 });
-    both(cases, EmaDense { decay: EmaDecay::new(0.99), n: 1000 });
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
     both(cases, LayerNorm { rows, dim });
@@ -205,8 +206,11 @@ fn dense(cases: &mut Vec<Case>) {
         (DenseRule::Adagrad { eps }, &["state2"]),
         (DenseRule::Adam { beta1: 0.9, beta2: 0.999, eps }, &[]),
     ] {
-        let kernel = UpdateDense { rule, n: 1000, weight_decay: 0.01 };
-        cases.push(Case::new(kernel, left_out));
+        let average = Some(EmaDecay::new(0.99));
+        let kernel = UpdateDense { rule, n: 1000, weight_decay: 0.01, average };
+        cases.push(Case::new(kernel.clone(), left_out));
+        let left_out = [left_out, &["average"]].concat();
+        cases.push(Case::new(UpdateDense { average: None, ..kernel }, &left_out));
     }
 }
 

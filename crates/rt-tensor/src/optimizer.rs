@@ -3,7 +3,7 @@
 use crate::tape::{Kind, Phase, Tape};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{DecayRows, DenseRule, RowRule, UpdateDense, UpdatePart, UpdateRows};
+use rt_kernels::kernels::{DecayRows, DenseRule, EmaDecay, RowRule, UpdateDense, UpdatePart, UpdateRows};
 
 /// How parameters follow their gradients. Learning rates are no part of it: they come with each step
 /// ([`rt_kernels::Step`]).
@@ -128,12 +128,16 @@ impl Tape {
             };
             let (first, second) = (state(0, "m"), state(1, "v"));
             let arena = self.arena();
-            let kernel = UpdateDense { rule: optimizer.dense, n, weight_decay: optimizer.weight_decay };
+            let keep = optimizer.ema > 0.0;
+            let average = keep.then(|| self.dense_average());
+            let kernel = UpdateDense {
+                rule: optimizer.dense,
+                n,
+                weight_decay: optimizer.weight_decay,
+                average: keep.then(|| EmaDecay::new(optimizer.ema)),
+            };
             let grads = self.times(grads, factor)?;
-            self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second], None)?;
-            if optimizer.ema > 0.0 {
-                self.average_dense(arena, optimizer.ema)?;
-            }
+            self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second, average], None)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Averaged weights: an exponential moving average of every parameter over the steps.
 
 use super::OnTable;
-use super::cells::{each_row, places};
+use super::cells::places;
 use super::on_tables::{Part, together};
 use super::touched::Touched;
 use crate::slabs::each_slab;
@@ -58,64 +58,8 @@ impl EmaDecay {
         if cold > 0.0 { product * (cold * self.ln).exp() } else { product }
     }
 
-    fn words(&self) -> [u32; 3] {
+    pub(super) fn words(&self) -> [u32; 3] {
         [self.decay.to_bits(), self.ln.to_bits(), self.warm]
-    }
-}
-
-/// The average of dense parameters after a step: `average = w + d_s (average - w)`.
-///
-/// Reads `params` `[n, 1]`, updates `average` `[n, 1]` in place, both without gaps. Moves `3 n` words.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EmaDense {
-    /// What stays.
-    pub decay: EmaDecay,
-    /// Parameters.
-    pub n: usize,
-}
-
-impl Kernel for EmaDense {
-    fn name(&self) -> &'static str {
-        "ema_dense"
-    }
-
-    fn signature(&self) -> Signature {
-        Signature {
-            reads: vec![Slot::f32("params", self.n, 1)],
-            writes: vec![Slot::f32("average", self.n, 1).in_place()],
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        Cost { bytes: 12.0 * self.n as f64, flops: 3.0 * self.n as f64 }
-    }
-
-    fn run(&self, io: &mut CpuIo<'_>) {
-        let stays = self.decay.at(io.step.step);
-        let params = io.read(0);
-        each_row(
-            io.write(0),
-            #[inline(always)]
-            |r, average| {
-                let w = params.row(r)[0];
-                average[0] = w + stays * (average[0] - w);
-            },
-        );
-    }
-
-    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let mut params = vec![self.n as u32];
-        params.extend(self.decay.words());
-        params.extend(places(&operands.reads));
-        params.extend(places(&operands.writes));
-        vec![Dispatch {
-            shader: "ema_dense",
-            constants: vec![],
-            params,
-            step: true,
-            bindings: vec![Binding::read(operands.reads[0]), Binding::write(operands.writes[0])],
-            workgroups: self.n.div_ceil(64),
-        }]
     }
 }
 
