@@ -167,7 +167,7 @@ fn dense(cases: &mut Vec<Case>) {
     let all = [Activation::None, Activation::Relu, Activation::Tanh, Activation::Sigmoid];
     let (rows, cols, dim) = (100, 33, 64);
     for activation in all {
-        for (m, n, k) in [(100, 64, 130), (70, 3, 5), (16, 24, 5000)] {
+        for (m, n, k) in [(100, 64, 130), (70, 3, 5), (16, 24, 5000), (132, 128, 36)] {
             for (trans_a, trans_b) in [(false, false), (false, true), (true, false), (true, true)] {
                 both(cases, Gemm { m, n, k, trans_a, trans_b, activation });
             }

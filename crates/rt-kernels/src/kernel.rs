@@ -189,6 +189,10 @@ pub enum Variant {
     Portable,
     /// For software drivers with subgroups of eight lanes: whole rows in registers, words handed round by shuffles.
     Subgroup,
+    /// Products in the portable tiles, with loads of four words where operands lie so that it can.
+    Vec4,
+    /// The same in tiles of 128 x 128 cells.
+    Wide,
 }
 
 /// Where a program runs.
@@ -231,6 +235,10 @@ pub trait Kernel: std::fmt::Debug {
     /// program may sum the parts of several such kernels later, in one dispatch.
     fn later(&self, operands: &Operands) -> Option<crate::kernels::PartSum> {
         let _ = operands;
+        None
+    }
+    /// Its class where it is a matrix product: a hardware GPU is timed for the variant that each class runs.
+    fn product(&self) -> Option<crate::kernels::Product> {
         None
     }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.

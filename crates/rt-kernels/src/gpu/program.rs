@@ -59,6 +59,17 @@ pub(crate) struct GpuProgram {
 impl GpuProgram {
     /// `apart` is the number of the buffer that holds the parts of products which are summed later.
     pub(crate) fn new(device: &GpuDevice, calls: &[Call], buffers: &[Buffer], apart: usize) -> Result<Self> {
+        Self::of(device, calls, buffers, apart, None)
+    }
+
+    /// The same; `only` is the variant of every call that has it.
+    pub(crate) fn of(
+        device: &GpuDevice,
+        calls: &[Call],
+        buffers: &[Buffer],
+        apart: usize,
+        only: Option<Variant>,
+    ) -> Result<Self> {
         let mut dispatches: Vec<(&'static str, Dispatch)> = Vec::new();
         let mut ranges = Vec::with_capacity(calls.len());
         let mut later = Later::default();
@@ -68,7 +79,7 @@ impl GpuProgram {
             }
             let first = dispatches.len();
             let name = call.kernel.name();
-            let variant = variant(device, &*call.kernel);
+            let variant = variant(device, &*call.kernel, only);
             let mut list = call.kernel.dispatches_as(&call.operands, variant);
             if call.operands.scratch.iter().any(|o| o.buffer == apart) {
                 later.take(&call, &mut list);
@@ -144,10 +155,21 @@ impl GpuProgram {
     }
 }
 
-/// Which variant of a kernel this device runs.
-fn variant(device: &GpuDevice, kernel: &dyn Kernel) -> Variant {
-    let variant = device.variant();
-    if kernel.variants().contains(&variant) { variant } else { Variant::Portable }
+/// Which variant of a kernel runs: `only` this one, else what the device's options say, its kind, or for products what it was timed
+/// for.
+fn variant(device: &GpuDevice, kernel: &dyn Kernel, only: Option<Variant>) -> Variant {
+    let has = [kernel.variants(), vec![Variant::Portable]].concat();
+    let wanted = only.or(device.options().products.filter(|_| kernel.product().is_some()));
+    if let Some(variant) = wanted.filter(|variant| has.contains(variant)) {
+        return variant;
+    }
+    match (device.variant(), kernel.product()) {
+        // Before the device asks for its timing, which this program may be a part of.
+        _ if only.is_some() => Variant::Portable,
+        (Variant::Portable, Some(product)) => device.tiles().of(product),
+        (variant, _) if has.contains(&variant) => variant,
+        _ => Variant::Portable,
+    }
 }
 
 /// Refuses a dispatch that the device's limits or WebGPU's rules do not allow.
