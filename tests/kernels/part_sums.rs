@@ -5,10 +5,13 @@ use rt_kernels::{Call, Dtype, Operand, Operands, Program, Step, Target};
 use rt_tests::{LAYS, Lay, Want, devices_with_checks, f, hold, out_f, run, uniform};
 use std::sync::Arc;
 
+/// Parts, rows and columns of a product.
+type Shape = (usize, usize, usize);
+
 #[test]
 fn parts_are_added_in_order() {
     #[rustfmt::skip] // a table
-    let cases: &[(&str, &[(usize, usize, usize)])] = &[
+    let cases: &[(&str, &[Shape])] = &[
         // why it is here                    parts, rows, columns of each
         ("one cell",                         &[(2, 1, 1)]),
         ("two that end within a workgroup",  &[(3, 5, 7), (8, 3, 11)]),
@@ -18,7 +21,7 @@ fn parts_are_added_in_order() {
     for (what, shapes) in cases {
         let list = shapes.iter().map(|&(parts, rows, cols)| PartSum { parts, rows, cols }).collect();
         let parts: Vec<Vec<f32>> = shapes.iter().zip(1..).map(|(s, seed)| uniform(s.0 * s.1 * s.2, seed)).collect();
-        let sum = |(s, x): (&(usize, usize, usize), &Vec<f32>)| {
+        let sum = |(s, x): (&Shape, &Vec<f32>)| {
             let cells = s.1 * s.2;
             Want::floats((0..cells).map(|c| (0..s.0).fold(0.0, |sum, p| sum + x[p * cells + c])).collect::<Vec<_>>())
         };
