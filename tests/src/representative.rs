@@ -182,6 +182,7 @@ fn dense(cases: &mut Vec<Case>) {
     both(cases, Prelu { rows, cols });
     both(cases, PreluBackward { rows, cols });
     both(cases, ColumnSum { rows, cols });
+    cases.push(Case::new(ColumnSums { list: vec![ColumnSum { rows, cols }, ColumnSum { rows: 3, cols: 9 }] }, &[]));
     both(cases, Add { rows, cols });
     both(cases, Copy { rows, cols });
     both(cases, Scale { rows, cols, factor: 0.5 });

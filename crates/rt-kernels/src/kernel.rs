@@ -231,6 +231,10 @@ pub trait Kernel: std::fmt::Debug {
     fn on_table(&self) -> Option<crate::kernels::OnTable> {
         None
     }
+    /// Itself where it sums columns: a GPU program makes one of several, and a plan may let them wait for each other.
+    fn column_sum(&self) -> Option<crate::kernels::ColumnSum> {
+        None
+    }
     /// What its last dispatch does, where that does no more than to sum the parts in its only scratch into its only output: a GPU
     /// program may sum the parts of several such kernels later, in one dispatch.
     fn later(&self, operands: &Operands) -> Option<crate::kernels::PartSum> {

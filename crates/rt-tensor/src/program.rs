@@ -5,7 +5,7 @@ use crate::slabs::Slabs;
 use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
-use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, slabs};
+use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, Target, slabs};
 use std::collections::BTreeMap;
 
 /// A tape prepared for the device of a store.
@@ -16,7 +16,7 @@ pub struct Program {
     outputs: BTreeMap<String, (Buffer, Place)>,
     /// Inputs that are ids, and what they have to lie below.
     bounds: BTreeMap<String, u32>,
-    /// Node of the tape that each call came from, ascending.
+    /// Node of the tape that each call came from.
     nodes: Vec<usize>,
     planned: [usize; 2],
 }
@@ -73,8 +73,8 @@ impl Tape {
     pub(crate) fn compile_keeping(&self, store: &Store, extra: &[Var]) -> Result<Program> {
         let mut keep: Vec<Var> = self.outputs.iter().map(|(_, v)| *v).collect();
         keep.extend(extra);
-        let plan = plan(self, &keep);
         let device = store.device();
+        let plan = plan(self, &keep, device.target() == Target::Gpu);
         let mut bound = Bound {
             tape: self,
             store,

@@ -1,12 +1,12 @@
 //! Calls that a GPU runs as one, and halves of calls that it runs later.
 
-use crate::kernels::{Lookups, OnTables, PartSums};
+use crate::kernels::{ColumnSums, Lookups, OnTables, PartSums};
 use crate::{Call, Dispatch, Kernel, Operand, Operands};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The calls that run instead of `calls`, each with the number of those that it stands for: lookups that follow each other,
-/// none of which reads what another of them writes, are one; so are averages, decays or updates of several tables.
+/// none of which reads what another of them writes, are one; so are sums of columns, and averages, decays or updates of several tables.
 pub(crate) fn join(calls: &[Call]) -> Vec<(usize, Call)> {
     let mut joined: Vec<(usize, Call)> = Vec::new();
     let mut rest = calls;
@@ -34,6 +34,10 @@ fn several(calls: &[Call]) -> Option<(usize, Arc<dyn Kernel + Send + Sync>)> {
     let list = alike(calls, |call| call.kernel.lookup(), |_, _| false);
     if !list.is_empty() {
         return Some((list.len(), Arc::new(Lookups { list })));
+    }
+    let list = alike(calls, |call| call.kernel.column_sum(), overlap);
+    if !list.is_empty() {
+        return Some((list.len(), Arc::new(ColumnSums { list })));
     }
     let list = alike(calls, |call| call.kernel.on_table(), overlap);
     if list.is_empty() { None } else { Some((list.len(), Arc::new(OnTables { list }))) }
