@@ -1,9 +1,10 @@
-// decay_rows: decoupled weight decay of the rows that a step touches.
+// decay_rows: decoupled weight decay of the rows of tables that a step touches.
 //
 //   w[id, :] *= 1 - lr_rows decay
 //
 // shapes    keys, first u32 (the output of group) | weights [any, dim] f32; offsets and strides in words
-// launch    one invocation per (distinct id, column) for the worst case; those past the count return
+//           (tables that lie in one buffer, each from its own offset, are one dispatch)
+// launch    of each table one invocation per (distinct id, column) for the worst case; those past the count return
 // writes    the touched rows of weights, each cell once (ids are distinct); no row without an entry
 // sums      none
 // cost      per distinct id 2 * dim + 1 words
@@ -11,19 +12,29 @@
 
 override WG: u32 = 64u;
 
-struct Params {
+const TABLES: u32 = 16u;
+
+struct Table {
+    group: u32, // first workgroup
     capacity: u32,
     dim: u32,
-    table: u32,
+    number: u32,
     base: u32,
-    decay: f32,
+    weights_offset: u32,
+    weights_stride: u32,
     reserved: u32,
+}
+
+struct Params {
+    tables: u32,
+    decay: f32,
     keys_offset: u32,
     keys_stride: u32,
     first_offset: u32,
     first_stride: u32,
-    weights_offset: u32,
-    weights_stride: u32,
+    reserved_0: u32,
+    reserved_1: u32,
+    list: array<Table, TABLES>,
 }
 
 struct Step {
@@ -57,16 +68,22 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let cell = (group.y * groups.x + group.x) * WG + lane;
-    if cell >= params.capacity * params.dim {
+    let number = group.y * groups.x + group.x;
+    var t = 0u;
+    while t + 1u < params.tables && number >= params.list[t + 1u].group {
+        t += 1u;
+    }
+    let table = params.list[t];
+    let cell = (number - table.group) * WG + lane;
+    if cell >= table.capacity * table.dim {
         return;
     }
-    let k = cell / params.dim;
-    let column = cell % params.dim;
-    let segment = first[params.first_offset + params.table * params.first_stride] + k;
-    if segment >= first[params.first_offset + (params.table + 1u) * params.first_stride] {
+    let k = cell / table.dim;
+    let column = cell % table.dim;
+    let segment = first[params.first_offset + table.number * params.first_stride] + k;
+    if segment >= first[params.first_offset + (table.number + 1u) * params.first_stride] {
         return; // the grid is the worst case
     }
-    let id = keys[params.keys_offset + segment * params.keys_stride] - params.base;
-    weights[params.weights_offset + id * params.weights_stride + column] *= 1.0 - step.lr_rows * params.decay;
+    let id = keys[params.keys_offset + segment * params.keys_stride] - table.base;
+    weights[table.weights_offset + id * table.weights_stride + column] *= 1.0 - step.lr_rows * params.decay;
 }

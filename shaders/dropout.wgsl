@@ -2,14 +2,19 @@
 //
 //   y[cell] = x[cell] * scale  where draw number `cell` of (seed, step, stream) is below keep_threshold, else 0
 //
-// shapes    x, y [rows, cols] f32, cell = row * cols + column; offsets and strides in words
+// then, where ACTIVATION names an f and x is the gradient behind it: y[cell] *= f', from f's output `layer`
+//
+// shapes    x, layer, y [rows, cols] f32, cell = row * cols + column; offsets and strides in words
 // launch    one invocation for four cells: a counter gives four words
 // writes    every cell of y once
 // sums      none
-// cost      moves 2 * rows * cols words. Weak spot: four cells of a lane lie side by side, so lanes are four words apart.
+// cost      moves 2 (with an activation 3) * rows * cols words. Weak spot: four cells of a lane lie side by side, so lanes are four words apart.
 // twin      crates/rt-kernels/src/kernels/dropout.rs
 
 override WG: u32 = 64u;
+
+// 0 none (`layer` is left out), 1 relu, 2 tanh, 3 sigmoid
+override ACTIVATION: u32 = 0u;
 
 struct Params {
     rows: u32,
@@ -19,6 +24,8 @@ struct Params {
     stream: u32,
     x_offset: u32,
     x_stride: u32,
+    layer_offset: u32,
+    layer_stride: u32,
     y_offset: u32,
     y_stride: u32,
 }
@@ -45,7 +52,8 @@ struct Step {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> layer: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 // High word of a product: WGSL has no 64-bit integers, so by 16-bit halves.
 fn high(a: u32, b: u32) -> u32 {
@@ -71,6 +79,19 @@ fn philox(index: u32, stream: u32) -> vec4<u32> {
     return c;
 }
 
+fn derivative(f: f32, dy: f32) -> f32 {
+    if ACTIVATION == 1u {
+        return select(0.0, dy, f > 0.0);
+    }
+    if ACTIVATION == 2u {
+        return dy * (1.0 - f * f);
+    }
+    if ACTIVATION == 3u {
+        return dy * (f * (1.0 - f));
+    }
+    return dy;
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -88,7 +109,11 @@ fn main(
             let row = cell / params.cols;
             let column = cell % params.cols;
             let value = x[params.x_offset + row * params.x_stride + column] * params.scale;
-            y[params.y_offset + row * params.y_stride + column] = select(0.0, value, words[k] < params.keep_threshold);
+            var kept = select(0.0, value, words[k] < params.keep_threshold);
+            if ACTIVATION != 0u {
+                kept = derivative(layer[params.layer_offset + row * params.layer_stride + column], kept);
+            }
+            y[params.y_offset + row * params.y_stride + column] = kept;
         }
     }
 }

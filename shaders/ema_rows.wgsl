@@ -1,4 +1,4 @@
-// ema_rows: the moving averages of the rows that a step touches, brought up to date with the steps before it.
+// ema_rows: the moving averages of the rows of tables that a step touches, brought up to date with the steps before it.
 //
 //   average[id, :] = w[id, :] + D (average[id, :] - w[id, :]), D = product of d_s over s = seen[id] ..= step - 1,
 //   d_s = min(decay, (s - 1) / (s + 9)); of the warm steps (s <= warm) it telescopes to ten factors
@@ -6,35 +6,43 @@
 // shapes    keys, first u32 (the output of group) | weights, average [any, dim] f32 | seen [any] f32, the first step that
 //           a row's average does not hold; offsets and strides in words
 // then      seen[id] = step
-// launch    LANES lanes for each distinct id of the worst case, whole ids in a workgroup of 64; PART: 0 all, 1 the averages
-//           alone, 2 seen alone (a table in slabs: the averages slab by slab, then seen)
+//           (tables that lie in the same buffers, each from its own offset, are one dispatch)
+// launch    of each table `lanes` lanes (a power of two) for each distinct id of the worst case, whole ids in a workgroup of
+//           64; PART: 0 all, 1 the averages alone, 2 seen alone (a table in slabs: the averages slab by slab, then seen)
 // writes    the touched rows of average and seen, each cell once (ids are distinct); no row without an entry
 // sums      none
 // cost      per distinct id 3 * dim + 3 words
 // twin      crates/rt-kernels/src/kernels/average.rs
 
-override LANES: u32 = 64u; // a power of two
 override PART: u32 = 0u;
 
-struct Params {
+const TABLES: u32 = 16u;
+
+struct Table {
+    group: u32, // first workgroup
+    lanes: u32,
     capacity: u32,
     dim: u32,
-    table: u32,
+    number: u32,
     base: u32,
-    decay: f32,
-    ln_decay: f32,
-    warm: u32,
-    reserved: u32,
-    keys_offset: u32,
-    keys_stride: u32,
-    first_offset: u32,
-    first_stride: u32,
     weights_offset: u32,
     weights_stride: u32,
     seen_offset: u32,
     seen_stride: u32,
     average_offset: u32,
     average_stride: u32,
+}
+
+struct Params {
+    tables: u32,
+    decay: f32,
+    ln_decay: f32,
+    warm: u32,
+    keys_offset: u32,
+    keys_stride: u32,
+    first_offset: u32,
+    first_stride: u32,
+    list: array<Table, TABLES>,
 }
 
 struct Step {
@@ -91,22 +99,28 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let k = (group.y * groups.x + group.x) * (64u / LANES) + lane / LANES;
-    let rank = lane % LANES;
-    let segment = first[params.first_offset + params.table * params.first_stride] + k;
-    let past = first[params.first_offset + (params.table + 1u) * params.first_stride];
+    let number = group.y * groups.x + group.x;
+    var t = 0u;
+    while t + 1u < params.tables && number >= params.list[t + 1u].group {
+        t += 1u;
+    }
+    let table = params.list[t];
+    let rank = lane % table.lanes;
+    let k = (number - table.group) * (64u / table.lanes) + lane / table.lanes;
+    let segment = first[params.first_offset + table.number * params.first_stride] + k;
+    let past = first[params.first_offset + (table.number + 1u) * params.first_stride];
     // A barrier follows: lanes without an id stay and do nothing.
-    let has_id = k < params.capacity && segment < past;
+    let has_id = k < table.capacity && segment < past;
     var id = 0u;
     if has_id {
-        id = keys[params.keys_offset + segment * params.keys_stride] - params.base;
+        id = keys[params.keys_offset + segment * params.keys_stride] - table.base;
     }
-    let mark = params.seen_offset + id * params.seen_stride;
+    let mark = table.seen_offset + id * table.seen_stride;
     if has_id && PART != 2u {
         let stays = over(seen[mark], f32(step.step) - 1.0);
-        for (var column = rank; column < params.dim; column += LANES) {
-            let w = weights[params.weights_offset + id * params.weights_stride + column];
-            let place = params.average_offset + id * params.average_stride + column;
+        for (var column = rank; column < table.dim; column += table.lanes) {
+            let w = weights[table.weights_offset + id * table.weights_stride + column];
+            let place = table.average_offset + id * table.average_stride + column;
             average[place] = w + stays * (average[place] - w);
         }
     }

@@ -5,15 +5,18 @@
 //   1 Adagrad  a += g^2; w -= lr g / (sqrt(a) + eps)
 //   2 Adam     m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr (m bias1) / (sqrt(v bias2) + eps)
 //
-// shapes    grads, weights, state1, state2 [n] f32, without gaps; offsets in words
+// then, where AVERAGE says so, the moving average: average = w + d (average - w), d = min(decay, (step - 1) / (step + 9))
+//
+// shapes    grads, weights, state1, state2, average [n] f32, without gaps; offsets in words
 // launch    one invocation per parameter
-// writes    every cell of weights and of the rule's states once, in place
+// writes    every cell of weights, of the rule's states and of the average once, in place
 // sums      none
-// cost      moves up to 7 * n words
+// cost      moves up to 9 * n words
 // twin      crates/rt-kernels/src/kernels/update_dense.rs
 
 override WG: u32 = 64u;
 override RULE: u32 = 2u;
+override AVERAGE: bool = false;
 
 struct Params {
     n: u32,
@@ -21,10 +24,14 @@ struct Params {
     beta2: f32,
     eps: f32,
     weight_decay: f32,
+    ema_decay: f32,
+    ema_ln: f32,
+    ema_warm: u32, // the last step whose d is below ema_decay
     grads_offset: u32,
     weights_offset: u32,
     state1_offset: u32,
     state2_offset: u32,
+    average_offset: u32,
 }
 
 struct Step {
@@ -52,6 +59,7 @@ struct Step {
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>;
 @group(0) @binding(4) var<storage, read_write> state1: array<f32>;
 @group(0) @binding(5) var<storage, read_write> state2: array<f32>;
+@group(0) @binding(6) var<storage, read_write> average: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -64,18 +72,25 @@ fn main(
         return;
     }
     let g = grads[params.grads_offset + i];
-    let w = weights[params.weights_offset + i] * (1.0 - step.lr * params.weight_decay);
+    var w = weights[params.weights_offset + i] * (1.0 - step.lr * params.weight_decay);
     if RULE == 0u {
-        weights[params.weights_offset + i] = w - step.lr * g;
+        w -= step.lr * g;
     } else if RULE == 1u {
         let a = state1[params.state1_offset + i] + g * g;
         state1[params.state1_offset + i] = a;
-        weights[params.weights_offset + i] = w - step.lr * g / (sqrt(a) + params.eps);
+        w -= step.lr * g / (sqrt(a) + params.eps);
     } else {
         let m = params.beta1 * state1[params.state1_offset + i] + (1.0 - params.beta1) * g;
         let v = params.beta2 * state2[params.state2_offset + i] + (1.0 - params.beta2) * (g * g);
         state1[params.state1_offset + i] = m;
         state2[params.state2_offset + i] = v;
-        weights[params.weights_offset + i] = w - step.lr * (m * step.bias1) / (sqrt(v * step.bias2) + params.eps);
+        w -= step.lr * (m * step.bias1) / (sqrt(v * step.bias2) + params.eps);
+    }
+    weights[params.weights_offset + i] = w;
+    if AVERAGE {
+        let s = f32(step.step);
+        let stays = select(params.ema_decay, (s - 1.0) / (s + 9.0), step.step <= params.ema_warm);
+        let place = params.average_offset + i;
+        average[place] = w + stays * (average[place] - w);
     }
 }

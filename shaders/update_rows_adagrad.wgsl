@@ -1,13 +1,14 @@
-// update_rows_adagrad: row-wise Adagrad on the rows of a table that a step touched.
+// update_rows_adagrad: row-wise Adagrad on the rows of tables that a step touched.
 //
 //   g = sum of source[sources[e], :] over the run of a distinct id
 //   state[id] += mean over columns of g^2;  table[id, :] -= lr_rows * g / (sqrt(state[id]) + eps)
 //
 // shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (the table's, of segment_pack) | chunks f32 (of
 //           segment_chunks) | table [any, dim] f32 | state [any, 1] f32
+//           (tables whose operands lie in the same buffers, each from its own offset, are one dispatch)
 // expects   dim at most 4 000 (a row's gradient stays in workgroup memory)
-// launch    workgroups of 64 lanes; LANES = min(64, next power of two of dim) lanes an id, so 64 / LANES ids a workgroup;
-//           CELLS = 64 / LANES * dim words hold their gradients
+// launch    workgroups of 64 lanes; `lanes` = min(64, next power of two of dim) lanes an id, so 64 / lanes ids of one
+//           table a workgroup; CELLS words, 64 / lanes * dim of the table that has most, hold their gradients
 // writes    the touched rows of table and state, each cell once (keys are distinct); no row without an entry
 // sums      g: ascending e in one f32 a column; of a run of 2 CHUNK entries or more the sums of its chunks first. g^2:
 //           each lane its columns ascending, then a binary tree over the lanes
@@ -16,21 +17,20 @@
 // twin      crates/rt-kernels/src/kernels/update_rows.rs
 
 override CHUNK: u32 = 256u;
-override LANES: u32 = 64u;
 override CELLS: u32 = 64u;
 // 0: all; 1: the state alone, the table is not bound; 2: the table alone, by a state that is up to date. A table cut
 // into slabs of columns takes part 1 once over the whole rows, then part 2 on each slab.
 override PART: u32 = 0u;
 
-struct Params {
-    capacity: u32,
+const TABLES: u32 = 16u;
+
+struct Table {
+    group: u32, // first workgroup
     dim: u32,
-    eps: f32,
+    lanes: u32,
     inv_dim: f32,
     source_offset: u32,
     source_stride: u32,
-    sources_offset: u32,
-    sources_stride: u32,
     segments_offset: u32,
     chunks_offset: u32,
     chunks_stride: u32,
@@ -38,6 +38,17 @@ struct Params {
     weights_stride: u32,
     state_offset: u32,
     state_stride: u32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+}
+
+struct Params {
+    tables: u32,
+    eps: f32,
+    sources_offset: u32,
+    sources_stride: u32,
+    list: array<Table, TABLES>,
 }
 
 struct Step {
@@ -77,41 +88,48 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let slot = lane / LANES; // which id of the workgroup
-    let rank = lane % LANES; // which lane of the id
-    let k = (group.y * groups.x + group.x) * (64u / LANES) + slot;
+    let number = group.y * groups.x + group.x;
+    var t = 0u;
+    while t + 1u < params.tables && number >= params.list[t + 1u].group {
+        t += 1u;
+    }
+    let table = params.list[t];
+    let lanes = table.lanes;
+    let slot = lane / lanes; // which id of the workgroup
+    let rank = lane % lanes; // which lane of the id
+    let k = (number - table.group) * (64u / lanes) + slot;
     // Barriers follow: lanes without an id stay and do nothing.
-    let has_id = k < segments[params.segments_offset];
+    let has_id = k < segments[table.segments_offset];
     var id = 0u;
     var squares = 0.0;
     if has_id {
-        id = segments[params.segments_offset + 2u * k + 2u];
-        let begin = segments[params.segments_offset + 2u * k + 1u];
-        let end = segments[params.segments_offset + 2u * k + 3u];
-        for (var column = rank; column < params.dim; column += LANES) {
+        id = segments[table.segments_offset + 2u * k + 2u];
+        let begin = segments[table.segments_offset + 2u * k + 1u];
+        let end = segments[table.segments_offset + 2u * k + 3u];
+        for (var column = rank; column < table.dim; column += lanes) {
             var e = begin;
             var g = 0.0;
             if end - e >= 2u * CHUNK {
                 let filled = (end - e) / CHUNK;
-                let first = (begin - segments[params.segments_offset + 1u]) / CHUNK;
+                let first = (begin - segments[table.segments_offset + 1u]) / CHUNK;
                 for (var j = first; j < first + filled; j += 1u) {
-                    g += chunks[params.chunks_offset + j * params.chunks_stride + column];
+                    g += chunks[table.chunks_offset + j * table.chunks_stride + column];
                 }
                 e += filled * CHUNK;
             }
             for (; e < end; e += 1u) {
                 let row = sources[params.sources_offset + e * params.sources_stride];
-                g += source[params.source_offset + row * params.source_stride + column];
+                g += source[table.source_offset + row * table.source_stride + column];
             }
-            gradient[slot * params.dim + column] = g;
+            gradient[slot * table.dim + column] = g;
             squares += g * g;
         }
     }
-    let place = params.state_offset + id * params.state_stride;
+    let place = table.state_offset + id * table.state_stride;
     if PART != 2u {
         partial[lane] = squares;
         workgroupBarrier();
-        for (var width = LANES / 2u; width > 0u; width /= 2u) {
+        for (var width = lanes / 2u; width > 0u; width /= 2u) {
             if rank < width {
                 partial[lane] += partial[lane + width];
             }
@@ -120,7 +138,7 @@ fn main(
         if has_id {
             // Every lane of the id computes the new accumulator from the old one; lane 0 alone stores it, after the
             // barrier.
-            squares = state[place] + partial[slot * LANES] * params.inv_dim;
+            squares = state[place] + partial[slot * lanes] * table.inv_dim;
         }
         workgroupBarrier();
         if has_id && rank == 0u {
@@ -131,9 +149,9 @@ fn main(
     }
     if has_id && PART != 1u {
         let rate = step.lr_rows / (sqrt(squares) + params.eps);
-        for (var column = rank; column < params.dim; column += LANES) {
-            weights[params.weights_offset + id * params.weights_stride + column] -=
-                rate * gradient[slot * params.dim + column];
+        for (var column = rank; column < table.dim; column += lanes) {
+            weights[table.weights_offset + id * table.weights_stride + column] -=
+                rate * gradient[slot * table.dim + column];
         }
     }
 }

@@ -1,11 +1,12 @@
-// update_rows_adam: lazy Adam on the rows of a table that a step touched.
+// update_rows_adam: lazy Adam on the rows of tables that a step touched.
 //
 //   g = sum of source[sources[e], :] over the run of a distinct id
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  table -= lr_rows * (m bias1) / (sqrt(v bias2) + eps)
 //
 // shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (the table's, of segment_pack) | chunks f32 (of
 //           segment_chunks) | table, m, v [any, dim] f32
-// launch    one invocation per (distinct id, column) for the worst case; those past the count return
+//           (tables whose operands lie in the same buffers, each from its own offset, are one dispatch)
+// launch    of each table one invocation per (distinct id, column) for the worst case; those past the count return
 // writes    the touched rows of table, m and v, each cell once (ids are distinct); no row without an entry
 // sums      ascending e in one f32; of a run of 2 CHUNK entries or more the sums of its chunks first (of segment_chunks);
 //           moments below 1e-36 become 0
@@ -17,18 +18,13 @@ override CHUNK: u32 = 256u;
 
 const TINY: f32 = 1e-36;
 
-struct Params {
-    capacity: u32,
+const TABLES: u32 = 16u;
+
+struct Table {
+    group: u32, // first workgroup
     dim: u32,
-    beta1: f32,
-    rest1: f32, // 1 - beta1
-    beta2: f32,
-    rest2: f32, // 1 - beta2
-    eps: f32,
     source_offset: u32,
     source_stride: u32,
-    sources_offset: u32,
-    sources_stride: u32,
     segments_offset: u32,
     chunks_offset: u32,
     chunks_stride: u32,
@@ -38,6 +34,21 @@ struct Params {
     m_stride: u32,
     v_offset: u32,
     v_stride: u32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+}
+
+struct Params {
+    tables: u32,
+    beta1: f32,
+    rest1: f32, // 1 - beta1
+    beta2: f32,
+    rest2: f32, // 1 - beta2
+    eps: f32,
+    sources_offset: u32,
+    sources_stride: u32,
+    list: array<Table, TABLES>,
 }
 
 struct Step {
@@ -75,36 +86,42 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let cell = (group.y * groups.x + group.x) * WG + lane;
-    let k = cell / params.dim;
-    let column = cell % params.dim;
-    if k >= segments[params.segments_offset] {
+    let number = group.y * groups.x + group.x;
+    var t = 0u;
+    while t + 1u < params.tables && number >= params.list[t + 1u].group {
+        t += 1u;
+    }
+    let table = params.list[t];
+    let cell = (number - table.group) * WG + lane;
+    let k = cell / table.dim;
+    let column = cell % table.dim;
+    if k >= segments[table.segments_offset] {
         return; // the grid is the worst case
     }
-    let id = segments[params.segments_offset + 2u * k + 2u];
-    let end = segments[params.segments_offset + 2u * k + 3u];
-    var e = segments[params.segments_offset + 2u * k + 1u];
+    let id = segments[table.segments_offset + 2u * k + 2u];
+    let end = segments[table.segments_offset + 2u * k + 3u];
+    var e = segments[table.segments_offset + 2u * k + 1u];
     var g = 0.0;
     if end - e >= 2u * CHUNK {
         let filled = (end - e) / CHUNK;
-        let first = (e - segments[params.segments_offset + 1u]) / CHUNK;
+        let first = (e - segments[table.segments_offset + 1u]) / CHUNK;
         for (var j = first; j < first + filled; j += 1u) {
-            g += chunks[params.chunks_offset + j * params.chunks_stride + column];
+            g += chunks[table.chunks_offset + j * table.chunks_stride + column];
         }
         e += filled * CHUNK;
     }
     for (; e < end; e += 1u) {
         let row = sources[params.sources_offset + e * params.sources_stride];
-        g += source[params.source_offset + row * params.source_stride + column];
+        g += source[table.source_offset + row * table.source_stride + column];
     }
-    let at_m = params.m_offset + id * params.m_stride + column;
-    let at_v = params.v_offset + id * params.v_stride + column;
+    let at_m = table.m_offset + id * table.m_stride + column;
+    let at_v = table.v_offset + id * table.v_stride + column;
     var m = params.beta1 * moment[at_m] + params.rest1 * g;
     var v = params.beta2 * square[at_v] + params.rest2 * g * g;
     m = select(m, 0.0, abs(m) < TINY);
     v = select(v, 0.0, v < TINY);
     moment[at_m] = m;
     square[at_v] = v;
-    weights[params.weights_offset + id * params.weights_stride + column] -=
+    weights[table.weights_offset + id * table.weights_stride + column] -=
         step.lr_rows * (m * step.bias1) / (sqrt(v * step.bias2) + params.eps);
 }

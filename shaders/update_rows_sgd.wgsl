@@ -1,10 +1,11 @@
-// update_rows_sgd: plain SGD on the rows of a table that a step touched.
+// update_rows_sgd: plain SGD on the rows of tables that a step touched.
 //
 //   g = sum of source[sources[e], :] over the run of a distinct id;  table[id, :] -= lr_rows * g
 //
 // shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (the table's, of segment_pack) | chunks f32 (of
 //           segment_chunks) | table [any, dim] f32
-// launch    one invocation per (distinct id, column) for the worst case; those past the count return
+//           (tables whose operands lie in the same buffers, each from its own offset, are one dispatch)
+// launch    of each table one invocation per (distinct id, column) for the worst case; those past the count return
 // writes    the touched rows of table, each cell once (ids are distinct); no row without an entry
 // sums      ascending e in one f32; of a run of 2 CHUNK entries or more the sums of its chunks first (of segment_chunks)
 // cost      reads every source row once; per distinct id 2 * dim words of the table
@@ -13,18 +14,29 @@
 override WG: u32 = 64u;
 override CHUNK: u32 = 256u;
 
-struct Params {
-    capacity: u32,
+const TABLES: u32 = 16u;
+
+struct Table {
+    group: u32, // first workgroup
     dim: u32,
     source_offset: u32,
     source_stride: u32,
-    sources_offset: u32,
-    sources_stride: u32,
     segments_offset: u32,
     chunks_offset: u32,
     chunks_stride: u32,
     weights_offset: u32,
     weights_stride: u32,
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
+}
+
+struct Params {
+    tables: u32,
+    sources_offset: u32,
+    sources_stride: u32,
+    reserved: u32,
+    list: array<Table, TABLES>,
 }
 
 struct Step {
@@ -60,27 +72,33 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let cell = (group.y * groups.x + group.x) * WG + lane;
-    let k = cell / params.dim;
-    let column = cell % params.dim;
-    if k >= segments[params.segments_offset] {
+    let number = group.y * groups.x + group.x;
+    var t = 0u;
+    while t + 1u < params.tables && number >= params.list[t + 1u].group {
+        t += 1u;
+    }
+    let table = params.list[t];
+    let cell = (number - table.group) * WG + lane;
+    let k = cell / table.dim;
+    let column = cell % table.dim;
+    if k >= segments[table.segments_offset] {
         return; // the grid is the worst case
     }
-    let id = segments[params.segments_offset + 2u * k + 2u];
-    let end = segments[params.segments_offset + 2u * k + 3u];
-    var e = segments[params.segments_offset + 2u * k + 1u];
+    let id = segments[table.segments_offset + 2u * k + 2u];
+    let end = segments[table.segments_offset + 2u * k + 3u];
+    var e = segments[table.segments_offset + 2u * k + 1u];
     var g = 0.0;
     if end - e >= 2u * CHUNK {
         let filled = (end - e) / CHUNK;
-        let first = (e - segments[params.segments_offset + 1u]) / CHUNK;
+        let first = (e - segments[table.segments_offset + 1u]) / CHUNK;
         for (var j = first; j < first + filled; j += 1u) {
-            g += chunks[params.chunks_offset + j * params.chunks_stride + column];
+            g += chunks[table.chunks_offset + j * table.chunks_stride + column];
         }
         e += filled * CHUNK;
     }
     for (; e < end; e += 1u) {
         let row = sources[params.sources_offset + e * params.sources_stride];
-        g += source[params.source_offset + row * params.source_stride + column];
+        g += source[table.source_offset + row * table.source_stride + column];
     }
-    weights[params.weights_offset + id * params.weights_stride + column] -= step.lr_rows * g;
+    weights[table.weights_offset + id * table.weights_stride + column] -= step.lr_rows * g;
 }

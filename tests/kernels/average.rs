@@ -2,8 +2,8 @@
 
 use crate::group::grouped;
 use rt_kernels::Step;
-use rt_kernels::kernels::{EmaDecay, EmaDense, EmaPart, EmaRows};
-use rt_tests::{EPS, LAYS, Want, f, hold, ids, uniform};
+use rt_kernels::kernels::{DenseRule, EmaDecay, EmaPart, EmaRows, UpdateDense};
+use rt_tests::{EPS, LAYS, Lay, Want, f, hold, ids, uniform};
 
 /// d_s as the documentation has it.
 fn stays(decay: f64, s: u32) -> f64 {
@@ -31,17 +31,21 @@ fn products_of_decays_are_those_of_their_steps() {
 }
 
 #[test]
-fn dense_averages() {
+fn dense_averages_follow_the_update() {
     for (what, n, step) in [("the first step", 5, 1), ("warm", 70, 9), ("cold", 40_001, 100_000)] {
-        let (w, average) = (uniform(n, 1), uniform(n, 2));
+        let (g, w, average) = (uniform(n, 3), uniform(n, 1), uniform(n, 2));
         let d = stays(0.99f32.into(), step);
-        let want = w.iter().zip(&average).map(|(w, a)| {
-            let (w, a) = (f64::from(*w), f64::from(*a));
-            (w + d * (a - w), 8.0 * EPS * (w.abs() + a.abs()))
+        let step = Step::new(step, 0, 0, 1).with_rates(0.125, 0.0, 0.9, 0.999);
+        let after: Vec<f64> = w.iter().zip(&g).map(|(w, g)| f64::from(*w) - 0.125 * f64::from(*g)).collect();
+        let want = after.iter().zip(&average).map(|(w, a)| {
+            let a = f64::from(*a);
+            (w + d * (a - w), 8.0 * EPS * (w.abs() + a.abs() + 1.0))
         });
-        let kernel = EmaDense { decay: EmaDecay::new(0.99), n };
-        let step = Step::new(step, 0, 0, 1);
-        hold(what, &kernel, &step, LAYS, &[f(&w, n, 1)], &[f(&average, n, 1)], &[Want::Close(want.collect())]);
+        let average_of = Some(EmaDecay::new(0.99));
+        let kernel = UpdateDense { rule: DenseRule::Sgd, n, weight_decay: 0.0, average: average_of };
+        let writes = [f(&w, n, 1), None, None, f(&average, n, 1)];
+        let want = [Want::within(after.clone(), 4.0 * EPS), Want::Nothing, Want::Nothing, Want::Close(want.collect())];
+        hold(what, &kernel, &step, &[Lay::Dense], &[f(&g, n, 1)], &writes, &want);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Sums of columns.
 
-use rt_kernels::Step;
-use rt_kernels::kernels::ColumnSum;
-use rt_tests::{EPS, LAYS, Want, f, hold, out_f, uniform};
+use rt_kernels::kernels::{ColumnSum, ColumnSums};
+use rt_kernels::{Call, Operand, Operands, Program, Step, Target};
+use rt_tests::{EPS, LAYS, Lay, Want, devices_with_checks, f, floats, hold, out_f, run, uniform};
+use std::sync::Arc;
 
 #[test]
 fn every_column() {
@@ -21,5 +22,45 @@ fn every_column() {
         });
         let want = [Want::Close(want.collect())];
         hold(what, &ColumnSum { rows, cols }, &Step::default(), LAYS, &[f(&x, rows, cols)], &[out_f(1, cols)], &want);
+    }
+}
+
+/// More matrices than a dispatch binds, each with a buffer of its own: the bits of one after the other.
+#[test]
+fn several_have_the_bits_of_each() {
+    let shapes = [(7, 9), (300, 20), (1, 1), (65, 64), (1001, 3), (40, 8), (12, 17), (5, 5)];
+    let list: Vec<ColumnSum> = shapes.iter().map(|&(rows, cols)| ColumnSum { rows, cols }).collect();
+    let data: Vec<Vec<f32>> = shapes.iter().zip(1..).map(|(s, seed)| uniform(s.0 * s.1, seed)).collect();
+    let reads: Vec<_> = shapes.iter().zip(&data).map(|(s, x)| f(x, s.0, s.1)).collect();
+    let writes: Vec<_> = shapes.iter().map(|s| out_f(1, s.1)).collect();
+    for device in devices_with_checks() {
+        let step = Step::default();
+        let alone = |i: usize| run(device, list[i].clone(), &step, Lay::Dense, &reads[i..=i], &writes[i..=i]).remove(0);
+        let want: Vec<_> = (0..list.len()).map(alone).collect();
+        for lay in [Lay::Dense, Lay::Strided] {
+            let got = run(device, ColumnSums { list: list.clone() }, &step, lay, &reads, &writes);
+            assert!(got == want, "{device:?}, {lay:?}");
+        }
+        if device.target() != Target::Gpu {
+            continue;
+        }
+        // Into one buffer, as a program has them.
+        let total: usize = shapes.iter().map(|s| s.1).sum();
+        let mut buffers: Vec<_> = data.iter().map(|x| device.upload_f32(x, "x").unwrap()).collect();
+        buffers.push(device.upload_f32(&vec![f32::NAN; total], "sums").unwrap());
+        let mut calls = Vec::new();
+        let mut offset = 0;
+        for (i, (sum, (rows, cols))) in list.iter().zip(shapes).enumerate() {
+            let reads = vec![Some(Operand::dense(i, rows, cols))];
+            let writes = vec![Some(Operand { offset, ..Operand::dense(data.len(), 1, cols) })];
+            let operands = Operands { reads, writes, scratch: vec![] };
+            calls.push(Call { kernel: Arc::new(sum.clone()), operands });
+            offset += cols;
+        }
+        let mut program = Program::new(device, buffers.clone(), calls).unwrap();
+        assert_eq!(program.dispatches(), 2, "six buffers a dispatch");
+        program.run(&step).unwrap();
+        let got: Vec<f32> = device.read_f32(&buffers[data.len()]).unwrap();
+        assert!(got == want.iter().flat_map(floats).collect::<Vec<_>>(), "{device:?}");
     }
 }

@@ -44,9 +44,9 @@ fn each_rule_with_and_without_decay() {
                 };
                 let want = |cells: Vec<(f64, f64)>| if cells.is_empty() { Want::Nothing } else { Want::Close(cells) };
                 let [first, second] = states;
-                let kernel = UpdateDense { rule, n, weight_decay };
-                let writes = [f(&w, n, 1), first, second];
-                let want = [want(new_w), want(new_1), want(new_2)];
+                let kernel = UpdateDense { rule, n, weight_decay, average: None };
+                let writes = [f(&w, n, 1), first, second, None];
+                let want = [want(new_w), want(new_1), want(new_2), Want::Nothing];
                 hold(&format!("{rule:?}, {what}"), &kernel, &step, &[Lay::Dense], &[f(&g, n, 1)], &writes, &want);
             }
         }

@@ -144,6 +144,8 @@ pub enum Lay {
     Dense,
     /// An offset before the first cell and a gap after each row, filled with NaN / 0xDEADBEEF.
     Strided,
+    /// The same, offset and stride in whole vec4s.
+    ByFours,
 }
 
 /// Runs one kernel on one device; gives each written operand's cells (row-major, without gaps) as words.
@@ -162,7 +164,11 @@ pub fn run(
     let mut buffers = Vec::new();
     let mut place = |tensor: &Option<Tensor>| {
         let t = tensor.as_ref()?;
-        let (offset, stride) = if lay == Lay::Dense { (0, t.cols) } else { (5, t.cols + 3) };
+        let (offset, stride) = match lay {
+            Lay::Dense => (0, t.cols),
+            Lay::Strided => (5, t.cols + 3),
+            Lay::ByFours => (8, t.cols.next_multiple_of(4) + 4),
+        };
         let words = t.data.words();
         let (gap, dtype) = match t.data {
             Data::F32(_) => (f32::NAN.to_bits(), Dtype::F32),

@@ -129,6 +129,8 @@ fn sparse(cases: &mut Vec<Case>) {
             }
         }
     }
+    let decay = |dim| OnTable::Decay(DecayRows { decay: 0.1, table: 0, base: 0, capacity: 400, dim, tables: 2 });
+    cases.push(Case::new(OnTables { list: vec![decay(7), decay(64)] }, &[]));
     let lookup = |cols, dtype| Lookup { rows: 100, cols, dtype };
     both(cases, Lookups { list: vec![lookup(7, Dtype::F32), lookup(2, Dtype::U32)] });
     pooled(cases);
@@ -165,24 +167,28 @@ fn dense(cases: &mut Vec<Case>) {
     let all = [Activation::None, Activation::Relu, Activation::Tanh, Activation::Sigmoid];
     let (rows, cols, dim) = (100, 33, 64);
     for activation in all {
-        for (m, n, k) in [(100, 64, 130), (70, 3, 5), (16, 24, 5000)] {
+        for (m, n, k) in [(100, 64, 130), (70, 3, 5), (16, 24, 5000), (132, 128, 36)] {
             for (trans_a, trans_b) in [(false, false), (false, true), (true, false), (true, true)] {
                 both(cases, Gemm { m, n, k, trans_a, trans_b, activation });
             }
         }
         both(cases, ActivationForward { rows, cols, activation });
         both(cases, ActivationBackward { rows, cols, activation });
+        let dropout = Dropout { rows, cols, keep_threshold: 1 << 31, scale: 2.0, stream: 1 };
+        both(cases, DropoutBackward { dropout, activation });
     }
+    let sum = |parts, rows| PartSum { parts, rows, cols };
+    cases.push(Case::new(PartSums { list: vec![sum(3, rows), sum(8, 7)] }, &[]));
     both(cases, Prelu { rows, cols });
     both(cases, PreluBackward { rows, cols });
     both(cases, ColumnSum { rows, cols });
+    cases.push(Case::new(ColumnSums { list: vec![ColumnSum { rows, cols }, ColumnSum { rows: 3, cols: 9 }] }, &[]));
     both(cases, Add { rows, cols });
     both(cases, Copy { rows, cols });
     both(cases, Scale { rows, cols, factor: 0.5 });
     both(cases, Mul { rows, cols });
     both(cases, Sum { rows: 1000, ring: 8 });
     both(cases, ClipFactor { n: 128, clip: 1.0 });
-    both(cases, EmaDense { decay: EmaDecay::new(0.99), n: 1000 });
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
     both(cases, LayerNorm { rows, dim });
@@ -201,8 +207,11 @@ fn dense(cases: &mut Vec<Case>) {
         (DenseRule::Adagrad { eps }, &["state2"]),
         (DenseRule::Adam { beta1: 0.9, beta2: 0.999, eps }, &[]),
     ] {
-        let kernel = UpdateDense { rule, n: 1000, weight_decay: 0.01 };
-        cases.push(Case::new(kernel, left_out));
+        let average = Some(EmaDecay::new(0.99));
+        let kernel = UpdateDense { rule, n: 1000, weight_decay: 0.01, average };
+        cases.push(Case::new(kernel.clone(), left_out));
+        let left_out = [left_out, &["average"]].concat();
+        cases.push(Case::new(UpdateDense { average: None, ..kernel }, &left_out));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Tables past one binding of a GPU: training gives the bits of tables that fit.
+//! Tables past one binding of a GPU: training gives the bits of tables that fit. Small ones, which share a buffer of a GPU: each
+//! keeps to its own words.
 
 use super::config;
 use rt_kernels::GpuOptions;
@@ -120,6 +121,67 @@ fn a_table_too_long_for_the_narrowest_slab_is_refused() {
         let error = Store::new(&limited, tape.params(), 1).unwrap_err().to_string();
         for part in ["table long of 251 x 16", "251 rows x 4 columns", "4016 bytes", "4000"] {
             assert!(error.contains(part), "{error}");
+        }
+    }
+}
+
+#[test]
+fn tables_that_share_a_buffer_keep_to_their_own_words() {
+    const SHAPES: [(&str, usize, usize); 4] = [("a", 9, 5), ("a.b", 1, 1), ("wide", 3_000, 400), ("c", 30, 16)];
+    let mut tape = Tape::new();
+    let mut loss = None;
+    for (name, rows, dim) in SHAPES {
+        let table = tape.table(name, rows, dim, Init::Normal(0.3)).unwrap();
+        let ids = tape.input_ids(&format!("ids {name}"), 4, 1);
+        let picked = tape.gather(table, ids).unwrap();
+        let squares = tape.group_dot(picked, picked, 0.5).unwrap();
+        let own = tape.sum(squares).unwrap();
+        loss = Some(match loss {
+            None => own,
+            Some(so_far) => tape.add(so_far, own).unwrap(),
+        });
+    }
+    tape.backward(loss.unwrap()).unwrap();
+    let optimizer = Optimizer { ema: 0.9, ..Optimizer::adagrad_rows() };
+    tape.optimize(&optimizer).unwrap();
+    for device in devices() {
+        let store = Store::new(device, tape.params(), 7).unwrap();
+        let all = || SHAPES.map(|(name, ..)| store.get(name).unwrap());
+        assert_eq!(
+            all(),
+            SHAPES.map(|(name, ..)| {
+                let number = tape.params().find(name).unwrap();
+                tape.params().list()[number].initial(7, number)
+            })
+        );
+        // One is set: the others stay as they are.
+        let mut want = all();
+        want[0] = (0..45).map(|i| i as f32).collect();
+        store.set("a", &want[0]).unwrap();
+        assert!(all() == want, "{device:?}");
+        // Row 1 of the first and row 29 of the last move, their neighbours in memory do not.
+        let mut program = tape.compile(&store).unwrap();
+        for (name, rows, _) in SHAPES {
+            let ids = if name == "a" { [1; 4] } else { [rows as u32 - 1; 4] };
+            let ids = if name.len() == 1 { ids } else { [0; 4] };
+            program.write_u32(&format!("ids {name}"), &ids).unwrap();
+        }
+        program.run(&optimizer.rates(Step::new(1, 7, 0, 4), 0.1, 0.1)).unwrap();
+        for ((name, rows, dim), (got, before)) in SHAPES.into_iter().zip(all().iter().zip(&want)) {
+            let moved: Vec<usize> = (0..rows).filter(|r| got[r * dim..][..dim] != before[r * dim..][..dim]).collect();
+            let asked: &[usize] = if name == "a" {
+                &[1]
+            } else if name == "c" {
+                &[29]
+            } else {
+                &[]
+            };
+            assert_eq!(moved, asked, "{name}, {device:?}");
+            for state in ["sum", "ema.seen"] {
+                let words = store.read(&format!("{name}.{state}")).unwrap();
+                let marked: Vec<usize> = (0..rows).filter(|r| words[*r] != 0).collect();
+                assert_eq!(marked, asked, "{name}.{state}, {device:?}");
+            }
         }
     }
 }

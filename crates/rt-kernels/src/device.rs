@@ -217,6 +217,28 @@ impl Device {
         Self::open(DeviceChoice::Cpu, threads)
     }
 
+    /// Which tiles matrix products take on an adapter of this machine, in a line: by its kind, or as it was timed.
+    #[must_use]
+    pub fn products(adapter: &Adapter) -> String {
+        #[cfg(feature = "gpu")]
+        {
+            GpuDevice::products_of(adapter.index)
+        }
+        #[cfg(not(feature = "gpu"))]
+        {
+            format!("this build has no GPU to run them on: {}", adapter.name)
+        }
+    }
+
+    /// Times the tiles of matrix products where that is to be done and was not: on a hardware GPU. Else its first program with a
+    /// product does it.
+    pub fn time_products(&self) {
+        #[cfg(feature = "gpu")]
+        if let Self::Gpu(gpu) = self {
+            gpu.time_products();
+        }
+    }
+
     /// The adapters of this machine, hardware first; empty in a build without `gpu`.
     #[must_use]
     pub fn adapters() -> Vec<Adapter> {

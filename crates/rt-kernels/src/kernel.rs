@@ -189,6 +189,10 @@ pub enum Variant {
     Portable,
     /// For software drivers with subgroups of eight lanes: whole rows in registers, words handed round by shuffles.
     Subgroup,
+    /// Products in the portable tiles, with loads of four words where operands lie so that it can.
+    Vec4,
+    /// The same in tiles of 128 x 128 cells.
+    Wide,
 }
 
 /// Where a program runs.
@@ -221,6 +225,24 @@ pub trait Kernel: std::fmt::Debug {
     }
     /// Its shape where it is a row lookup and nothing else (reads: table, ids): a GPU program makes one of several.
     fn lookup(&self) -> Option<crate::kernels::Lookup> {
+        None
+    }
+    /// Itself where it changes the touched rows of one table: a GPU program makes one of several.
+    fn on_table(&self) -> Option<crate::kernels::OnTable> {
+        None
+    }
+    /// Itself where it sums columns: a GPU program makes one of several, and a plan may let them wait for each other.
+    fn column_sum(&self) -> Option<crate::kernels::ColumnSum> {
+        None
+    }
+    /// What its last dispatch does, where that does no more than to sum the parts in its only scratch into its only output: a GPU
+    /// program may sum the parts of several such kernels later, in one dispatch.
+    fn later(&self, operands: &Operands) -> Option<crate::kernels::PartSum> {
+        let _ = operands;
+        None
+    }
+    /// Its class where it is a matrix product: a hardware GPU is timed for the variant that each class runs.
+    fn product(&self) -> Option<crate::kernels::Product> {
         None
     }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.

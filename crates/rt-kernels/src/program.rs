@@ -14,6 +14,9 @@ pub struct Call {
     pub operands: Operands,
 }
 
+/// Most words of parts that wait at once: further products are summed at once.
+const APART: usize = 1 << 24;
+
 /// Calls on buffers, prepared for a device. After [`Program::new`] a run creates no buffer, bind group or
 /// pipeline.
 pub struct Program {
@@ -35,6 +38,8 @@ impl Program {
         let target = device.target();
         // Calls run one after the other, so scratch number i of every call is the same buffer.
         let mut scratch_words: Vec<usize> = Vec::new();
+        // But parts of a product that a GPU sums later lie apart from what the calls until then use.
+        let mut apart_words = 0;
         let mut wanted = Vec::new();
         for call in &calls {
             crate::kernel::check(&*call.kernel, &call.operands)?;
@@ -46,23 +51,36 @@ impl Program {
                 }
             }
             let words = call.kernel.scratch(target);
+            let later = target == Target::Gpu && call.kernel.later(&call.operands).is_some();
+            if let (true, [one]) = (later, words.as_slice())
+                && apart_words + one <= APART
+            {
+                wanted.push((vec![], Some((apart_words, *one))));
+                apart_words += one;
+                continue;
+            }
             scratch_words.resize(scratch_words.len().max(words.len()), 0);
             for (slot, words) in scratch_words.iter_mut().zip(&words) {
                 *slot = (*slot).max(*words);
             }
-            wanted.push(words);
+            wanted.push((words, None));
         }
         let first = buffers.len();
         for words in &scratch_words {
             buffers.push(device.zeros(Dtype::U32, *words, "kernel scratch")?);
         }
-        for (call, words) in calls.iter_mut().zip(wanted) {
+        let apart = buffers.len();
+        if apart_words > 0 {
+            buffers.push(device.zeros(Dtype::U32, apart_words, "parts of products")?);
+        }
+        for (call, (words, later)) in calls.iter_mut().zip(wanted) {
             let dense = |(i, words): (usize, usize)| Operand::dense(first + i, 1, words);
-            call.operands.scratch = words.into_iter().enumerate().map(dense).collect();
+            let parts = |(offset, words)| Operand { offset, ..Operand::dense(apart, 1, words) };
+            call.operands.scratch = words.into_iter().enumerate().map(dense).chain(later.map(parts)).collect();
         }
         #[cfg(feature = "gpu")]
         let gpu = match device {
-            Device::Gpu(gpu) => Some(crate::gpu::GpuProgram::new(gpu, &calls, &buffers)?),
+            Device::Gpu(gpu) => Some(crate::gpu::GpuProgram::new(gpu, &calls, &buffers, apart)?),
             Device::Cpu(_) => None,
         };
         Ok(Self {

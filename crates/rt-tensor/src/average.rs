@@ -6,7 +6,7 @@ use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{EmaDecay, EmaDense, EmaPart, EmaRows};
+use rt_kernels::kernels::{EmaDecay, EmaPart, EmaRows};
 
 /// State of the dense parameters' average.
 const DENSE: &str = "dense.ema";
@@ -32,12 +32,10 @@ impl Tape {
         self.push(kernel, reads, vec![Some(average), Some(seen)], None)
     }
 
-    /// Appends the average of the dense parameters, after their update.
-    pub(crate) fn average_dense(&mut self, arena: Var, decay: f32) -> Result<()> {
+    /// The average of the dense parameters, which their update keeps.
+    pub(crate) fn dense_average(&mut self) -> Var {
         let n = self.params().dense_words();
-        let average = self.value([n, 1], Dtype::F32, Kind::State { name: DENSE.into() });
-        let kernel = EmaDense { decay: EmaDecay::new(decay), n };
-        self.push(kernel, vec![Some(arena)], vec![Some(average)], None)
+        self.value([n, 1], Dtype::F32, Kind::State { name: DENSE.into() })
     }
 }
 

@@ -60,6 +60,7 @@ mod grads;
 mod listing;
 mod ops;
 mod optimizer;
+mod packed;
 mod params;
 mod plan;
 mod program;

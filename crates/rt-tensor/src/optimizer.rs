@@ -3,7 +3,7 @@
 use crate::tape::{Kind, Phase, Tape};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{DecayRows, DenseRule, RowRule, UpdateDense, UpdatePart, UpdateRows};
+use rt_kernels::kernels::{DecayRows, DenseRule, EmaDecay, RowRule, UpdateDense, UpdatePart, UpdateRows};
 
 /// How parameters follow their gradients. Learning rates are no part of it: they come with each step
 /// ([`rt_kernels::Step`]).
@@ -78,7 +78,19 @@ impl Tape {
         if let Some(rows) = self.row_grads.clone() {
             let sources = rows.tables.iter().map(|t| self.times(t.source, factor)).collect::<Result<Vec<_>>>()?;
             let segments = self.segments(&rows, &sources)?;
-            for (number, ((t, source), segment)) in rows.tables.iter().zip(sources).zip(segments).enumerate() {
+            // What is done to all tables stands together: a GPU makes one dispatch of several tables.
+            if optimizer.ema > 0.0 {
+                (0..rows.tables.len()).try_for_each(|number| self.average_rows(&rows, number, optimizer.ema))?;
+            }
+            if optimizer.weight_decay_rows > 0.0 {
+                for (table, t) in rows.tables.iter().enumerate() {
+                    let [_, dim] = self.shape(t.table);
+                    let (decay, tables) = (optimizer.weight_decay_rows, rows.tables.len());
+                    let kernel = DecayRows { decay, table, base: t.base, capacity: t.capacity, dim, tables };
+                    self.push(kernel, vec![Some(rows.keys), Some(rows.first)], vec![Some(t.table)], None)?;
+                }
+            }
+            for ((t, source), segment) in rows.tables.iter().zip(sources).zip(segments) {
                 let [vocab, dim] = self.shape(t.table);
                 let name = self.param_name(t.table);
                 let (first, second) = match optimizer.rows {
@@ -93,20 +105,6 @@ impl Tape {
                     })
                 };
                 let (first, second) = (state(first), state(second));
-                if optimizer.ema > 0.0 {
-                    self.average_rows(&rows, number, optimizer.ema)?;
-                }
-                if optimizer.weight_decay_rows > 0.0 {
-                    let kernel = DecayRows {
-                        decay: optimizer.weight_decay_rows,
-                        table: number,
-                        base: t.base,
-                        capacity: t.capacity,
-                        dim,
-                        tables: rows.tables.len(),
-                    };
-                    self.push(kernel, vec![Some(rows.keys), Some(rows.first)], vec![Some(t.table)], None)?;
-                }
                 let kernel = UpdateRows {
                     rule: optimizer.rows,
                     part: UpdatePart::Whole,
@@ -130,12 +128,16 @@ impl Tape {
             };
             let (first, second) = (state(0, "m"), state(1, "v"));
             let arena = self.arena();
-            let kernel = UpdateDense { rule: optimizer.dense, n, weight_decay: optimizer.weight_decay };
+            let keep = optimizer.ema > 0.0;
+            let average = keep.then(|| self.dense_average());
+            let kernel = UpdateDense {
+                rule: optimizer.dense,
+                n,
+                weight_decay: optimizer.weight_decay,
+                average: keep.then(|| EmaDecay::new(optimizer.ema)),
+            };
             let grads = self.times(grads, factor)?;
-            self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second], None)?;
-            if optimizer.ema > 0.0 {
-                self.average_dense(arena, optimizer.ema)?;
-            }
+            self.push(kernel, vec![Some(grads)], vec![Some(arena), first, second, average], None)?;
         }
         Ok(())
     }

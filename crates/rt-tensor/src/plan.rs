@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Which nodes run, and where temporaries live.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
-    /// Nodes that run, ascending.
+    /// Nodes that run, in their order.
     pub nodes: Vec<usize>,
     /// Buffer of each temporary root.
     pub place: BTreeMap<Var, usize>,
@@ -21,8 +21,12 @@ pub(crate) struct Plan {
     pub unshared: usize,
 }
 
-/// `live[v]`: is the root v read, or kept, by anything that runs?
-pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
+/// Words of the largest value that is kept so that sums over it can wait for each other: 4 MiB.
+const SMALL: usize = 1 << 20;
+
+/// `live[v]`: is the root v read, or kept, by anything that runs? Where few dispatches count more than small values that live
+/// longer, sums of columns are put off (`wait`).
+pub(crate) fn plan(tape: &Tape, keep: &[Var], wait: bool) -> Plan {
     let root = |v: Var| tape.layout(v).0;
     let is_temp = |v: Var| tape.values[v.0 as usize].kind == Kind::Temp;
     // Backwards: a node runs if it writes something that stays or that is read later.
@@ -41,10 +45,14 @@ pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
         }
     }
     nodes.reverse();
+    if wait {
+        nodes = put_off(tape, &nodes);
+    }
+    // From here on a node is its place in that order.
     let mut last = BTreeMap::new();
-    for &i in &nodes {
+    for (at, &i) in nodes.iter().enumerate() {
         for v in tape.nodes[i].reads.iter().chain(&tape.nodes[i].writes).flatten() {
-            last.insert(root(*v), i);
+            last.insert(root(*v), at);
         }
     }
     for v in keep {
@@ -53,11 +61,11 @@ pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
     // (words, first node, last node, value)
     let mut lives: Vec<(usize, usize, usize, Var)> = Vec::new();
     let mut seen = vec![false; tape.values.len()];
-    for &i in &nodes {
+    for (at, &i) in nodes.iter().enumerate() {
         for v in tape.nodes[i].writes.iter().flatten().map(|v| root(*v)).filter(|v| is_temp(*v)) {
             if !std::mem::replace(&mut seen[v.0 as usize], true) && is_used(tape, v, &read) {
                 let [rows, cols] = tape.shape(v);
-                lives.push((rows * cols, i, last.get(&v).copied().unwrap_or(i), v));
+                lives.push((rows * cols, at, last.get(&v).copied().unwrap_or(at), v));
             }
         }
     }
@@ -77,6 +85,41 @@ pub(crate) fn plan(tape: &Tape, keep: &[Var]) -> Plan {
         plan.place.insert(v, buffer);
     }
     plan
+}
+
+/// The same nodes with each sum of the columns of a small value moved to where the first of its like is wanted, so that they stand
+/// together: biases' gradients, which nobody reads before the update.
+fn put_off(tape: &Tape, nodes: &[usize]) -> Vec<usize> {
+    // Words of a value: where it lives, first, past the last.
+    let words = |v: Var| {
+        let ((root, offset, stride), [rows, cols]) = (tape.layout(v), tape.shape(v));
+        (root, offset, offset + rows.saturating_sub(1) * stride + cols)
+    };
+    let meet = |a: Var, b: Var| {
+        let ((a, a_first, a_end), (b, b_first, b_end)) = (words(a), words(b));
+        a == b && a_first < b_end && b_first < a_end
+    };
+    let mut order = Vec::with_capacity(nodes.len());
+    let mut waiting: Vec<usize> = Vec::new();
+    for &i in nodes {
+        let node = &tape.nodes[i];
+        // Does the node read or write what a sum writes, or write what it reads?
+        let touches = |w: &usize| {
+            let sum = &tape.nodes[*w];
+            let any = |mine: &[Option<Var>], its: &[Option<Var>]| {
+                mine.iter().flatten().any(|a| its.iter().flatten().any(|b| meet(*a, *b)))
+            };
+            any(&node.reads, &sum.writes) || any(&node.writes, &sum.writes) || any(&node.writes, &sum.reads)
+        };
+        if waiting.iter().any(touches) {
+            order.append(&mut waiting);
+        }
+        let sum = node.kernel.as_ref().and_then(|k| k.column_sum());
+        let small = |sum: rt_kernels::kernels::ColumnSum| sum.rows * sum.cols <= SMALL;
+        if sum.is_some_and(small) { waiting.push(i) } else { order.push(i) }
+    }
+    order.append(&mut waiting);
+    order
 }
 
 /// Outputs that nobody reads get no buffer where their slot may be left out (gradients made with a loss).

@@ -5,7 +5,7 @@ use crate::slabs::Slabs;
 use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
-use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, slabs};
+use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, Target, slabs};
 use std::collections::BTreeMap;
 
 /// A tape prepared for the device of a store.
@@ -16,7 +16,7 @@ pub struct Program {
     outputs: BTreeMap<String, (Buffer, Place)>,
     /// Inputs that are ids, and what they have to lie below.
     bounds: BTreeMap<String, u32>,
-    /// Node of the tape that each call came from, ascending.
+    /// Node of the tape that each call came from.
     nodes: Vec<usize>,
     planned: [usize; 2],
 }
@@ -73,14 +73,15 @@ impl Tape {
     pub(crate) fn compile_keeping(&self, store: &Store, extra: &[Var]) -> Result<Program> {
         let mut keep: Vec<Var> = self.outputs.iter().map(|(_, v)| *v).collect();
         keep.extend(extra);
-        let plan = plan(self, &keep);
         let device = store.device();
+        let plan = plan(self, &keep, device.target() == Target::Gpu);
         let mut bound = Bound {
             tape: self,
             store,
             plan: &plan,
             buffers: Vec::new(),
             index: BTreeMap::new(),
+            arenas: BTreeMap::new(),
             slabs: BTreeMap::new(),
             inputs: BTreeMap::new(),
         };
@@ -134,7 +135,10 @@ struct Bound<'a> {
     store: &'a Store,
     plan: &'a Plan,
     buffers: Vec<Buffer>,
-    index: BTreeMap<Var, usize>,
+    /// Buffer of each value that stays, and its first word there.
+    index: BTreeMap<Var, (usize, usize)>,
+    /// Buffers that tables share, by what they hold.
+    arenas: BTreeMap<String, usize>,
     /// The slabs of values that are cut, under the number of the first one's buffer.
     slabs: BTreeMap<usize, Vec<Operand>>,
     inputs: BTreeMap<String, Slabs>,
@@ -148,28 +152,34 @@ impl Bound<'_> {
             Kind::Arena => [self.store.params().dense_words(), 1],
             _ => self.tape.shape(v),
         };
-        let buffer = match self.tape.values[root.0 as usize].kind {
+        let (buffer, base) = match self.tape.values[root.0 as usize].kind {
             Kind::Temp => match self.plan.place.get(&root) {
-                Some(buffer) => *buffer,
+                Some(buffer) => (*buffer, 0),
                 None => return Ok(None),
             },
             _ => match self.index.get(&root) {
-                Some(buffer) => *buffer,
+                Some(place) => *place,
                 None => {
                     let place = self.persistent(root)?;
-                    let first = self.buffers.len();
-                    self.index.insert(root, first);
-                    if place.whole().is_none() {
+                    let next = self.buffers.len();
+                    let shared =
+                        place.piece.as_ref().map(|piece| self.arenas.entry(piece.arena.clone()).or_insert(next));
+                    let first = shared.map_or(next, |first| *first);
+                    let base = place.offset();
+                    self.index.insert(root, (first, base));
+                    if place.is_cut() {
                         let slab = |(i, cols)| Operand::dense(first + i, rows, cols);
                         self.slabs.insert(first, place.widths().enumerate().map(slab).collect());
                     }
                     // One input may stand on the tape under several shapes; it is one buffer.
-                    self.buffers.extend(place.buffers);
-                    first
+                    if first == next {
+                        self.buffers.extend(place.buffers);
+                    }
+                    (first, base)
                 }
             },
         };
-        Ok(Some(Operand { buffer, offset, rows, cols, stride }))
+        Ok(Some(Operand { buffer, offset: base + offset, rows, cols, stride }))
     }
 
     fn persistent(&mut self, root: Var) -> Result<Slabs> {

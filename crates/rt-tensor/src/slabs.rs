@@ -1,11 +1,13 @@
 //! A matrix on a device in slabs of columns: one, but for tables past one binding of a GPU.
 
+use crate::packed::Piece;
 use crate::{Error, Result};
 use rt_kernels::slabs::slab_columns;
 use rt_kernels::{Buffer, Device, Dtype, SharedWords};
 use std::ops::Range;
 
-/// A matrix. Cell (r, c) of the slab that starts at column f is word `r * width + c - f` of its buffer.
+/// A matrix. Cell (r, c) of the slab that starts at column f is word `r * width + c - f` of its buffer; of a matrix that shares
+/// a buffer with others, so many words after its first.
 #[derive(Debug, Clone)]
 pub(crate) struct Slabs {
     rows: usize,
@@ -13,6 +15,8 @@ pub(crate) struct Slabs {
     columns: Vec<Range<usize>>,
     /// One for each slab.
     pub buffers: Vec<Buffer>,
+    /// Where it lies in a buffer that it shares.
+    pub piece: Option<Piece>,
 }
 
 impl Slabs {
@@ -31,7 +35,12 @@ impl Slabs {
             Error::Data { name: name.into(), what }
         })?;
         let buffers = columns.iter().map(|c| device.zeros(dtype, rows * c.len(), name));
-        Ok(Self { rows, buffers: buffers.collect::<rt_kernels::Result<_>>()?, columns })
+        Ok(Self { rows, buffers: buffers.collect::<rt_kernels::Result<_>>()?, columns, piece: None })
+    }
+
+    /// A matrix in a buffer that it shares with others.
+    pub(crate) fn within(arena: Buffer, piece: Piece, [rows, cols]: [usize; 2]) -> Self {
+        Self { rows, columns: std::iter::once(0..cols).collect(), buffers: vec![arena], piece: Some(piece) }
     }
 
     /// Columns of each slab.
@@ -41,21 +50,31 @@ impl Slabs {
 
     /// Cells.
     pub(crate) fn words(&self) -> usize {
-        self.buffers.iter().map(Buffer::words).sum()
+        self.rows * self.widths().sum::<usize>()
     }
 
-    /// The only buffer; `None` where the matrix is cut.
+    /// Is it cut into several?
+    pub(crate) fn is_cut(&self) -> bool {
+        self.buffers.len() > 1
+    }
+
+    /// First word in its buffer.
+    pub(crate) fn offset(&self) -> usize {
+        self.piece.as_ref().map_or(0, |piece| piece.offset)
+    }
+
+    /// The only buffer, which holds nothing else; `None` where the matrix is cut or shares a buffer.
     pub(crate) fn whole(&self) -> Option<&Buffer> {
         match self.buffers.as_slice() {
-            [only] => Some(only),
+            [only] if self.piece.is_none() => Some(only),
             _ => None,
         }
     }
 
     /// Writes all cells, row-major.
     pub(crate) fn write(&self, device: &Device, words: &[u32]) -> Result<()> {
-        if let Some(buffer) = self.whole() {
-            return Ok(device.write(buffer, 0, words)?);
+        if let [buffer] = self.buffers.as_slice() {
+            return Ok(device.write(buffer, self.offset(), words)?);
         }
         let cols: usize = self.widths().sum();
         for (columns, buffer) in self.columns.iter().zip(&self.buffers) {
@@ -75,8 +94,8 @@ impl Slabs {
 
     /// Reads all cells, row-major; waits for the device.
     pub(crate) fn read(&self, device: &Device) -> Result<Vec<u32>> {
-        if let Some(buffer) = self.whole() {
-            return Ok(device.read_u32(buffer)?);
+        if let [buffer] = self.buffers.as_slice() {
+            return Ok(device.read(buffer, self.offset(), self.words())?);
         }
         let cols: usize = self.widths().sum();
         let mut words = vec![0; self.rows * cols];

@@ -1,5 +1,6 @@
 //! What stays on a device between steps and programs: parameters, optimiser state, data.
 
+use crate::packed::Packed;
 use crate::params::{Param, ParamKind, Params};
 use crate::slabs::Slabs;
 use crate::{Error, Result};
@@ -8,13 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Named values on a device. Programs of one store share its parameters and data. Cheap to clone; clones are the same
-/// store. A table that one binding of a GPU does not hold lies in slabs of columns; nothing that the store or its programs
-/// give depends on that.
+/// store. A table that one binding of a GPU does not hold lies in slabs of columns, small ones share a buffer; nothing that the
+/// store or its programs give depends on that.
 #[derive(Debug, Clone)]
 pub struct Store {
     device: Device,
     params: Params,
     values: Arc<Mutex<BTreeMap<String, Slabs>>>,
+    packed: Arc<Packed>,
+    /// The buffers that tables share, by what they hold of each.
+    arenas: Arc<Mutex<BTreeMap<String, Buffer>>>,
 }
 
 /// The arena of dense parameters.
@@ -27,12 +31,18 @@ impl Store {
     ///
     /// [`Error::Kernels`] where they do not fit into memory.
     pub fn new(device: &Device, params: &Params, seed: u64) -> Result<Self> {
-        let store = Self { device: device.clone(), params: params.clone(), values: Arc::default() };
+        let store = Self {
+            device: device.clone(),
+            params: params.clone(),
+            values: Arc::default(),
+            packed: Arc::new(Packed::new(device, params)),
+            arenas: Arc::default(),
+        };
         store.insert(ARENA, Slabs::zeros(device, Dtype::F32, [params.dense_words(), 1], "dense parameters")?);
         for (number, p) in params.list().iter().enumerate() {
             if p.kind != ParamKind::Dense {
-                let name = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
-                store.insert(&p.name, Slabs::zeros(device, Dtype::F32, p.shape, &name)?);
+                let what = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
+                store.insert(&p.name, store.zeros(&p.name, p.shape, &what)?);
             }
             store.write(p, &p.initial(seed, number))?;
         }
@@ -166,8 +176,24 @@ impl Store {
     pub(crate) fn state(&self, name: &str, shape: [usize; 2]) -> Result<Slabs> {
         match self.find(name) {
             Some(place) if place.words() == shape[0] * shape[1] => Ok(place),
-            _ => Ok(self.insert(name, Slabs::zeros(&self.device, Dtype::F32, shape, name)?)),
+            _ => Ok(self.insert(name, self.zeros(name, shape, name)?)),
         }
+    }
+
+    /// Zeros for a parameter or state: in the buffer that small tables share, else in a buffer of its own.
+    fn zeros(&self, name: &str, shape: [usize; 2], what: &str) -> Result<Slabs> {
+        let Some(piece) = self.packed.piece(name, shape) else {
+            return Slabs::zeros(&self.device, Dtype::F32, shape, what);
+        };
+        let mut arenas = self.arenas.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let arena = match arenas.get(&piece.arena) {
+            Some(arena) => arena.clone(),
+            None => {
+                let arena = self.device.zeros(Dtype::F32, piece.words, &format!("all small tables{}", piece.arena))?;
+                arenas.entry(piece.arena.clone()).or_insert(arena).clone()
+            }
+        };
+        Ok(Slabs::within(arena, piece, shape))
     }
 
     fn insert(&self, name: &str, value: Slabs) -> Slabs {

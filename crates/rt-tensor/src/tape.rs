@@ -3,6 +3,7 @@
 use crate::ops::Op;
 use crate::params::{Init, ParamKind, Params};
 use crate::{Error, Result};
+use rt_kernels::kernels::Dropout;
 use rt_kernels::{Dtype, Kernel};
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ pub struct Tape {
     /// What the parts of a step have handed down so far.
     pub(crate) grads: crate::grads::Grads,
     pub(crate) part: Part,
+    /// The gradient that the last dropout of backward made, of which, and how: [`Tape::undo_dropout`].
+    pub(crate) dropped: Option<(Var, Var, Dropout)>,
     arena: Option<Var>,
 }
 

@@ -11,6 +11,8 @@ pub(crate) fn run(global: &Global) -> Done {
     let cpu = Device::cpu(global.threads)?;
     say!("cpu      {}", cpu.name());
     let adapters = Device::adapters();
+    let auto = Device::open(DeviceChoice::Auto, global.threads)?;
+    auto.time_products();
     if adapters.is_empty() {
         say!("gpu      none found (a Vulkan, Metal or DX12 driver is needed)");
     }
@@ -24,17 +26,17 @@ pub(crate) fn run(global: &Global) -> Done {
             say!("         {name:<44} {value}");
         }
         say!("         kernels: {} variants", variant(a.variant));
+        say!("         products: {}", Device::products(a));
         if !a.features.is_empty() {
             say!("         features: {}", a.features.join(", "));
         }
     }
-    let auto = Device::open(DeviceChoice::Auto, global.threads)?;
     say!("auto     {} ({})", auto.name(), Device::auto_note(&adapters));
     let list = |a: &rt_kernels::Adapter| {
         serde_json::json!({
             "index": a.index, "name": a.name, "backend": a.backend, "driver": a.driver, "hardware": a.hardware,
             "unusable": a.unusable, "limits": a.limits.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-            "features": a.features, "variant": variant(a.variant),
+            "features": a.features, "variant": variant(a.variant), "products": Device::products(a),
         })
     };
     let rows = adapters.iter().map(list).collect();
@@ -45,5 +47,7 @@ fn variant(variant: rt_kernels::Variant) -> &'static str {
     match variant {
         rt_kernels::Variant::Portable => "portable",
         rt_kernels::Variant::Subgroup => "subgroup",
+        rt_kernels::Variant::Vec4 => "vec4",
+        rt_kernels::Variant::Wide => "wide",
     }
 }

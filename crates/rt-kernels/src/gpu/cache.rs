@@ -45,7 +45,7 @@ impl Cache {
         Some(Self { cache, file, saved: Mutex::new(saved) })
     }
 
-    /// Writes the file anew where there is something new: beside it first, so that another process never sees half a file.
+    /// Writes the file anew where there is something new.
     pub(crate) fn save(&self) {
         let Some(data) = self.cache.get_data() else { return };
         let sum = checksum(&data);
@@ -60,8 +60,15 @@ impl Cache {
     }
 }
 
+/// The name of an adapter's files: vendor and device, then a checksum of its name and driver, so that a new driver of the same
+/// device starts anew.
+pub(super) fn adapter_name(info: &wgpu::AdapterInfo) -> String {
+    let driver = checksum(format!("{} {} {}", info.name, info.driver, info.driver_info).as_bytes());
+    format!("{:?}_{:x}_{:x}_{driver:016x}", info.backend, info.vendor, info.device).to_lowercase()
+}
+
 /// The folder to keep files in: what the variable says, else the system's place for caches.
-fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     match env::var_os(VARIABLE) {
         Some(value) if value == "off" => return None,
         Some(value) if !value.is_empty() => return Some(value.into()),
@@ -93,13 +100,18 @@ fn read(file: &Path) -> Option<Vec<u8>> {
 }
 
 fn write(file: &Path, data: &[u8], sum: u64) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
     let mut bytes = MAGIC.to_vec();
     bytes.extend((data.len() as u64).to_le_bytes());
     bytes.extend(sum.to_le_bytes());
     bytes.extend(data);
+    put(file, &bytes)
+}
+
+/// Writes a file whole: beside its place first, so that another process never sees half of it.
+pub(super) fn put(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
     let beside = file.with_extension(format!("{}.new", std::process::id()));
     fs::write(&beside, bytes)?;
     fs::rename(&beside, file).inspect_err(|_| {
@@ -108,7 +120,7 @@ fn write(file: &Path, data: &[u8], sum: u64) -> std::io::Result<()> {
 }
 
 /// FNV-1a over words of eight bytes, mixed after each (Fowler, Noll, Vo): finds damage, not malice.
-fn checksum(data: &[u8]) -> u64 {
+pub(super) fn checksum(data: &[u8]) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
     let (words, rest) = data.as_chunks::<8>();
     let sum = words.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| mix(sum, u64::from_le_bytes(*word)));

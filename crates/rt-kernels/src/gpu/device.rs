@@ -4,9 +4,10 @@ use super::adapter::{self, Found};
 use super::cache::Cache;
 use super::faults::{Faults, Refusal, scoped};
 use super::pipeline::Pipelines;
+use super::tune::{self, Tiles};
 use crate::{Adapter, Error, Result, Variant};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Runs that may be under way before the host waits for the oldest: enough to keep the device busy while the host
@@ -28,6 +29,8 @@ pub struct GpuOptions {
     pub checked_shaders: bool,
     /// At most this many bytes in one binding.
     pub max_binding_bytes: Option<u64>,
+    /// The variant of matrix products, where they have it; else what the kind of adapter says, or on hardware what was timed.
+    pub products: Option<Variant>,
 }
 
 /// Objects made on a device since it was opened.
@@ -64,6 +67,8 @@ struct Shared {
     options: GpuOptions,
     faults: Faults,
     pipelines: Pipelines,
+    info: wgpu::AdapterInfo,
+    tiles: OnceLock<Tiles>,
     dummies: Vec<wgpu::Buffer>,
     small_read: Mutex<Option<wgpu::Buffer>>,
     buffers: AtomicU64,
@@ -114,7 +119,7 @@ impl GpuDevice {
         } else {
             let subgroup = match found.about.variant {
                 Variant::Subgroup => wgpu::Features::SUBGROUP,
-                Variant::Portable => wgpu::Features::empty(),
+                Variant::Portable | Variant::Vec4 | Variant::Wide => wgpu::Features::empty(),
             };
             found.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE | subgroup)
         };
@@ -147,6 +152,8 @@ impl GpuDevice {
             options,
             faults,
             pipelines: Pipelines::new(cache),
+            info: found.adapter.get_info(),
+            tiles: OnceLock::new(),
             dummies,
             small_read: Mutex::new(None),
             buffers: AtomicU64::new(DUMMIES as u64 + 1),
@@ -223,6 +230,32 @@ impl GpuDevice {
     #[must_use]
     pub fn variant(&self) -> Variant {
         if self.0.options.default_limits { Variant::Portable } else { self.0.about.variant }
+    }
+
+    /// The tiles of its products: on hardware those that were timed, now where none are kept.
+    pub(crate) fn tiles(&self) -> Tiles {
+        if why_untimed(&self.0.about, self.0.options.default_limits).is_some() {
+            return Tiles::PORTABLE;
+        }
+        *self.0.tiles.get_or_init(|| tune::tiles(self, &self.0.info))
+    }
+
+    /// Times the tiles of matrix products where that is to be done and was not.
+    pub(crate) fn time_products(&self) {
+        self.tiles();
+    }
+
+    /// Which tiles matrix products take on adapter number `index`, in a line.
+    pub(crate) fn products_of(index: usize) -> String {
+        let Some(found) = adapter::all().iter().find(|f| f.about.index == index) else {
+            return "no such adapter".to_owned();
+        };
+        match why_untimed(&found.about, false) {
+            Some(why) => format!("by the kind of adapter, never timed: {why}"),
+            None => {
+                tune::kept(&found.adapter.get_info()).unwrap_or_else(|| "64x64; no other choice is kept".to_owned())
+            }
+        }
     }
 
     pub(crate) fn options(&self) -> GpuOptions {
@@ -424,4 +457,17 @@ impl GpuDevice {
 
 fn usable() -> impl Iterator<Item = &'static Found> {
     adapter::all().iter().filter(|f| f.about.unusable.is_none())
+}
+
+/// Why products are not timed on an adapter; `None` where they are.
+fn why_untimed(about: &Adapter, default_limits: bool) -> Option<&'static str> {
+    let limit = |name: &str| about.limits.iter().find(|(n, _)| n == name).map_or(0, |(_, value)| *value);
+    let default = u64::from(wgpu::Limits::default().max_compute_workgroup_storage_size);
+    if !about.hardware {
+        Some("a software driver")
+    } else if default_limits || limit("max_compute_workgroup_storage_size") <= default {
+        Some("no more than the default limits")
+    } else {
+        None
+    }
 }

@@ -9,6 +9,7 @@ mod pipeline;
 mod program;
 mod readback;
 mod timing;
+mod tune;
 
 pub(crate) use adapter::auto_note;
 pub(crate) use device::GpuBuffer;

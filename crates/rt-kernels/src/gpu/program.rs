@@ -2,7 +2,7 @@
 
 use super::device::GpuDevice;
 use super::faults::scoped;
-use super::join::join;
+use super::join::{Later, join};
 use super::pipeline::{Key, Pipeline};
 use super::timing::Timing;
 use crate::device::Inner;
@@ -57,14 +57,34 @@ pub(crate) struct GpuProgram {
 }
 
 impl GpuProgram {
-    pub(crate) fn new(device: &GpuDevice, calls: &[Call], buffers: &[Buffer]) -> Result<Self> {
+    /// `apart` is the number of the buffer that holds the parts of products which are summed later.
+    pub(crate) fn new(device: &GpuDevice, calls: &[Call], buffers: &[Buffer], apart: usize) -> Result<Self> {
+        Self::of(device, calls, buffers, apart, None)
+    }
+
+    /// The same; `only` is the variant of every call that has it.
+    pub(crate) fn of(
+        device: &GpuDevice,
+        calls: &[Call],
+        buffers: &[Buffer],
+        apart: usize,
+        only: Option<Variant>,
+    ) -> Result<Self> {
         let mut dispatches: Vec<(&'static str, Dispatch)> = Vec::new();
         let mut ranges = Vec::with_capacity(calls.len());
+        let mut later = Later::default();
         for (stands_for, call) in join(calls) {
+            if later.meets(&call) {
+                later.end(&mut dispatches, &mut ranges);
+            }
             let first = dispatches.len();
             let name = call.kernel.name();
-            let variant = variant(device, &*call.kernel);
-            for dispatch in call.kernel.dispatches_as(&call.operands, variant) {
+            let variant = variant(device, &*call.kernel, only);
+            let mut list = call.kernel.dispatches_as(&call.operands, variant);
+            if call.operands.scratch.iter().any(|o| o.buffer == apart) {
+                later.take(&call, &mut list);
+            }
+            for dispatch in list {
                 // A grid of nothing is no dispatch.
                 if dispatch.workgroups > 0 {
                     check(device, name, &dispatch)?;
@@ -75,6 +95,7 @@ impl GpuProgram {
             // Of calls that run as one the first has the launches.
             ranges.resize(ranges.len() + stands_for - 1, dispatches.len()..dispatches.len());
         }
+        later.end(&mut dispatches, &mut ranges);
         let keys: Vec<Key> = dispatches.iter().map(|(_, d)| Key::of(d)).collect();
         let pipelines = device.pipelines().get(device, &keys)?;
         let (params, places) = upload_params(device, &dispatches)?;
@@ -134,10 +155,21 @@ impl GpuProgram {
     }
 }
 
-/// Which variant of a kernel this device runs.
-fn variant(device: &GpuDevice, kernel: &dyn Kernel) -> Variant {
-    let variant = device.variant();
-    if kernel.variants().contains(&variant) { variant } else { Variant::Portable }
+/// Which variant of a kernel runs: `only` this one, else what the device's options say, its kind, or for products what it was timed
+/// for.
+fn variant(device: &GpuDevice, kernel: &dyn Kernel, only: Option<Variant>) -> Variant {
+    let has = [kernel.variants(), vec![Variant::Portable]].concat();
+    let wanted = only.or(device.options().products.filter(|_| kernel.product().is_some()));
+    if let Some(variant) = wanted.filter(|variant| has.contains(variant)) {
+        return variant;
+    }
+    match (device.variant(), kernel.product()) {
+        // Before the device asks for its timing, which this program may be a part of.
+        _ if only.is_some() => Variant::Portable,
+        (Variant::Portable, Some(product)) => device.tiles().of(product),
+        (variant, _) if has.contains(&variant) => variant,
+        _ => Variant::Portable,
+    }
 }
 
 /// Refuses a dispatch that the device's limits or WebGPU's rules do not allow.

@@ -39,16 +39,23 @@ impl Activation {
         }
     }
 
+    /// `dx *= f'(x)` from `y = f(x)`, over rows. For use inside [`crate::simd::vectorize`].
+    #[inline(always)]
+    pub(super) fn slope(self, y: &[f32], dx: &mut [f32]) {
+        let cells = dx.iter_mut().zip(y);
+        match self {
+            Self::None => {}
+            Self::Relu => cells.for_each(|(dx, y)| *dx = if *y > 0.0 { *dx } else { 0.0 }),
+            Self::Tanh => cells.for_each(|(dx, y)| *dx *= 1.0 - y * y),
+            Self::Sigmoid => cells.for_each(|(dx, y)| *dx *= y * (1.0 - y)),
+        }
+    }
+
     /// `dx = dy f'(x)` from `y = f(x)`, over rows. For use inside [`crate::simd::vectorize`].
     #[inline(always)]
     fn backward(self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-        let cells = dx.iter_mut().zip(y.iter().zip(dy));
-        match self {
-            Self::None => cells.for_each(|(dx, (_, dy))| *dx = *dy),
-            Self::Relu => cells.for_each(|(dx, (y, dy))| *dx = if *y > 0.0 { *dy } else { 0.0 }),
-            Self::Tanh => cells.for_each(|(dx, (y, dy))| *dx = dy * (1.0 - y * y)),
-            Self::Sigmoid => cells.for_each(|(dx, (y, dy))| *dx = dy * (y * (1.0 - y))),
-        }
+        dx.copy_from_slice(dy);
+        self.slope(y, dx);
     }
 }
 

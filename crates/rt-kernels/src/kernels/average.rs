@@ -1,6 +1,8 @@
 //! Averaged weights: an exponential moving average of every parameter over the steps.
 
-use super::cells::{each_row, places};
+use super::OnTable;
+use super::cells::places;
+use super::on_tables::{Part, together};
 use super::touched::Touched;
 use crate::slabs::each_slab;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
@@ -56,64 +58,8 @@ impl EmaDecay {
         if cold > 0.0 { product * (cold * self.ln).exp() } else { product }
     }
 
-    fn words(&self) -> [u32; 3] {
+    pub(super) fn words(&self) -> [u32; 3] {
         [self.decay.to_bits(), self.ln.to_bits(), self.warm]
-    }
-}
-
-/// The average of dense parameters after a step: `average = w + d_s (average - w)`.
-///
-/// Reads `params` `[n, 1]`, updates `average` `[n, 1]` in place, both without gaps. Moves `3 n` words.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EmaDense {
-    /// What stays.
-    pub decay: EmaDecay,
-    /// Parameters.
-    pub n: usize,
-}
-
-impl Kernel for EmaDense {
-    fn name(&self) -> &'static str {
-        "ema_dense"
-    }
-
-    fn signature(&self) -> Signature {
-        Signature {
-            reads: vec![Slot::f32("params", self.n, 1)],
-            writes: vec![Slot::f32("average", self.n, 1).in_place()],
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        Cost { bytes: 12.0 * self.n as f64, flops: 3.0 * self.n as f64 }
-    }
-
-    fn run(&self, io: &mut CpuIo<'_>) {
-        let stays = self.decay.at(io.step.step);
-        let params = io.read(0);
-        each_row(
-            io.write(0),
-            #[inline(always)]
-            |r, average| {
-                let w = params.row(r)[0];
-                average[0] = w + stays * (average[0] - w);
-            },
-        );
-    }
-
-    fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let mut params = vec![self.n as u32];
-        params.extend(self.decay.words());
-        params.extend(places(&operands.reads));
-        params.extend(places(&operands.writes));
-        vec![Dispatch {
-            shader: "ema_dense",
-            constants: vec![],
-            params,
-            step: true,
-            bindings: vec![Binding::read(operands.reads[0]), Binding::write(operands.writes[0])],
-            workgroups: self.n.div_ceil(64),
-        }]
     }
 }
 
@@ -201,7 +147,17 @@ impl Kernel for EmaRows {
         });
     }
 
+    fn on_table(&self) -> Option<OnTable> {
+        Some(OnTable::Average(self.clone()))
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        together(vec![self.part(operands)])
+    }
+}
+
+impl EmaRows {
+    pub(super) fn part(&self, operands: &Operands) -> Part {
         let (keys, first, seen) = (operands.read(0), operands.read(1), operands.write(1));
         let (table, average) = (operands.reads[2], operands.writes[0]);
         // Whole ids in a workgroup: the mark of an id is written after all of its lanes have read it.
@@ -210,15 +166,16 @@ impl Kernel for EmaRows {
             EmaPart::Rows => (self.dim.next_power_of_two().min(64), 1.0),
             EmaPart::Seen => (1, 2.0),
         };
-        let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
-        params.extend(self.decay.words());
-        params.push(0);
-        params.extend(places(&[Some(keys), Some(first), table, Some(seen), average]));
-        vec![Dispatch {
+        let mut head = self.decay.words().to_vec();
+        head.extend(places(&[Some(keys), Some(first)]));
+        let mut words = [lanes, self.capacity, self.dim, self.table].map(|x| x as u32).to_vec();
+        words.push(self.base);
+        words.extend(places(&[table, Some(seen), average]));
+        Part {
             shader: "ema_rows",
-            constants: vec![("LANES", lanes as f64), ("PART", part)],
-            params,
-            step: true,
+            constants: vec![("PART", part)],
+            most: None,
+            head,
             bindings: vec![
                 Binding::Read(keys.buffer),
                 Binding::Read(first.buffer),
@@ -226,7 +183,8 @@ impl Kernel for EmaRows {
                 Binding::Write(seen.buffer),
                 Binding::write(average),
             ],
+            table: words,
             workgroups: self.capacity.div_ceil(64 / lanes),
-        }]
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Weight decay of the rows that a step touches.
 
+use super::OnTable;
 use super::cells::places;
+use super::on_tables::{Part, together};
 use super::touched::Touched;
 use crate::slabs::each_slab;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
@@ -54,18 +56,30 @@ impl Kernel for DecayRows {
         touched.each(io.write_opt(0), None, |_, row, _| row.iter_mut().for_each(|w| *w *= keep));
     }
 
+    fn on_table(&self) -> Option<OnTable> {
+        Some(OnTable::Decay(self.clone()))
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        together(vec![self.part(operands)])
+    }
+}
+
+impl DecayRows {
+    pub(super) fn part(&self, operands: &Operands) -> Part {
         let (keys, first, table) = (operands.read(0), operands.read(1), operands.write(0));
-        let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
-        params.extend([self.decay.to_bits(), 0]);
-        params.extend(places(&[Some(keys), Some(first), Some(table)]));
-        vec![Dispatch {
+        let mut head = vec![self.decay.to_bits()];
+        head.extend(places(&[Some(keys), Some(first)]));
+        let mut words = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
+        words.extend(places(&[Some(table)]));
+        Part {
             shader: "decay_rows",
             constants: vec![],
-            params,
-            step: true,
+            most: None,
+            head,
             bindings: vec![Binding::Read(keys.buffer), Binding::Read(first.buffer), Binding::Write(table.buffer)],
+            table: words,
             workgroups: (self.capacity * self.dim).div_ceil(64),
-        }]
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Matrix product with bias, addend and activation.
 
-use super::Activation;
+use super::{Activation, PartSum};
 use crate::matmul::{Tile, View, multiply};
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target, Variant};
@@ -27,6 +27,17 @@ pub struct Gemm {
     pub activation: Activation,
 }
 
+/// Products that run the same variant on a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product {
+    /// As in the [`Gemm`].
+    pub trans_a: bool,
+    /// As in the [`Gemm`].
+    pub trans_b: bool,
+    /// Has the output, all parts of a cut k together, enough cells to fill a GPU with wide tiles?
+    pub big: bool,
+}
+
 /// How the CPU cuts the work; by shapes alone, so that results do not depend on the number of threads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Cut {
@@ -45,6 +56,8 @@ impl Gemm {
     const SMALL: usize = 1 << 18;
     /// Side of a tile of the GPU's kernel.
     const TILE: usize = 64;
+    /// Fewest cells of a big [`Product`]: 64 wide tiles.
+    const BIG: usize = 1 << 20;
 
     fn cut(&self) -> Cut {
         let Self { m, n, k, .. } = *self;
@@ -65,6 +78,11 @@ impl Gemm {
         let parts = (256 / tiles.max(1)).min(self.k / 256).clamp(1, Self::PARTS);
         let depth = self.k.div_ceil(parts).next_multiple_of(16).max(16);
         (self.k.div_ceil(depth).max(1), depth)
+    }
+
+    /// Do these operands lie in whole vec4s?
+    fn by_fours(operands: [&crate::Operand; 2]) -> bool {
+        operands.iter().all(|o| o.offset % 4 == 0 && o.stride % 4 == 0)
     }
 
     /// Adds bias and addend to a block of the output whose first cell is (row, column), and applies the activation.
@@ -167,6 +185,17 @@ impl Kernel for Gemm {
         if parts > 1 { vec![parts * self.m * self.n] } else { vec![] }
     }
 
+    fn product(&self) -> Option<Product> {
+        let big = self.m * self.n * self.gpu_parts().0 >= Self::BIG;
+        Some(Product { trans_a: self.trans_a, trans_b: self.trans_b, big })
+    }
+
+    fn later(&self, operands: &Operands) -> Option<PartSum> {
+        let (parts, _) = self.gpu_parts();
+        let plain = operands.reads[2].is_none() && operands.reads[3].is_none() && self.activation == Activation::None;
+        (parts > 1 && plain).then_some(PartSum { parts, rows: self.m, cols: self.n })
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
         let (a, b) = (View::from(io.read(0)), View::from(io.read(1)));
         let epilogue = Epilogue {
@@ -204,7 +233,7 @@ impl Kernel for Gemm {
     }
 
     fn variants(&self) -> Vec<Variant> {
-        vec![Variant::Subgroup]
+        vec![Variant::Subgroup, Variant::Vec4, Variant::Wide]
     }
 
     fn dispatches_as(&self, operands: &Operands, variant: Variant) -> Vec<Dispatch> {
@@ -221,7 +250,10 @@ impl Kernel for Gemm {
         let (m, n) = (self.m, self.n);
         let mut transposed = vec![("TRANS_A", f64::from(self.trans_a)), ("TRANS_B", f64::from(self.trans_b))];
         let (shader, rows, columns) = match variant {
-            Variant::Portable => ("gemm", Self::TILE, Self::TILE),
+            // A wide tile on an output that is no wider than half of it would be mostly idle.
+            Variant::Wide if Self::by_fours([&a, &b]) && m > Self::TILE && n > Self::TILE => ("gemm_wide", 128, 128),
+            Variant::Vec4 | Variant::Wide if Self::by_fours([&a, &b]) => ("gemm_vec4", Self::TILE, Self::TILE),
+            Variant::Portable | Variant::Vec4 | Variant::Wide => ("gemm", Self::TILE, Self::TILE),
             Variant::Subgroup => {
                 let columns = if n <= 16 {
                     16

@@ -1,5 +1,6 @@
 //! Updates of dense parameters, all of them in one arena.
 
+use super::EmaDecay;
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 use rayon::prelude::*;
@@ -27,7 +28,8 @@ pub enum DenseRule {
 
 /// The rule applied to n parameters: grads `[n, 1]`; params, state1 (Adagrad's a, Adam's m), state2 (Adam's v) `[n, 1]` in
 /// place, all without gaps. Decoupled decay first: `w -= lr * weight_decay * w` (Loshchilov and Hutter 2019). Rates and
-/// bias corrections come with the step. Moves up to `7 n` words.
+/// bias corrections come with the step. Where an average is kept, average `[n, 1]` in place follows last:
+/// `average = w + d_s (average - w)` ([`EmaDecay::at`]). Moves up to `9 n` words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateDense {
     /// The rule.
@@ -36,6 +38,8 @@ pub struct UpdateDense {
     pub n: usize,
     /// Decoupled weight decay.
     pub weight_decay: f32,
+    /// What stays of the parameters' average, where one is kept.
+    pub average: Option<EmaDecay>,
 }
 
 impl UpdateDense {
@@ -67,13 +71,19 @@ impl Kernel for UpdateDense {
         };
         Signature {
             reads: vec![Slot::f32("grads", self.n, 1)],
-            writes: vec![state("params", true), state("state1", self.states() > 0), state("state2", self.states() > 1)],
+            writes: vec![
+                state("params", true),
+                state("state1", self.states() > 0),
+                state("state2", self.states() > 1),
+                state("average", self.average.is_some()),
+            ],
         }
     }
 
     fn cost(&self) -> Cost {
-        let words = (3 + 2 * self.states()) as f64;
-        Cost { bytes: 4.0 * words * self.n as f64, flops: (2 + 5 * self.states()) as f64 * self.n as f64 }
+        let average = usize::from(self.average.is_some());
+        let (words, flops) = (3 + 2 * self.states() + 2 * average, 2 + 5 * self.states() + 3 * average);
+        Cost { bytes: 4.0 * words as f64 * self.n as f64, flops: flops as f64 * self.n as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -131,6 +141,18 @@ impl Kernel for UpdateDense {
                 unreachable!("checked against the signature")
             }
         }
+        let (Some(decay), Some(average)) = (self.average, io.write_opt(3)) else { return };
+        let stays = decay.at(io.step.step);
+        average.into_f32()[..self.n].par_chunks_mut(CHUNK).zip(w.par_chunks(CHUNK)).for_each(|(average, w)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for (average, w) in average.iter_mut().zip(w) {
+                        *average = w + stays * (*average - w);
+                    }
+                },
+            );
+        });
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
@@ -141,12 +163,13 @@ impl Kernel for UpdateDense {
         };
         let mut params = vec![self.n as u32];
         params.extend([a, b, eps, self.weight_decay].map(f32::to_bits));
+        params.extend(self.average.map_or([0; 3], |decay| decay.words()));
         params.extend(operands.reads.iter().chain(&operands.writes).map(|o| o.map_or(0, |o| o.offset as u32)));
         let mut bindings = vec![Binding::read(operands.reads[0])];
         bindings.extend(operands.writes.iter().map(|o| Binding::write(*o)));
         vec![Dispatch {
             shader: "update_dense",
-            constants: vec![("RULE", f64::from(rule))],
+            constants: vec![("RULE", f64::from(rule)), ("AVERAGE", f64::from(self.average.is_some()))],
             params,
             step: true,
             bindings,

@@ -2,7 +2,9 @@
 
 mod cpu;
 
+use super::OnTable;
 use super::cells::places;
+use super::on_tables::{Part, together};
 use super::segment_sum::{CHUNK_CONSTANT, Segments, segment_operands, segment_slots};
 use crate::slabs::each_slab;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
@@ -141,12 +143,24 @@ impl Kernel for UpdateRows {
         true
     }
 
+    fn on_table(&self) -> Option<OnTable> {
+        Some(OnTable::Update(self.clone()))
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
+        together(vec![self.part(operands)])
+    }
+}
+
+impl UpdateRows {
+    pub(super) fn part(&self, operands: &Operands) -> Part {
         let (words, mut bindings) = segment_operands(operands);
+        // Source and runs lie anew for each table, what the grouping sorted is one for all of them.
+        let ([source, sources], rest) = ([&words[..2], &words[2..4]], &words[4..]);
         let [table, one, two] = [0, 1, 2].map(|i| operands.writes[i]);
         let cells = (self.capacity * self.dim).div_ceil(64);
         let mut constants = vec![CHUNK_CONSTANT];
-        let mut params = vec![self.capacity as u32, self.dim as u32];
+        let (mut head, mut own, mut most) = (vec![], vec![self.dim as u32], None);
         let (shader, written, workgroups) = match self.rule {
             RowRule::Sgd => ("update_rows_sgd", vec![table], cells),
             RowRule::Adagrad { eps } => {
@@ -157,18 +171,21 @@ impl Kernel for UpdateRows {
                     UpdatePart::Accumulators => 1.0,
                     UpdatePart::Table => 2.0,
                 };
-                constants.extend([("LANES", lanes as f64), ("CELLS", (64 / lanes * self.dim) as f64), ("PART", part)]);
-                params.extend([eps.to_bits(), (1.0 / self.dim as f32).to_bits()]);
+                constants.push(("PART", part));
+                most = Some(("CELLS", (64 / lanes * self.dim) as f64));
+                head.push(eps.to_bits());
+                own.extend([lanes as u32, (1.0 / self.dim as f32).to_bits()]);
                 ("update_rows_adagrad", vec![table, one], self.capacity.div_ceil(64 / lanes))
             }
             RowRule::Adam { beta1, beta2, eps } => {
-                params.extend([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps].map(f32::to_bits));
+                head.extend([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps].map(f32::to_bits));
                 ("update_rows_adam", vec![table, one, two], cells)
             }
         };
-        params.extend(words);
-        params.extend(places(&written));
+        head.extend(sources);
+        own.extend(source.iter().chain(rest));
+        own.extend(places(&written));
         bindings.extend(written.into_iter().map(Binding::write));
-        vec![Dispatch { shader, constants, params, step: true, bindings, workgroups }]
+        Part { shader, constants, most, head, bindings, table: own, workgroups }
     }
 }

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::grads::{Grad, Grads};
 use crate::reference::Env;
 use crate::tape::{Tape, Var};
-use rt_kernels::kernels::{Activation, ActivationBackward, ActivationForward};
+use rt_kernels::kernels::{Activation, ActivationBackward, ActivationForward, DropoutBackward};
 
 #[derive(Debug, Clone)]
 pub(crate) struct ActivationOp {
@@ -29,13 +29,18 @@ impl Tape {
     }
 }
 
-/// dx = dy f'(x), where f' follows from y = f(x). Shared with the fused activation of a linear layer.
+/// dx = dy f'(x), where f' follows from y = f(x). Shared with the fused activation of a linear layer. Where dy comes from a dropout
+/// behind the layer, one node does both.
 pub(super) fn backward(tape: &mut Tape, y: Var, dy: Var, activation: Activation) -> Result<Var> {
     if activation == Activation::None {
         return Ok(dy);
     }
     let [rows, cols] = tape.shape(y);
     let dx = tape.temp(rows, cols);
+    if let Some((behind, dropout)) = tape.undo_dropout(dy) {
+        tape.push(DropoutBackward { dropout, activation }, vec![Some(y), Some(behind)], vec![Some(dx)], None)?;
+        return Ok(dx);
+    }
     tape.push(ActivationBackward { rows, cols, activation }, vec![Some(y), Some(dy)], vec![Some(dx)], None)?;
     Ok(dx)
 }
