@@ -83,6 +83,9 @@ fn devices_that_are_not_there_and_batches_larger_than_memory() {
     let with = |device: &'static str| [&train[..], &[device]].concat();
     fails(&with("gpu:99"), 1, &["gpu:99"]);
     fails(&with("cuda"), 2, &["cuda", "gpu:N"]);
+    fails(&[&with("cpu")[..], &["--f16"]].concat(), 2, &["--f16", "cpu"]);
+    fails(&[&with("gpu:99")[..], &["--f16"]].concat(), 1, &["--f16", "gpu"]);
+    fails(&["gradcheck", "--f16"], 2, &["--f16", "gradcheck"]);
     let huge = [&with("cpu")[..], &["--set", "batch=16777216", "--set", "dim=4096"]].concat();
     fails(&huge, 1, &["MiB", "smaller batch"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");

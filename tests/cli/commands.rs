@@ -107,6 +107,7 @@ fn explain_draws_the_tape_and_doctor_knows_the_machine() {
     // Each adapter with the tiles of its products; a software driver is not timed for them.
     let count = |word: &str| printed.matches(word).count();
     assert_eq!(count("products: "), count("kernels: "), "{printed}");
+    assert_eq!(count("--f16: "), count("kernels: "), "{printed}");
     assert!(count("never timed: a software driver") >= count(", software driver"), "{printed}");
 }
 

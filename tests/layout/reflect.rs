@@ -5,10 +5,12 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 use rt_kernels::Dispatch;
 
-/// Parses and validates. Subgroup operations are allowed in files whose name says so.
+/// Parses and validates. Subgroup operations and f16 are allowed in files whose name says so.
 pub(crate) fn parse(stem: &str, source: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string_with_path(source, stem))?;
-    let capabilities = if stem.contains("subgroup") { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SUBGROUP, stem.contains("subgroup"));
+    capabilities.set(Capabilities::SHADER_FLOAT16, stem.contains("f16"));
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| e.emit_to_string_with_path(source, stem))?;

@@ -53,6 +53,21 @@ pub fn devices_with_checks() -> &'static [Device] {
     })
 }
 
+/// The adapters of [`devices`] that grant f16, opened so that products take it. Some drivers do not grant it, so there may be
+/// none.
+///
+/// # Panics
+///
+/// As [`devices`].
+#[must_use]
+pub fn f16_devices() -> Vec<Device> {
+    // Fails where a driver has to be there and is not.
+    let gpus = devices().len() - 2;
+    let granted = |a: &&rt_kernels::Adapter| a.grants_f16() && a.backend != "Gl";
+    let open = |a: &rt_kernels::Adapter| Device::open_f16(DeviceChoice::GpuIndex(a.index)).expect("it grants f16");
+    Device::adapters().iter().filter(granted).take(gpus).map(open).collect()
+}
+
 /// Is it a CPU device whose bits do not depend on the number of threads? The naive loops sum in other orders.
 #[must_use]
 pub fn is_fast_cpu(device: &Device) -> bool {

@@ -6,6 +6,7 @@ mod determinism;
 mod dispatches;
 mod examples;
 mod extend;
+mod f16;
 mod features;
 mod fresh;
 mod history;

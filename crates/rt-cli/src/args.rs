@@ -19,6 +19,9 @@ pub(crate) struct Global {
     /// auto (a hardware GPU, else the CPU), cpu, gpu (hardware first, else a software driver) or gpu:N
     #[arg(long, global = true, default_value = "auto")]
     pub device: String,
+    /// Matrix products on a GPU hold their tiles in f16 and sum in f32; results differ in their last bits. Needs shader-f16
+    #[arg(long, global = true)]
+    pub f16: bool,
     /// Seed of initial values, shuffling, dropout and negatives
     #[arg(long, global = true, default_value_t = 42)]
     pub seed: u64,

@@ -167,12 +167,12 @@ impl Device {
         match choice {
             DeviceChoice::Cpu => Ok(Self::Cpu(CpuDevice::new(threads)?)),
             #[cfg(feature = "gpu")]
-            DeviceChoice::Auto => match GpuDevice::open_hardware()? {
+            DeviceChoice::Auto => match GpuDevice::open_hardware(GpuOptions::default())? {
                 Some(gpu) => Ok(Self::Gpu(gpu)),
                 None => Ok(Self::Cpu(CpuDevice::new(threads)?)),
             },
             #[cfg(feature = "gpu")]
-            DeviceChoice::Gpu => GpuDevice::open_any().map(Self::Gpu),
+            DeviceChoice::Gpu => GpuDevice::open_any(GpuOptions::default()).map(Self::Gpu),
             #[cfg(feature = "gpu")]
             DeviceChoice::GpuIndex(index) => Self::open_gpu(index, GpuOptions::default()),
             #[cfg(not(feature = "gpu"))]

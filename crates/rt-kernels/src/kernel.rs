@@ -193,6 +193,9 @@ pub enum Variant {
     Vec4,
     /// The same in tiles of 128 x 128 cells.
     Wide,
+    /// Products in the portable tiles, held in f16 where operands lie for loads of four words; sums stay f32. Never but where
+    /// it is asked for: the bits are others.
+    F16,
 }
 
 /// Where a program runs.

@@ -7,6 +7,7 @@
 mod cpu;
 mod device;
 mod error;
+mod f16;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod kernel;

@@ -27,6 +27,7 @@ pub(crate) fn run(global: &Global) -> Done {
         }
         say!("         kernels: {} variants", variant(a.variant));
         say!("         products: {}", Device::products(a));
+        say!("         --f16: {}", if a.grants_f16() { "can be had" } else { "no, it has no shader-f16" });
         if !a.features.is_empty() {
             say!("         features: {}", a.features.join(", "));
         }
@@ -37,6 +38,7 @@ pub(crate) fn run(global: &Global) -> Done {
             "index": a.index, "name": a.name, "backend": a.backend, "driver": a.driver, "hardware": a.hardware,
             "unusable": a.unusable, "limits": a.limits.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
             "features": a.features, "variant": variant(a.variant), "products": Device::products(a),
+            "f16_products": a.grants_f16(),
         })
     };
     let rows = adapters.iter().map(list).collect();
@@ -49,5 +51,6 @@ fn variant(variant: rt_kernels::Variant) -> &'static str {
         rt_kernels::Variant::Subgroup => "subgroup",
         rt_kernels::Variant::Vec4 => "vec4",
         rt_kernels::Variant::Wide => "wide",
+        rt_kernels::Variant::F16 => "f16",
     }
 }

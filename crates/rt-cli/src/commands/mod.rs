@@ -20,7 +20,7 @@ use crate::args::Global;
 use crate::fail::{Done, Fail};
 use rt_models::{Device, DeviceChoice};
 
-/// Opens the device that `--device` and `--threads` name; every command begins here, so `--json` is tried here too.
+/// Opens the device that `--device`, `--threads` and `--f16` name; every command begins here, so `--json` is tried here too.
 pub(crate) fn open(global: &Global) -> Done<Device> {
     crate::output::check_json(global)?;
     let choice: DeviceChoice =
@@ -28,5 +28,11 @@ pub(crate) fn open(global: &Global) -> Done<Device> {
     if global.threads > 1024 {
         return Err(Fail::user(format!("--threads {}: at most 1024", global.threads)));
     }
-    Ok(Device::open(choice, global.threads)?)
+    if !global.f16 {
+        return Ok(Device::open(choice, global.threads)?);
+    }
+    if choice == DeviceChoice::Cpu {
+        return Err(Fail::user("--f16 is for products on a GPU, --device is cpu"));
+    }
+    Device::open_f16(choice).map_err(|e| Fail::machine(format!("--f16: {e}")))
 }

@@ -31,6 +31,8 @@ pub struct GpuOptions {
     pub max_binding_bytes: Option<u64>,
     /// The variant of matrix products, where they have it; else what the kind of adapter says, or on hardware what was timed.
     pub products: Option<Variant>,
+    /// Products hold their tiles in f16, before what `products` says; refused where the adapter has no shader-f16.
+    pub f16: bool,
 }
 
 /// Objects made on a device since it was opened.
@@ -80,16 +82,18 @@ struct Shared {
 
 impl GpuDevice {
     /// The first hardware GPU that opens; `None` where there is none.
-    pub(crate) fn open_hardware() -> Result<Option<Self>> {
+    pub(crate) fn open_hardware(options: GpuOptions) -> Result<Option<Self>> {
         let hardware = usable().filter(|f| f.about.hardware);
-        adapter::first(hardware, |f| Self::open(f, GpuOptions::default()))
+        adapter::first(hardware, |f| Self::open(f, options))
     }
 
     /// The first hardware GPU that opens, else the first software driver.
-    pub(crate) fn open_any() -> Result<Self> {
+    pub(crate) fn open_any(options: GpuOptions) -> Result<Self> {
         let hardware = usable().filter(|f| f.about.hardware);
-        let software = usable().filter(|f| !f.about.hardware);
-        let open = |f| Self::open(f, GpuOptions::default());
+        // Who asks for f16 asks for speed: a hardware GPU without it is an error, no reason to take a software driver.
+        let settled = options.f16 && usable().any(|f| f.about.hardware);
+        let software = usable().filter(|f| !f.about.hardware && !settled);
+        let open = |f| Self::open(f, options);
         adapter::first(hardware.chain(software), open)?.ok_or_else(|| adapter::nothing("gpu"))
     }
 
@@ -114,18 +118,23 @@ impl GpuDevice {
             let bytes = bytes & !15;
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes.max(256));
         }
+        let half = if options.f16 { wgpu::Features::SHADER_F16 } else { wgpu::Features::empty() };
+        if !found.adapter.features().contains(half) {
+            let name = &found.about.name;
+            return Err(Error::NoDevice(format!("{name} has no shader-f16, which f16 products need")));
+        }
         let features = if options.default_limits {
             wgpu::Features::empty()
         } else {
             let subgroup = match found.about.variant {
                 Variant::Subgroup => wgpu::Features::SUBGROUP,
-                Variant::Portable | Variant::Vec4 | Variant::Wide => wgpu::Features::empty(),
+                Variant::Portable | Variant::Vec4 | Variant::Wide | Variant::F16 => wgpu::Features::empty(),
             };
             found.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE | subgroup)
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("recall-tape"),
-            required_features: features,
+            required_features: features | half,
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -164,9 +173,10 @@ impl GpuDevice {
         })))
     }
 
-    /// Name and backend.
+    /// Name and backend, and whether products are other than by default.
     pub(crate) fn name(&self) -> String {
-        format!("{} ({})", self.0.about.name, self.0.about.backend)
+        let products = if self.0.options.f16 { ", f16 products" } else { "" };
+        format!("{} ({}){products}", self.0.about.name, self.0.about.backend)
     }
 
     /// The adapter that it runs on.

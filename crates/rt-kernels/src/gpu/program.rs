@@ -159,7 +159,9 @@ impl GpuProgram {
 /// for.
 fn variant(device: &GpuDevice, kernel: &dyn Kernel, only: Option<Variant>) -> Variant {
     let has = [kernel.variants(), vec![Variant::Portable]].concat();
-    let wanted = only.or(device.options().products.filter(|_| kernel.product().is_some()));
+    let options = device.options();
+    let products = if options.f16 { Some(Variant::F16) } else { options.products };
+    let wanted = only.or(products.filter(|_| kernel.product().is_some()));
     if let Some(variant) = wanted.filter(|variant| has.contains(variant)) {
         return variant;
     }

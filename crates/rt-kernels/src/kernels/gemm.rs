@@ -10,7 +10,8 @@ use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature,
 /// Reads `a` `[m, k]` (`[k, m]` if `trans_a`), `b` `[k, n]` (`[n, k]` if `trans_b`), `bias` `[1, n]` or none, `add`
 /// `[m, n]` or none; writes `out` `[m, n]`. `2 m n k` operations. A product that is deep and narrow (the gradient
 /// of a layer's weights) is cut along k into at most [`Gemm::PARTS`] parts, added in order; the others sum over k in
-/// the order of the micro-kernel (CPU: the `gemm` crate's; GPU: ascending, in every variant, which have equal bits).
+/// the order of the micro-kernel (CPU: the `gemm` crate's; GPU: ascending, in every variant, which have equal bits but
+/// for [`Variant::F16`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gemm {
     /// Rows of the output.
@@ -233,7 +234,7 @@ impl Kernel for Gemm {
     }
 
     fn variants(&self) -> Vec<Variant> {
-        vec![Variant::Subgroup, Variant::Vec4, Variant::Wide]
+        vec![Variant::Subgroup, Variant::Vec4, Variant::Wide, Variant::F16]
     }
 
     fn dispatches_as(&self, operands: &Operands, variant: Variant) -> Vec<Dispatch> {
@@ -253,7 +254,8 @@ impl Kernel for Gemm {
             // A wide tile on an output that is no wider than half of it would be mostly idle.
             Variant::Wide if Self::by_fours([&a, &b]) && m > Self::TILE && n > Self::TILE => ("gemm_wide", 128, 128),
             Variant::Vec4 | Variant::Wide if Self::by_fours([&a, &b]) => ("gemm_vec4", Self::TILE, Self::TILE),
-            Variant::Portable | Variant::Vec4 | Variant::Wide => ("gemm", Self::TILE, Self::TILE),
+            Variant::F16 if Self::by_fours([&a, &b]) => ("gemm_f16", Self::TILE, Self::TILE),
+            Variant::Portable | Variant::Vec4 | Variant::Wide | Variant::F16 => ("gemm", Self::TILE, Self::TILE),
             Variant::Subgroup => {
                 let columns = if n <= 16 {
                     16

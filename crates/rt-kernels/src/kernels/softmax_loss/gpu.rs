@@ -58,7 +58,7 @@ impl SoftmaxLoss {
                     },
                 )],
             },
-            Variant::Portable | Variant::Vec4 | Variant::Wide => Form {
+            Variant::Portable | Variant::Vec4 | Variant::Wide | Variant::F16 => Form {
                 lse: "softmax_lse",
                 gradient: "softmax_gradient",
                 rows: 64,
