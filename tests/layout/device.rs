@@ -191,13 +191,24 @@ fn a_replay_makes_nothing() {
         let after = counters(&device);
         assert_eq!(after.submissions, before.submissions + 20);
         assert_eq!(after.waits, before.waits + 1, "`synchronize` alone waits");
-        let made = |c: Counters| Counters { submissions: 0, waits: 0, ..c };
+        let made = |c: Counters| Counters { submissions: 0, under_way: 0, waits: 0, ..c };
         assert_eq!(made(after), made(before));
 
         // A second program with the same kernel has its own bind groups and the pipelines of the first.
         lookup.program(&device).expect("program");
         assert_eq!(counters(&device).pipelines, after.pipelines);
         assert_eq!(counters(&device).bind_groups, after.bind_groups + 1);
+    }
+}
+
+/// A process that ends while a software driver still compiles dies in the driver's exit.
+#[test]
+fn a_program_ends_with_its_work() {
+    for device in open(GpuOptions::default()) {
+        let mut program = Lookup::new(&device, 100, 16).program(&device).expect("program");
+        program.run(&Step::default()).expect("run");
+        drop(program);
+        assert_eq!(counters(&device).under_way, 0);
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Counters {
     pub pipelines: u64,
     /// Submissions to the queue.
     pub submissions: u64,
+    /// Of these, how many are not known to be done.
+    pub under_way: u64,
     /// Times that the host waited for all that was submitted.
     pub waits: u64,
 }
@@ -193,6 +195,7 @@ impl GpuDevice {
             bind_groups: self.0.bind_groups.load(Ordering::Relaxed),
             pipelines: self.0.pipelines.made(),
             submissions: self.0.submissions.load(Ordering::Relaxed),
+            under_way: self.under_way(),
             waits: self.0.waits.load(Ordering::Relaxed),
         }
     }
@@ -456,6 +459,18 @@ impl GpuDevice {
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.wait_all();
         self.check()
+    }
+
+    /// Waits for what is under way and keeps errors for the next call: for where nobody can be told.
+    pub(crate) fn settle(&self) {
+        if self.under_way() > 0 {
+            self.wait_all();
+        }
+    }
+
+    fn under_way(&self) -> u64 {
+        let finished = self.0.finished.load(Ordering::Acquire);
+        self.0.submissions.load(Ordering::Relaxed).saturating_sub(finished)
     }
 
     /// Waits for every device of the process, which is one but in tests.

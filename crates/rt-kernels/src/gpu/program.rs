@@ -56,6 +56,14 @@ pub(crate) struct GpuProgram {
     pub(crate) timing: Option<Timing>,
 }
 
+/// A program ends with its work. Where the process ends first, a software driver dies: its threads go on compiling shaders while
+/// the exit takes their compiler apart.
+impl Drop for GpuProgram {
+    fn drop(&mut self) {
+        self.device.settle();
+    }
+}
+
 impl GpuProgram {
     /// `apart` is the number of the buffer that holds the parts of products which are summed later.
     pub(crate) fn new(device: &GpuDevice, calls: &[Call], buffers: &[Buffer], apart: usize) -> Result<Self> {
