@@ -1,6 +1,8 @@
 //! Philox 4x32-10, the counter-based generator behind every draw (Salmon et al., SC 2011, "Parallel random numbers:
 //! as easy as 1, 2, 3"). Checked against the published test vectors.
 
+use rayon::prelude::*;
+
 /// Streams: the last word of the counter, so that draws for different purposes never meet. A kernel's `stream`
 /// attribute is one of these plus a number of its own.
 pub mod stream {
@@ -105,33 +107,59 @@ pub fn key(seed: u64) -> [u32; 2] {
 /// `n` draws of the normal distribution (Box-Muller over pairs of draws) for parameter number `parameter`.
 #[must_use]
 pub fn normal(seed: u64, parameter: u32, n: usize, deviation: f32) -> Vec<f32> {
-    let mut out = Vec::with_capacity(n + 3);
-    for i in 0..n.div_ceil(4) as u32 {
-        let w = philox(key(seed), [i, parameter, 0, stream::INIT]);
-        for pair in [[w[0], w[1]], [w[2], w[3]]] {
+    let mut out = vec![0.0; n];
+    normal_from(seed, parameter, 0, deviation, &mut out);
+    out
+}
+
+/// Draws `first .. first + out.len()` of [`normal`]; `first` is a multiple of 4. Large ones are shared among the threads of the
+/// pool that it runs in.
+pub fn normal_from(seed: u64, parameter: u32, first: usize, deviation: f32, out: &mut [f32]) {
+    by_four(seed, parameter, first, out, |w| {
+        let mut four = [0.0; 4];
+        for (pair, out) in w.chunks_exact(2).zip(four.chunks_exact_mut(2)) {
             // (0, 1]: the logarithm is finite.
             let u = (f64::from(pair[0]) + 1.0) / 4_294_967_296.0;
             let angle = std::f64::consts::TAU * f64::from(pair[1]) / 4_294_967_296.0;
             let radius = (-2.0 * u.ln()).sqrt() * f64::from(deviation);
-            out.push((radius * angle.cos()) as f32);
-            out.push((radius * angle.sin()) as f32);
+            out[0] = (radius * angle.cos()) as f32;
+            out[1] = (radius * angle.sin()) as f32;
         }
-    }
-    out.truncate(n);
-    out
+        four
+    });
 }
 
 /// `n` draws uniform in [-bound, bound) for parameter number `parameter`.
 #[must_use]
 pub fn uniform(seed: u64, parameter: u32, n: usize, bound: f32) -> Vec<f32> {
-    let mut out = Vec::with_capacity(n + 3);
-    for i in 0..n.div_ceil(4) as u32 {
-        for word in philox(key(seed), [i, parameter, 0, stream::INIT]) {
-            out.push(((f64::from(word) / 2_147_483_648.0 - 1.0) * f64::from(bound)) as f32);
-        }
-    }
-    out.truncate(n);
+    let mut out = vec![0.0; n];
+    uniform_from(seed, parameter, 0, bound, &mut out);
     out
+}
+
+/// Draws `first .. first + out.len()` of [`uniform`], as [`normal_from`].
+pub fn uniform_from(seed: u64, parameter: u32, first: usize, bound: f32, out: &mut [f32]) {
+    let one = |word| ((f64::from(word) / 2_147_483_648.0 - 1.0) * f64::from(bound)) as f32;
+    by_four(seed, parameter, first, out, |w| w.map(one));
+}
+
+/// Cells of a task of initial values.
+const TASK: usize = 1 << 14;
+
+/// Initial values from the four words of each counter.
+fn by_four(seed: u64, parameter: u32, first: usize, out: &mut [f32], values: impl Fn([u32; 4]) -> [f32; 4] + Sync) {
+    debug_assert_eq!(first % 4, 0);
+    let task = |first: usize, out: &mut [f32]| {
+        for (i, out) in out.chunks_mut(4).enumerate() {
+            let w = philox(key(seed), [(first / 4 + i) as u32, parameter, 0, stream::INIT]);
+            out.copy_from_slice(&values(w)[..out.len()]);
+        }
+    };
+    if out.len() <= TASK {
+        // No pool is started for a few.
+        return task(first, out);
+    }
+    out.par_chunks_mut(TASK).enumerate().for_each(|(i, out)| task(first + i * TASK, out));
 }
 
 /// Fisher-Yates shuffle of `order` for epoch `epoch`.
@@ -165,6 +193,19 @@ mod tests {
             for (i, word) in words.iter().enumerate() {
                 assert_eq!(*word, draw([7, 9], 3, stream::DROPOUT, first + i as u32), "{first} + {i}");
             }
+        }
+    }
+
+    #[test]
+    fn initial_values_in_pieces_are_those_at_once() {
+        let n = 3 * TASK + 7;
+        let (normal, uniform) = (normal(7, 3, n, 0.5), uniform(7, 3, n, 0.5));
+        for first in [0, 4, TASK - 4, 2 * TASK + 8, n - 7] {
+            let mut piece = vec![0.0; (n - first).min(TASK + 5)];
+            normal_from(7, 3, first, 0.5, &mut piece);
+            assert!(piece == normal[first..first + piece.len()], "normal from {first}");
+            uniform_from(7, 3, first, 0.5, &mut piece);
+            assert!(piece == uniform[first..first + piece.len()], "uniform from {first}");
         }
     }
 

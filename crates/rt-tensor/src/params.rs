@@ -98,29 +98,41 @@ impl Params {
 }
 
 impl Param {
-    /// Its values at the start, for parameter number `number` of seed `seed`.
+    /// Its values at the start, row-major, for parameter number `number` of seed `seed`.
     #[must_use]
     pub fn initial(&self, seed: u64, number: usize) -> Vec<f32> {
+        let mut values = vec![0.0; self.shape[0] * self.shape[1]];
+        self.initial_from(seed, number, 0, &mut values);
+        values
+    }
+
+    /// Of these the cells from `first`, a multiple of 4, on: a table need not be held twice.
+    pub(crate) fn initial_from(&self, seed: u64, number: usize, first: usize, out: &mut [f32]) {
         let n = self.shape[0] * self.shape[1];
-        let number = number as u32;
-        let mut values = match self.init {
-            Init::Zeros => vec![0.0; n],
-            Init::Constant(c) => vec![c; n],
-            Init::Normal(deviation) => rt_kernels::philox::normal(seed, number, n, deviation),
-            Init::Uniform(bound) => rt_kernels::philox::uniform(seed, number, n, bound),
+        let parameter = number as u32;
+        let each = |out: &mut [f32], value: &dyn Fn(usize) -> f32| {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = value(first + i);
+            }
+        };
+        match self.init {
+            Init::Zeros => out.fill(0.0),
+            Init::Constant(c) => out.fill(c),
+            Init::Normal(deviation) => rt_kernels::philox::normal_from(seed, parameter, first, deviation, out),
+            Init::Uniform(bound) => rt_kernels::philox::uniform_from(seed, parameter, first, bound, out),
             Init::Spread(from, to) => {
                 let step = (to - from) / n.saturating_sub(1).max(1) as f32;
-                (0..n).map(|i| from + step * i as f32).collect()
+                each(out, &|i| from + step * i as f32);
             }
             Init::Slopes(runs) => {
                 let length = (n / runs.max(1)).max(1);
                 let flatter = 6.0 / runs.saturating_sub(1).max(1) as f32;
-                (0..n).map(|i| -((i % length) as f32) / ((i / length) as f32 * flatter).exp2()).collect()
+                each(out, &|i| -((i % length) as f32) / ((i / length) as f32 * flatter).exp2());
             }
-        };
-        if self.kind == ParamKind::Table {
-            values[..self.shape[1].min(n)].fill(0.0);
         }
-        values
+        if self.kind == ParamKind::Table {
+            let row = self.shape[1].saturating_sub(first).min(out.len());
+            out[..row].fill(0.0);
+        }
     }
 }

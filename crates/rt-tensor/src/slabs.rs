@@ -73,18 +73,23 @@ impl Slabs {
 
     /// Writes all cells, row-major.
     pub(crate) fn write(&self, device: &Device, words: &[u32]) -> Result<()> {
-        if let [buffer] = self.buffers.as_slice() {
-            return Ok(device.write(buffer, self.offset(), words)?);
-        }
+        self.write_rows(device, 0, words)
+    }
+
+    /// Writes rows from row `first` on, row-major.
+    pub(crate) fn write_rows(&self, device: &Device, first: usize, words: &[u32]) -> Result<()> {
         let cols: usize = self.widths().sum();
+        if let [buffer] = self.buffers.as_slice() {
+            return Ok(device.write(buffer, self.offset() + first * cols, words)?);
+        }
         for (columns, buffer) in self.columns.iter().zip(&self.buffers) {
             let slab: Vec<u32> = words.chunks_exact(cols).flat_map(|row| &row[columns.clone()]).copied().collect();
-            device.write(buffer, 0, &slab)?;
+            device.write(buffer, first * columns.len(), &slab)?;
         }
         Ok(())
     }
 
-    /// The same with cells that the CPU may read where they lie.
+    /// Writes all cells; the CPU may read them where they lie.
     pub(crate) fn share(&self, device: &Device, words: SharedWords) -> Result<()> {
         match self.whole() {
             Some(buffer) => Ok(device.share(buffer, words)?),

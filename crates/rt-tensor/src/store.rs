@@ -24,6 +24,9 @@ pub struct Store {
 /// The arena of dense parameters.
 const ARENA: &str = "dense";
 
+/// Cells of a piece of initial values, at least.
+const PIECE: usize = 1 << 20;
+
 impl Store {
     /// Parameters at their initial values for `seed`, on `device`.
     ///
@@ -44,9 +47,28 @@ impl Store {
                 let what = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
                 store.insert(&p.name, store.zeros(&p.name, p.shape, &what)?);
             }
-            store.write(p, &p.initial(seed, number))?;
+            store.start(p, seed, number)?;
         }
         Ok(store)
+    }
+
+    /// Writes initial values, piece by piece: large tables are not held twice.
+    fn start(&self, p: &Param, seed: u64, number: usize) -> Result<()> {
+        let [rows, cols] = p.shape;
+        // A multiple of four rows, for the draws come by four.
+        let piece = (PIECE / cols.max(1)).next_multiple_of(4);
+        let mut values = vec![0.0; piece.min(rows) * cols];
+        for first in (0..rows).step_by(piece) {
+            let values = &mut values[..piece.min(rows - first) * cols];
+            let mut fill = || p.initial_from(seed, number, first * cols, values);
+            match &self.device {
+                Device::Cpu(cpu) => cpu.install(fill),
+                #[cfg(feature = "gpu")]
+                Device::Gpu(_) => fill(),
+            }
+            self.write(p, first, values)?;
+        }
+        Ok(())
     }
 
     /// The device.
@@ -87,8 +109,7 @@ impl Store {
     ///
     /// [`Error::Kernels`] where they do not fit into memory.
     pub fn put_f32(&self, name: &str, data: &[f32]) -> Result<()> {
-        let words: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
-        self.put(name, &words, Dtype::F32)
+        self.put(name, bytemuck::cast_slice(data), Dtype::F32)
     }
 
     fn put(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<()> {
@@ -127,7 +148,7 @@ impl Store {
             let what = format!("{} values for shape {:?}", values.len(), p.shape);
             return Err(Error::Data { name: name.into(), what });
         }
-        self.write(p, values)
+        self.write(p, 0, values)
     }
 
     /// Reads data or state under a name, as words.
@@ -149,11 +170,12 @@ impl Store {
         self.find(name).ok_or_else(|| Error::NoSuch { what: "parameter", name: name.into() })
     }
 
-    fn write(&self, p: &Param, values: &[f32]) -> Result<()> {
-        let words: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
+    /// Writes rows from row `first` on.
+    fn write(&self, p: &Param, first: usize, values: &[f32]) -> Result<()> {
+        let words = bytemuck::cast_slice(values);
         match p.kind {
-            ParamKind::Table | ParamKind::State => self.place(&p.name)?.write(&self.device, &words),
-            ParamKind::Dense => Ok(self.device.write(&self.arena()?, p.offset, &words)?),
+            ParamKind::Table | ParamKind::State => self.place(&p.name)?.write_rows(&self.device, first, words),
+            ParamKind::Dense => Ok(self.device.write(&self.arena()?, p.offset + first * p.shape[1], words)?),
         }
     }
 
