@@ -15,7 +15,7 @@ fn main() {
                 if kind == ModelKind::YoutubeDnn {
                     config.set("loss", "sampled").expect("a loss");
                 }
-                let sizes = StepSizes { users: vocab, items: vocab, user_columns: false };
+                let sizes = StepSizes { users: vocab, items: vocab, active_items: 0, user_columns: false };
                 let mut bench = StepBench::new(&device, &config, sizes, 1).expect("a step");
                 let mut group = criterion.benchmark_group(format!("step-{}/{variant}/cpu", kind.name()));
                 group.throughput(Throughput::Elements(batch as u64));

@@ -117,7 +117,7 @@ fn settings_that_do_not_go_together_are_refused_by_name() {
         assert!(want.iter().all(|part| got.contains(part)), "{settings:?}: {got}");
     }
     // A step over made-up data has no users' items.
-    let sizes = StepSizes { users: 20, items: 20, user_columns: false };
+    let sizes = StepSizes { users: 20, items: 20, active_items: 0, user_columns: false };
     let own = config(ModelKind::Dssm, &["loss=bpr", "exclude_own=true"]);
     let error = StepBench::new(&devices()[0], &own, sizes, 1).err().unwrap().to_string();
     assert!(error.contains("exclude_own"), "{error}");

@@ -195,7 +195,7 @@ fn accumulated_batches_are_one_large_batch_in_the_memory_of_a_small_one() {
             ModelKind::Dssm,
             &[&["loss=in-batch", "user_hidden=512,256", "item_hidden=256", "optimizer=sgd"], settings].concat(),
         );
-        let sizes = StepSizes { users: 1000, items: 5000, user_columns: false };
+        let sizes = StepSizes { users: 1000, items: 5000, active_items: 0, user_columns: false };
         StepBench::new(&devices()[0], &config, sizes, 1).unwrap().program().temporary_bytes()[0]
     };
     let (large, parts) = (bytes(&["batch=2048"]), bytes(&["batch=256", "accumulate=8"]));

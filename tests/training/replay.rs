@@ -21,7 +21,7 @@ fn steps_after_the_first_make_nothing() {
             for pair in ["batch=64", "history=10", "dim=16", "user_hidden=16", "dropout=0.1", "history_dropout=0.1"] {
                 config.set_pair(pair).unwrap();
             }
-            let sizes = StepSizes { users: 300, items: 200, user_columns: true };
+            let sizes = StepSizes { users: 300, items: 200, active_items: 0, user_columns: true };
             let mut step = StepBench::new(device, &config, sizes, 1).unwrap();
             step.run().unwrap();
             step.synchronize().unwrap();

@@ -94,7 +94,7 @@ fn a_step_on_slabs_has_the_bits_of_the_whole_table() {
 fn a_model_trains_alike_on_slabs() {
     // More than the ring of losses, which is never cut, and less than each of the two tables.
     let (rows, bytes) = (6_000, 280_000);
-    let sizes = StepSizes { users: rows, items: rows, user_columns: true };
+    let sizes = StepSizes { users: rows, items: rows, active_items: 0, user_columns: true };
     for [whole, limited] in pairs(bytes) {
         for optimizer in ["optimizer=adagrad", "optimizer=adam", "optimizer=sgd"] {
             let config = config(ModelKind::Dssm, &["dim=12", "batch=32", optimizer]);

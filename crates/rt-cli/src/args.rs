@@ -354,6 +354,9 @@ pub(crate) struct BenchStep {
     /// Rows of the user and of the item table; several between commas
     #[arg(long, value_delimiter = ',', default_values_t = [1_000_000])]
     pub vocab: Vec<usize>,
+    /// Items that occur, by Zipf's law, anywhere in the item table, so that a step has as many distinct ids for any --vocab; 0 = all of its rows
+    #[arg(long, value_name = "ITEMS", default_value_t = 0)]
+    pub active: usize,
     /// Examples a step; several between commas
     #[arg(long, value_delimiter = ',', default_values_t = [4096])]
     pub batch: Vec<usize>,

@@ -15,6 +15,8 @@ pub struct StepSizes {
     pub users: usize,
     /// Rows of the item table.
     pub items: usize,
+    /// Items that occur, anywhere in the table; 0: all of them. A step's distinct ids follow from it, not from the table's size.
+    pub active_items: usize,
     /// Further user categories (gender, age, occupation, zip), as the comparisons have them.
     pub user_columns: bool,
 }
@@ -28,11 +30,12 @@ pub struct StepBench {
     seed: u64,
     step: u32,
     examples: usize,
+    distinct: [usize; 2],
 }
 
 impl StepBench {
-    /// Records and compiles a step. Items are drawn by Zipf's law over shuffled ids, users uniformly; every history is
-    /// full.
+    /// Records and compiles a step. Items are drawn by Zipf's law over shuffled ids of those that occur, users uniformly;
+    /// every history is full.
     ///
     /// # Errors
     ///
@@ -47,6 +50,13 @@ impl StepBench {
         }
         if sizes.users < 2 || sizes.items < 2 {
             return Err(Error::Config("a step needs at least 2 users and 2 items".into()));
+        }
+        if sizes.active_items >= sizes.items {
+            let (active, rows) = (sizes.active_items, sizes.items);
+            return Err(Error::Config(format!(
+                "{active} items that occur: a table of {rows} rows holds at most {} (row 0 is no item)",
+                rows - 1
+            )));
         }
         let mut config = config.clone();
         config.user_id = Switch::On;
@@ -84,7 +94,7 @@ impl StepBench {
         let run = config.history + 1;
         let examples = config.step_examples() * 4;
         let events = examples * run;
-        let zipf = Zipf::new(sizes.items - 1, seed);
+        let zipf = Zipf::new(sizes.items - 1, sizes.active_items, seed);
         let items: Vec<u32> = (0..events as u32).map(|i| zipf.draw(seed, i)).collect();
         // A user's events have to follow each other: users are drawn, and runs belong to them in ascending order.
         let mut users: Vec<u32> = (0..examples as u32)
@@ -97,6 +107,19 @@ impl StepBench {
         let store = Store::new(device, tape.params(), seed)?;
         let mut order: Vec<u32> = (0..examples).map(|i| (i * run + run - 1) as u32).collect();
         philox::shuffle(seed, 1, &mut order);
+        let distinct = {
+            let first = &order[..config.step_examples()];
+            let count = |mut ids: Vec<u32>| {
+                ids.sort_unstable();
+                ids.dedup();
+                ids.len()
+            };
+            let events = first.iter().map(|target| *target as usize + 1 - run..*target as usize + 1);
+            [
+                count(first.iter().map(|target| users[*target as usize / run]).collect()),
+                count(events.flat_map(|run| items[run].iter().copied()).collect()),
+            ]
+        };
         store.put_u32("order", &order)?;
         store.put_u32("items", &items)?;
         // The target is the last event of its run, so that the history is full whichever run of the user's it is.
@@ -132,7 +155,7 @@ impl StepBench {
             }
         }
         let program = tape.compile(&store)?;
-        Ok(Self { tape, store, program, config, seed, step: 0, examples })
+        Ok(Self { tape, store, program, config, seed, step: 0, examples, distinct })
     }
 
     fn next(&mut self) -> Step {
@@ -201,6 +224,12 @@ impl StepBench {
         &self.program
     }
 
+    /// Distinct users and items (targets and histories) of the first step; the others have about as many.
+    #[must_use]
+    pub fn distinct_ids(&self) -> [usize; 2] {
+        self.distinct
+    }
+
     /// What it is a step of.
     #[must_use]
     pub fn model(&self) -> ModelKind {
@@ -212,16 +241,16 @@ fn below(draw: u32, n: u32) -> u32 {
     ((u64::from(draw) * u64::from(n)) >> 32) as u32
 }
 
-/// Zipf's law with exponent 1 over ranks, ranks shuffled over ids from 1.
+/// Zipf's law with exponent 1 over the ranks of `active` ids (0: all n), shuffled over ids from 1.
 struct Zipf {
     cumulated: Vec<f64>,
     ids: Vec<u32>,
 }
 
 impl Zipf {
-    fn new(n: usize, seed: u64) -> Self {
+    fn new(n: usize, active: usize, seed: u64) -> Self {
         let mut sum = 0.0;
-        let cumulated: Vec<f64> = (1..=n)
+        let cumulated: Vec<f64> = (1..=if active == 0 { n } else { active })
             .map(|rank| {
                 sum += 1.0 / rank as f64;
                 sum

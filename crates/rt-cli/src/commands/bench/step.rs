@@ -34,7 +34,12 @@ pub(crate) fn run(global: &Global, args: &BenchStep) -> Done {
                 for pair in &args.set {
                     config.set_pair(pair)?;
                 }
-                let sizes = StepSizes { users: vocab, items: vocab, user_columns: args.user_columns };
+                let sizes = StepSizes {
+                    users: vocab,
+                    items: vocab,
+                    active_items: args.active,
+                    user_columns: args.user_columns,
+                };
                 rows.push(one(&device, &config, sizes, args.runs, global.seed)?);
             }
         }
@@ -117,6 +122,8 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     row.cpu_ms = Some(cpu / wall * row.ms);
     let examples = config.step_examples() as f64 / row.ms * 1e3;
     let [planned, unshared] = bench.program().temporary_bytes();
+    let [users_seen, items_seen] = bench.distinct_ids();
+    say!("{users_seen} distinct users and {items_seen} distinct items a step");
     say!(
         "{:.2} ms a step (softmax {loss_ms:.2} ms; process CPU time {:.2} ms, calling thread {host_ms:.3} ms, {:.2} us a dispatch), {examples:.0} examples/s, {} dispatches, temporaries {:.1} MB ({:.1} MB unshared), peak memory {} MB",
         row.ms,
@@ -135,6 +142,8 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     row.more.insert("host_ms".into(), host_ms.into());
     row.more.insert("softmax_ms".into(), loss_ms.into());
     row.more.insert("rest_ms".into(), (1e3 * total - loss_ms).into());
+    row.more.insert("distinct_users".into(), users_seen.into());
+    row.more.insert("distinct_items".into(), items_seen.into());
     row.more.insert("dispatches".into(), bench.program().dispatches().into());
     row.more.insert("temporary_bytes".into(), planned.into());
     row.more.insert("nodes".into(), list.into());
