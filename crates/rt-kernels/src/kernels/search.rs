@@ -30,13 +30,18 @@ pub struct Search {
     pub first: u32,
 }
 
-/// Queries of a task: with [`ITEMS`], a tile of scores that stays in the second-level cache.
-const QUERIES: usize = 128;
+/// Queries of a tile of scores, which stays in the second-level cache.
+const QUERIES: usize = 96;
+/// Queries of one product: with more `gemm` would copy the items once more.
+const CALL: usize = 24;
+/// Queries of a task at most: they share the items that were turned for them.
+const GROUP: usize = 1056;
+/// Cells of the items of a tile.
+const CELLS: usize = 1 << 16;
+/// Items of a tile at most.
 const ITEMS: usize = 1024;
 /// Up to so many queries are dot products: the items are read at the speed of memory.
 const FEW: usize = 4;
-/// Tasks that a search is cut in at least, where it is big enough.
-const TASKS: usize = 16;
 
 impl Search {
     fn product(&self) -> Gemm {
@@ -48,12 +53,33 @@ impl Search {
         TopK { queries: self.queries, items: self.items, k: self.k, first: self.first }
     }
 
+    /// Items of a tile.
+    fn tile(&self) -> usize {
+        (CELLS / self.dim.max(1) / 64 * 64).clamp(256, ITEMS)
+    }
+
+    /// Blocks of queries by ranges of items, as many as occupy all threads: what is found does not depend on the cut.
+    fn tasks(&self) -> Vec<(Range<usize>, Range<usize>)> {
+        let groups = self.queries.div_ceil(GROUP).max(1);
+        let rows = self.queries.div_ceil(groups).next_multiple_of(CALL);
+        let threads = rayon::current_num_threads();
+        let parts = (1..threads).find(|parts| (parts * groups).is_multiple_of(threads)).unwrap_or(threads);
+        // Each part has to find its own k best.
+        let parts = parts.min(self.items.div_ceil(4 * self.tile())).max(1);
+        let each = self.items.div_ceil(parts).next_multiple_of(self.tile());
+        let range = |n: usize, of: usize, all: usize| (n * of).min(all)..((n + 1) * of).min(all);
+        (0..groups)
+            .flat_map(|g| (0..parts).map(move |p| (range(g, rows, self.queries), range(p, each, self.items))))
+            .collect()
+    }
+
     /// One task.
     fn task(&self, queries: Mat<'_>, items: Mat<'_>, rows: &Range<usize>, range: &Range<usize>, best: &mut [Best]) {
+        let tile = self.tile();
         if rows.len() <= FEW {
             let mut scores = [0.0f32; ITEMS];
-            for from in range.clone().step_by(ITEMS) {
-                let n = ITEMS.min(range.end - from);
+            for from in range.clone().step_by(tile) {
+                let n = tile.min(range.end - from);
                 for (q, best) in rows.clone().zip(best.iter_mut()) {
                     vectorize(
                         #[inline(always)]
@@ -69,21 +95,34 @@ impl Search {
             return;
         }
         // No power of two between rows: they would meet in the same lines of the cache.
-        const STRIDE: usize = ITEMS + 16;
-        let mut scores = vec![0.0f32; rows.len() * STRIDE];
+        let stride = tile + 16;
+        let mut scores = vec![0.0f32; QUERIES.min(rows.len()) * stride];
+        // The micro-kernels want the items of a column side by side, and `gemm` would turn them for every product.
+        let mut turned = vec![0.0f32; self.dim * stride];
         let queries = View::from(queries).rows(rows.start, rows.len());
-        for from in range.clone().step_by(ITEMS) {
-            let n = ITEMS.min(range.end - from);
-            let items = View::from(items).rows(from, n).transposed();
-            multiply(&mut Tile::new(&mut scores, rows.len(), n, STRIDE), queries, items, 1.0, false);
-            vectorize(
-                #[inline(always)]
-                || {
-                    for (scores, best) in scores.chunks(STRIDE).zip(best.iter_mut()) {
-                        best.scan(&scores[..n], self.first + from as u32);
-                    }
-                },
-            );
+        for from in range.clone().step_by(tile) {
+            let n = tile.min(range.end - from);
+            for i in 0..n {
+                for (column, x) in turned.chunks_mut(stride).zip(items.row(from + i)) {
+                    column[i] = *x;
+                }
+            }
+            let items = View::new(&turned, self.dim, n, stride);
+            for (block, best) in best.chunks_mut(QUERIES).enumerate() {
+                for (at, scores) in (0..best.len()).step_by(CALL).zip(scores.chunks_mut(CALL * stride)) {
+                    let many = CALL.min(best.len() - at);
+                    let queries = queries.rows(block * QUERIES + at, many);
+                    multiply(&mut Tile::new(scores, many, n, stride), queries, items, 1.0, false);
+                }
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        for (scores, best) in scores.chunks(stride).zip(best.iter_mut()) {
+                            best.scan(&scores[..n], self.first + from as u32);
+                        }
+                    },
+                );
+            }
         }
     }
 }
@@ -123,16 +162,7 @@ impl Kernel for Search {
     fn run(&self, io: &mut CpuIo<'_>) {
         let (queries, items, slice, excluded) = (io.read(0), io.read(1), io.read_opt(2), io.read_opt(3));
         let (mut value, mut id) = (io.write(0), io.write(1));
-        let blocks = self.queries.div_ceil(QUERIES);
-        let parts = TASKS.div_ceil(blocks.max(1)).min(self.items.div_ceil(4 * ITEMS)).max(1);
-        let each = self.items.div_ceil(parts).next_multiple_of(ITEMS);
-        let tasks: Vec<(Range<usize>, Range<usize>)> = (0..blocks)
-            .flat_map(|b| (0..parts).map(move |p| (b, p)))
-            .map(|(b, p)| {
-                let rows = b * QUERIES..self.queries.min((b + 1) * QUERIES);
-                (rows, (p * each).min(self.items)..self.items.min((p + 1) * each))
-            })
-            .collect();
+        let tasks = self.tasks();
         let found: Vec<Vec<Best>> = tasks
             .par_iter()
             .map(|(rows, range)| {
@@ -142,10 +172,9 @@ impl Kernel for Search {
                 best
             })
             .collect();
-        let mut found = found.into_iter();
-        for rows in tasks.iter().step_by(parts).map(|(rows, _)| rows) {
-            let mut best = found.next().unwrap_or_default();
-            for more in found.by_ref().take(parts - 1) {
+        let mut found = tasks.iter().zip(found).peekable();
+        while let Some(((rows, _), mut best)) = found.next() {
+            while let Some((_, more)) = found.next_if(|((next, _), _)| next == rows) {
                 best.iter_mut().zip(more).for_each(|(best, more)| best.merge(more));
             }
             for (q, best) in rows.clone().zip(best) {
