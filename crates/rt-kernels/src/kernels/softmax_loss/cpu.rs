@@ -5,6 +5,7 @@ use crate::matmul::{Tile, View, multiply};
 use crate::simd::{LANES, axpy, dot, exp, sum_lanes, vectorize};
 use crate::{CpuIo, Mat};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Words of a panel that stays in the last cache.
 const PANEL: usize = 1 << 22;
@@ -12,12 +13,22 @@ const PANEL: usize = 1 << 22;
 const LARGEST: usize = 1 << 24;
 /// Rows that a thread takes at a time, at most: few enough that their logits stay in its cache.
 const GROUP: usize = 64;
+/// Rows of one product: with more `gemm` would copy the candidates once more.
+const CALL: usize = 24;
+/// Candidates of one product, at most: with all of them every step along k would be on a page of its own.
+const TILE: usize = 512;
 
 impl SoftmaxLoss {
-    /// Words from one row of a panel to the next: no power of two, which would defeat the first-level cache, and whole
-    /// vectors, so that loops have no rest.
+    /// Words from one row of a panel to the next: whole vectors, so that loops have no rest, and an odd number of them, so that
+    /// rows do not meet in the same lines of the first-level cache.
     fn stride(&self) -> usize {
-        self.candidates.next_multiple_of(LANES) + LANES
+        odd(self.candidates)
+    }
+
+    /// Candidates of one product, and the words of the tile that holds them turned.
+    fn tile(&self) -> (usize, usize) {
+        let width = self.candidates.next_multiple_of(LANES).clamp(LANES, TILE);
+        (width, self.dim * odd(width))
     }
 
     /// Rows that a thread takes at a time: some groups to a panel.
@@ -32,8 +43,10 @@ impl SoftmaxLoss {
     }
 
     pub(super) fn cpu_scratch(&self) -> Vec<usize> {
-        // The panel; logq and ids of the candidates without gaps; the own positive's gradient factor.
-        vec![self.panel() * self.stride(), 2 * self.candidates.next_multiple_of(LANES), self.rows]
+        // The panel; logq and ids of the candidates without gaps; the own positive's gradient factor; the candidates, turned.
+        let (width, words) = self.tile();
+        let turned = self.candidates.div_ceil(width) * words;
+        vec![self.panel() * self.stride(), 2 * self.candidates.next_multiple_of(LANES), self.rows, turned]
     }
 
     pub(super) fn run_cpu(&self, io: &mut CpuIo<'_>) {
@@ -43,10 +56,15 @@ impl SoftmaxLoss {
         let (panel, factors) = (panel.into_f32(), &mut factors.into_f32()[..self.rows]);
         let (logq, ids) = table.into_u32().split_at_mut(padded);
         self.lay_out(io, bytemuck::cast_slice_mut(logq), ids);
+        let (width, words) = self.tile();
+        let turned = &mut io.scratch(3).into_f32()[..self.candidates.div_ceil(width) * words];
+        let tiles = turned.par_chunks_exact_mut(words.max(1)).enumerate();
+        tiles.for_each(|(t, tile)| turn(io.read(1), t * width..self.candidates.min((t + 1) * width), tile));
         let rows = Rows {
             kernel: self,
             u: io.read(0),
             v: io.read(1),
+            turned,
             weight: io.read(2),
             logq: bytemuck::cast_slice(logq),
             ids: &ids[..padded],
@@ -110,6 +128,22 @@ impl SoftmaxLoss {
     }
 }
 
+/// Words from one row to the next, for rows of so many.
+fn odd(words: usize) -> usize {
+    (words.div_ceil(LANES) | 1) * LANES
+}
+
+/// Candidates column by column, as the micro-kernels want them; `gemm` would turn them for every group of rows.
+fn turn(v: Mat<'_>, candidates: Range<usize>, turned: &mut [f32]) {
+    let stride = turned.len() / v.cols.max(1);
+    for (i, j) in candidates.clone().enumerate() {
+        for (column, x) in turned.chunks_mut(stride).zip(v.row(j)) {
+            column[i] = *x;
+        }
+    }
+    turned.chunks_mut(stride).for_each(|column| column[candidates.len()..].fill(0.0));
+}
+
 /// The first `n` rows of a tile, taken off it.
 fn take_rows<'a>(tile: &mut Option<Tile<'a>>, n: usize) -> Option<Tile<'a>> {
     let (taken, rest) = tile.take()?.split_rows(n);
@@ -132,6 +166,7 @@ struct Rows<'a> {
     kernel: &'a SoftmaxLoss,
     u: Mat<'a>,
     v: Mat<'a>,
+    turned: &'a [f32],
     weight: Mat<'a>,
     logq: &'a [f32],
     ids: &'a [u32],
@@ -147,8 +182,18 @@ impl Rows<'_> {
     fn forward(&self, group: Group<'_>, stride: usize, loss_stride: usize, gradients: bool) {
         let Group { row, n, panel, loss, factors, du, down } = group;
         let (candidates, dim, scale) = (self.kernel.candidates, self.kernel.dim, self.kernel.scale);
-        let mut logits = Tile::new(panel, n, candidates, stride);
-        multiply(&mut logits, View::from(self.u).rows(row, n), View::from(self.v).transposed(), scale, false);
+        let (width, words) = self.kernel.tile();
+        for (t, turned) in self.turned.chunks_exact(words.max(1)).enumerate() {
+            // Whole vectors: the products past the end are of zeros.
+            let candidates = width.min(self.logq.len() - t * width);
+            let turned = View::new(turned, dim, candidates, words / dim.max(1));
+            for at in (0..n).step_by(CALL) {
+                let many = CALL.min(n - at);
+                let u = View::from(self.u).rows(row + at, many);
+                let logits = &mut panel[at * stride + t * width..];
+                multiply(&mut Tile::new(logits, many, candidates, stride), u, turned, scale, false);
+            }
+        }
         vectorize(
             #[inline(always)]
             || {
@@ -160,8 +205,13 @@ impl Rows<'_> {
             },
         );
         if let Some(mut du) = du {
-            let g = View::new(panel, n, candidates, stride);
-            multiply(&mut du, g, View::from(self.v), 1.0, false);
+            let mut left = du.borrow();
+            for at in (0..n).step_by(CALL) {
+                let (mut out, rest) = left.split_rows(CALL.min(n - at));
+                let g = View::new(&panel[at * stride..], out.rows(), candidates, stride);
+                multiply(&mut out, g, View::from(self.v), 1.0, false);
+                left = rest;
+            }
             if let Some(own) = self.own {
                 vectorize(
                     #[inline(always)]
