@@ -72,14 +72,13 @@ impl Extra {
         if self.hash_items > 0 { self.hash_items + 1 } else { items }
     }
 
-    /// Rows of the item table that each item, as an item, adds up where they are not its own number: `[items, functions]`, and
-    /// functions.
-    pub(crate) fn item_rows(&self, items: &Vocab) -> Option<(Vec<u32>, usize)> {
+    /// Rows of the item table that each item, as an item, adds up where they are not its own number: `[items, functions]`.
+    pub(crate) fn item_rows(&self, items: &Vocab) -> Option<Vec<u32>> {
         let functions = self.item_functions();
         let has_id = |item: u32| self.item_ids.as_ref().is_none_or(|ids| ids[item as usize] != 0);
         let rows = (0..items.rows() as u32)
             .flat_map(|item| (0..functions).map(move |f| if has_id(item) { self.item_row(items, item, f) } else { 0 }));
-        (functions > 0).then(|| (rows.collect(), functions))
+        (functions > 0).then(|| rows.collect())
     }
 
     /// The row of the item table that hash function `function` gives to an item of the history.

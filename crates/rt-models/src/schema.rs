@@ -224,10 +224,9 @@ impl Schema {
         self.extra.item_table_rows(self.item_rows)
     }
 
-    /// Are the rows that histories pool others than the items themselves, and are there those of a second hash function?
-    pub(crate) fn hashed_history(&self) -> (bool, bool) {
-        let hashed = self.extra.hash_items > 0;
-        (hashed, hashed && self.extra.hash_functions > 1)
+    /// Hash functions of the rows that histories pool; 0 where these are the items themselves.
+    pub(crate) fn hashed_history(&self) -> usize {
+        if self.extra.hash_items > 0 { self.extra.hash_functions } else { 0 }
     }
 
     /// Reads the schema off the data.
@@ -284,7 +283,7 @@ impl Schema {
                 _ => 0,
             }
         })?;
-        if let Some((rows, _)) = self.extra.item_rows(&data.items) {
+        if let Some(rows) = self.extra.item_rows(&data.items) {
             store.put_u32("item.ids", &rows)?;
         }
         let item_features = self.extra.derive(&data.item_features);
