@@ -124,17 +124,17 @@ impl Extra {
     }
 }
 
-/// Are the missing numbers of a column marked by an input of their own? NaN in row 0, which is nobody's, says so.
-pub(crate) fn marks_missing(values: &[f32]) -> bool {
+/// Has a column of numbers a missing indicator, an input of its own? NaN in row 0, which is nobody's, says so.
+pub(crate) fn has_indicator(values: &[f32]) -> bool {
     values.first().is_some_and(|x| x.is_nan())
 }
 
 /// The data with its columns of numbers settled: where rows that train have a missing number and others have one, row 0 says that
-/// missing ones are marked (the mark's weights learn from both). Elsewhere they become the mean: a mark that training never saw set
-/// would add its random weights to whom it is set for. Columns that are marked already stay so.
+/// there is a missing indicator (its weights learn from both). Elsewhere they become the mean: an indicator that training never
+/// saw set would add its random weights to whom it is set for. Columns that have one already keep it.
 pub(crate) fn settle_missing(data: Arc<Dataset>, split: &Split) -> Arc<Dataset> {
     let open = |features: &Features| {
-        let missing = |values: &[f32]| !marks_missing(values) && values.iter().any(|x| x.is_nan());
+        let missing = |values: &[f32]| !has_indicator(values) && values.iter().any(|x| x.is_nan());
         features.columns.iter().any(|(_, c)| matches!(c, Column::Number { values } if missing(values)))
     };
     if !open(&data.user_features) && !open(&data.item_features) {
@@ -147,7 +147,7 @@ pub(crate) fn settle_missing(data: Arc<Dataset>, split: &Split) -> Arc<Dataset> 
     for (features, trains) in [(&mut settled.user_features, users), (&mut settled.item_features, items)] {
         for (_, column) in &mut features.columns {
             let Column::Number { values } = column else { continue };
-            if marks_missing(values) || !values.iter().any(|x| x.is_nan()) {
+            if has_indicator(values) || !values.iter().any(|x| x.is_nan()) {
                 continue;
             }
             let seen = |missing: bool| values.iter().zip(&trains).any(|(x, trains)| *trains && x.is_nan() == missing);
