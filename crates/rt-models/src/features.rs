@@ -210,8 +210,8 @@ fn cross(features: &Features, names: &[String]) -> Option<Column> {
     Some(Column::Category { vocab: crossed, values })
 }
 
-/// Row 1 to `rows` for a raw id: FNV-1a of its bytes (Fowler, Noll, Vo), mixed, for hash function `function` (0 or 1): where `hash_rows`, `hash_items`
-/// and `hash_crosses` put a user, an item or a cross.
+/// Row 1 to `rows` for a raw id: FNV-1a of its bytes (Fowler, Noll, Vo), mixed, for hash function `function` (0 or 1): where
+/// `hash_rows`, `hash_items` and `hash_crosses` put a user, an item or a cross.
 #[must_use]
 pub fn hashed_row(raw: &str, rows: usize, function: u64) -> u32 {
     let mut h = 0xcbf2_9ce4_8422_2325u64 ^ function.wrapping_mul(0x9e37_79b9_7f4a_7c15);
