@@ -56,6 +56,13 @@ fn a_model_is_trained_evaluated_and_asked_with_searches() {
         ),
         "{notes}"
     );
+    let unheard = folder.path().join("unheard.tsv");
+    let other = fs::read_to_string(&searches).unwrap().replace("Even", "far").replace("odd", "near");
+    fs::write(&unheard, other.replace("thing", "cry")).unwrap();
+    let foreign = [&["--data", text(&events), "--searches", text(&unheard)], &COLUMNS[..]].concat();
+    assert!(!notes.contains("no word of the searches"), "{notes}");
+    let notes = stderr(&recall(&[&eval[..], &foreign].concat()));
+    assert!(notes.contains("no word of the searches is one that the model knows"), "{notes}");
 
     // Recommending takes the kept searches and further ones.
     let ask = |more: &[&str]| {

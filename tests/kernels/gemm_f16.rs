@@ -72,15 +72,20 @@ impl Inputs {
 }
 
 /// [`f16_devices`], and the first of them with wgpu's own checks in its shaders.
+#[cfg(feature = "gpu")]
 fn devices() -> Vec<Device> {
-    #[cfg_attr(not(feature = "gpu"), allow(unused_mut, reason = "a CPU-only build has none to add to"))]
     let mut devices = f16_devices();
-    #[cfg(feature = "gpu")]
     if let Some(Device::Gpu(gpu)) = devices.first() {
         let options = rt_kernels::GpuOptions { f16: true, checked_shaders: true, ..Default::default() };
         devices.push(Device::open_gpu(gpu.index(), options).unwrap());
     }
     devices
+}
+
+/// A CPU-only build has no adapter to add.
+#[cfg(not(feature = "gpu"))]
+fn devices() -> Vec<Device> {
+    f16_devices()
 }
 
 #[test]

@@ -54,18 +54,25 @@ pub fn devices_with_checks() -> &'static [Device] {
 }
 
 /// The adapters of [`devices`] that grant f16, opened so that products take it. Some drivers do not grant it, so there may be
-/// none.
+/// none; llvmpipe does, so there it is no reason to skip.
 ///
 /// # Panics
 ///
-/// As [`devices`].
+/// As [`devices`]; where a GPU is required, llvmpipe is there and none grants f16.
 #[must_use]
 pub fn f16_devices() -> Vec<Device> {
     // Fails where a driver has to be there and is not.
     let gpus = devices().len() - 2;
     let granted = |a: &&rt_kernels::Adapter| a.grants_f16() && a.backend != "Gl";
     let open = |a: &rt_kernels::Adapter| Device::open_f16(DeviceChoice::GpuIndex(a.index)).expect("it grants f16");
-    Device::adapters().iter().filter(granted).take(gpus).map(open).collect()
+    let devices: Vec<Device> = Device::adapters().iter().filter(granted).take(gpus).map(open).collect();
+    let has_it = |a: &rt_kernels::Adapter| a.name.contains("llvmpipe") && a.backend != "Gl" && a.unusable.is_none();
+    let required = std::env::var("RECALL_REQUIRE_GPU").is_ok_and(|v| v == "1");
+    assert!(
+        !devices.is_empty() || !required || !Device::adapters().iter().any(has_it),
+        "RECALL_REQUIRE_GPU=1, llvmpipe is there, and no adapter grants f16"
+    );
+    devices
 }
 
 /// Is it a CPU device whose bits do not depend on the number of threads? The naive loops sum in other orders.

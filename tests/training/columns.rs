@@ -148,7 +148,7 @@ fn missing_numbers_are_the_mean_and_marked() {
     assert_eq!(vectors[1], vectors[2], "one is as missing as another");
     assert_eq!(vectors[1], vectors[4], "and as a user whom nobody knows");
     assert_ne!(vectors[1], vectors[0], "a number at the mean is no missing one");
-    // Without the mark the two are the same: the last of the user tower's inputs but the history.
+    // Without the indicator the two are the same: the last of the user tower's inputs but the history.
     let mut w = model.store().get("user.0.weight").unwrap();
     let mut skip = model.store().get("user.skip").unwrap();
     w[24..48].fill(0.0);

@@ -1,7 +1,7 @@
 //! Going on with a trained model: its data with new data behind it, its weights in tables that have grown.
 
 use crate::config::NegativesFrom;
-use crate::features::{marks_missing, mean};
+use crate::features::{has_indicator, mean};
 use crate::model::Model;
 use crate::schema::small_dim;
 use crate::train::{OnProgress, TrainReport, fit};
@@ -447,7 +447,7 @@ fn features(
             }
             (Column::Number { values }, found) => {
                 // Only a model that has seen missing numbers has an input that says so; to others, new ones are the mean.
-                let unset = if marks_missing(values) { f32::NAN } else { mean(values) };
+                let unset = if has_indicator(values) { f32::NAN } else { mean(values) };
                 let mut all = vec![unset; rows];
                 for (row, value) in values.iter().enumerate() {
                     if let Some(place) = at_old(row) {
@@ -461,8 +461,8 @@ fn features(
                         }
                     }
                 }
-                if let (true, Some(first)) = (marks_missing(values) && side != "event", all.first_mut()) {
-                    *first = f32::NAN; // the mark stays, even where the new data names all of them
+                if let (true, Some(first)) = (has_indicator(values) && side != "event", all.first_mut()) {
+                    *first = f32::NAN; // the indicator stays, even where the new data names all of them
                 }
                 Column::Number { values: all }
             }

@@ -72,14 +72,13 @@ impl Extra {
         if self.hash_items > 0 { self.hash_items + 1 } else { items }
     }
 
-    /// Rows of the item table that each item, as an item, adds up where they are not its own number: `[items, functions]`, and
-    /// functions.
-    pub(crate) fn item_rows(&self, items: &Vocab) -> Option<(Vec<u32>, usize)> {
+    /// Rows of the item table that each item, as an item, adds up where they are not its own number: `[items, functions]`.
+    pub(crate) fn item_rows(&self, items: &Vocab) -> Option<Vec<u32>> {
         let functions = self.item_functions();
         let has_id = |item: u32| self.item_ids.as_ref().is_none_or(|ids| ids[item as usize] != 0);
         let rows = (0..items.rows() as u32)
             .flat_map(|item| (0..functions).map(move |f| if has_id(item) { self.item_row(items, item, f) } else { 0 }));
-        (functions > 0).then(|| (rows.collect(), functions))
+        (functions > 0).then(|| rows.collect())
     }
 
     /// The row of the item table that hash function `function` gives to an item of the history.
@@ -125,17 +124,17 @@ impl Extra {
     }
 }
 
-/// Are the missing numbers of a column marked by an input of their own? NaN in row 0, which is nobody's, says so.
-pub(crate) fn marks_missing(values: &[f32]) -> bool {
+/// Has a column of numbers a missing indicator, an input of its own? NaN in row 0, which is nobody's, says so.
+pub(crate) fn has_indicator(values: &[f32]) -> bool {
     values.first().is_some_and(|x| x.is_nan())
 }
 
 /// The data with its columns of numbers settled: where rows that train have a missing number and others have one, row 0 says that
-/// missing ones are marked (the mark's weights learn from both). Elsewhere they become the mean: a mark that training never saw set
-/// would add its random weights to whom it is set for. Columns that are marked already stay so.
+/// there is a missing indicator (its weights learn from both). Elsewhere they become the mean: an indicator that training never
+/// saw set would add its random weights to whom it is set for. Columns that have one already keep it.
 pub(crate) fn settle_missing(data: Arc<Dataset>, split: &Split) -> Arc<Dataset> {
     let open = |features: &Features| {
-        let missing = |values: &[f32]| !marks_missing(values) && values.iter().any(|x| x.is_nan());
+        let missing = |values: &[f32]| !has_indicator(values) && values.iter().any(|x| x.is_nan());
         features.columns.iter().any(|(_, c)| matches!(c, Column::Number { values } if missing(values)))
     };
     if !open(&data.user_features) && !open(&data.item_features) {
@@ -148,7 +147,7 @@ pub(crate) fn settle_missing(data: Arc<Dataset>, split: &Split) -> Arc<Dataset> 
     for (features, trains) in [(&mut settled.user_features, users), (&mut settled.item_features, items)] {
         for (_, column) in &mut features.columns {
             let Column::Number { values } = column else { continue };
-            if marks_missing(values) || !values.iter().any(|x| x.is_nan()) {
+            if has_indicator(values) || !values.iter().any(|x| x.is_nan()) {
                 continue;
             }
             let seen = |missing: bool| values.iter().zip(&trains).any(|(x, trains)| *trains && x.is_nan() == missing);
@@ -211,8 +210,8 @@ fn cross(features: &Features, names: &[String]) -> Option<Column> {
     Some(Column::Category { vocab: crossed, values })
 }
 
-/// Row 1 to `rows` for a raw id: FNV-1a of its bytes (Fowler, Noll, Vo), mixed, for hash function `function` (0 or 1): where `hash_rows`, `hash_items`
-/// and `hash_crosses` put a user, an item or a cross.
+/// Row 1 to `rows` for a raw id: FNV-1a of its bytes (Fowler, Noll, Vo), mixed, for hash function `function` (0 or 1): where
+/// `hash_rows`, `hash_items` and `hash_crosses` put a user, an item or a cross.
 #[must_use]
 pub fn hashed_row(raw: &str, rows: usize, function: u64) -> u32 {
     let mut h = 0xcbf2_9ce4_8422_2325u64 ^ function.wrapping_mul(0x9e37_79b9_7f4a_7c15);

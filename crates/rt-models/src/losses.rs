@@ -103,9 +103,9 @@ fn record_rows(tape: &mut Tape, towers: &mut Towers<'_>, counts: &Sizes) -> Resu
     let times = seconds.filter(|_| config.decay_heads > 0);
     let searches = schema.searches.as_ref().map(|shape| shape.record(tape, counts.events, batch.event)).transpose()?;
     let (user, slice, hole) = (batch.user, batch.slice, batch.hole);
-    let [rows, again] = [(0, schema.hashed_history().0), (1, schema.hashed_history().1)]
-        .map(|(function, is)| is.then(|| tape.input_ids(ITEM_ROWS[function], counts.events, 1)));
-    let items = rows.unwrap_or(items);
+    let hashed = ITEM_ROWS.iter().take(schema.hashed_history());
+    let mut hashed = hashed.map(|name| tape.input_ids(name, counts.events, 1));
+    let (items, again) = (hashed.next().unwrap_or(items), hashed.next());
     let inputs = UserInputs { session, age, times, searches, user, items, again, slice, hole, context };
     towers.rows_have(batch.weight);
     let user = towers.user(tape, &inputs)?;
@@ -273,11 +273,9 @@ pub(crate) fn upload(
 ) -> Result<()> {
     store.put_u32("order", &split.examples.to_vec())?;
     store.share_u32("items", Arc::new(Items(data.clone())))?;
-    for (function, is) in [(0, schema.hashed_history().0), (1, schema.hashed_history().1)] {
-        if is {
-            let row = |item: &u32| schema.extra.item_row(&data.items, *item, function);
-            store.put_u32(ITEM_ROWS[function], &data.event_item.iter().map(row).collect::<Vec<_>>())?;
-        }
+    for (function, name) in ITEM_ROWS.iter().enumerate().take(schema.hashed_history()) {
+        let row = |item: &u32| schema.extra.item_row(&data.items, *item, function);
+        store.put_u32(name, &data.event_item.iter().map(row).collect::<Vec<_>>())?;
     }
     store.put_u32("user_start", &data.user_start)?;
     if all_but_target(config, schema) {

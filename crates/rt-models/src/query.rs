@@ -81,11 +81,11 @@ impl Model {
             if !self.schema.user.is_empty() {
                 program.write_u32("query.user", &users)?;
             }
-            let (hashed, twice) = self.schema.hashed_history();
-            if twice {
+            let functions = self.schema.hashed_history();
+            if functions > 1 {
                 program.write_u32("query.items again", &self.item_rows(&items, 1))?;
             }
-            if hashed {
+            if functions > 0 {
                 items = self.item_rows(&items, 0);
             }
             program.write_u32("query.items", &items)?;
@@ -155,7 +155,7 @@ pub(crate) fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Re
     let inputs = UserInputs {
         user: tape.input_ids("query.user", rows, 1),
         items: tape.input_ids("query.items", rows * schema.history, 1),
-        again: schema.hashed_history().1.then(|| tape.input_ids("query.items again", rows * schema.history, 1)),
+        again: (schema.hashed_history() > 1).then(|| tape.input_ids("query.items again", rows * schema.history, 1)),
         slice: tape.input_ids("query.slice", rows, 2),
         session: (config.session_seconds() > 0)
             .then(|| ["query.session", "query.session_categories"].map(|name| tape.input_ids(name, rows, 2))),

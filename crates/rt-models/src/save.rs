@@ -139,32 +139,33 @@ fn write_into(path: &Path, tensors: &[u8], readable: &[u8]) -> Result<()> {
 /// The tensors and the readable part of a model's folder, held against its manifest.
 pub(crate) fn read_folder(path: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
     let manifest = read_manifest(path)?;
-    let read = |name: &str| {
-        let entry = manifest.files.iter().find(|f| f.name == name);
-        let entry = entry.ok_or_else(|| folder(path, format!("is damaged: the manifest does not list {name}")))?;
-        let file = path.join(name);
-        let bytes =
-            fs::read(&file).map_err(|e| folder(&file, format!("cannot be read ({e}); the model is damaged")))?;
-        if bytes.len() as u64 != entry.bytes {
-            let (have, want) = (bytes.len(), entry.bytes);
-            let what = format!("has {have} bytes, the manifest says {want}: it is truncated or was changed");
-            return Err(folder(&file, what));
-        }
-        if hex(&Sha256::digest(&bytes)) != entry.sha256 {
-            return Err(folder(&file, "does not have the SHA-256 that the manifest says: it was changed"));
-        }
-        Ok(bytes)
-    };
-    Ok((read(TENSORS)?, read(READABLE)?))
+    Ok((read_file(path, &manifest, TENSORS)?, read_file(path, &manifest, READABLE)?))
 }
 
-/// The name of the model that a folder holds: `dssm`, `youtube-dnn` or `dssm-text`.
+/// A file of a model's folder, held against the manifest.
+fn read_file(path: &Path, manifest: &Manifest, name: &str) -> Result<Vec<u8>> {
+    let entry = manifest.files.iter().find(|f| f.name == name);
+    let entry = entry.ok_or_else(|| folder(path, format!("is damaged: the manifest does not list {name}")))?;
+    let file = path.join(name);
+    let bytes = fs::read(&file).map_err(|e| folder(&file, format!("cannot be read ({e}); the model is damaged")))?;
+    if bytes.len() as u64 != entry.bytes {
+        let (have, want) = (bytes.len(), entry.bytes);
+        let what = format!("has {have} bytes, the manifest says {want}: it is truncated or was changed");
+        return Err(folder(&file, what));
+    }
+    if hex(&Sha256::digest(&bytes)) != entry.sha256 {
+        return Err(folder(&file, "does not have the SHA-256 that the manifest says: it was changed"));
+    }
+    Ok(bytes)
+}
+
+/// The name of the model that a folder holds: `dssm`, `youtube-dnn` or `dssm-text`. Its tensors are not read: loading does.
 ///
 /// # Errors
 ///
 /// [`Error::Folder`] for a folder that is no model, or is damaged.
 pub fn saved_model(path: &Path) -> Result<String> {
-    name_of(path, &read_folder(path)?.1)
+    name_of(path, &read_file(path, &read_manifest(path)?, READABLE)?)
 }
 
 fn name_of(path: &Path, readable: &[u8]) -> Result<String> {

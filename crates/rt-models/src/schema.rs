@@ -1,7 +1,7 @@
 //! What the towers are built from: which columns there are, how wide their embeddings are, how long their lists.
 
 use crate::config::{Config, Gap, Label, Loss, ModelKind, NegativesFrom, Switch};
-use crate::features::{Extra, USER_ID, hashed_row, marks_missing};
+use crate::features::{Extra, USER_ID, has_indicator, hashed_row};
 use crate::searches::SearchShape;
 use crate::session;
 use crate::{Error, Result};
@@ -36,7 +36,7 @@ pub(crate) struct Number {
     pub mean: f32,
     pub deviation: f32,
     /// Is it 1 where the number is missing, else 0, and not the number itself?
-    pub mark: bool,
+    pub indicator: bool,
 }
 
 /// A bag of categories: the mean of their embeddings.
@@ -57,7 +57,7 @@ pub(crate) struct Side {
     /// In the order of the columns of the id matrix.
     pub categories: Vec<Category>,
     pub bags: Vec<BagColumn>,
-    /// Number columns, mean and deviation over the rows from 1 on, each followed by its mark where it has one.
+    /// Number columns, mean and deviation over the rows from 1 on, each followed by its indicator where it has one.
     pub numbers: Vec<Number>,
 }
 
@@ -224,10 +224,9 @@ impl Schema {
         self.extra.item_table_rows(self.item_rows)
     }
 
-    /// Are the rows that histories pool others than the items themselves, and are there those of a second hash function?
-    pub(crate) fn hashed_history(&self) -> (bool, bool) {
-        let hashed = self.extra.hash_items > 0;
-        (hashed, hashed && self.extra.hash_functions > 1)
+    /// Hash functions of the rows that histories pool; 0 where these are the items themselves.
+    pub(crate) fn hashed_history(&self) -> usize {
+        if self.extra.hash_items > 0 { self.extra.hash_functions } else { 0 }
     }
 
     /// Reads the schema off the data.
@@ -284,7 +283,7 @@ impl Schema {
                 _ => 0,
             }
         })?;
-        if let Some((rows, _)) = self.extra.item_rows(&data.items) {
+        if let Some(rows) = self.extra.item_rows(&data.items) {
             store.put_u32("item.ids", &rows)?;
         }
         let item_features = self.extra.derive(&data.item_features);
@@ -311,10 +310,10 @@ fn side(extra: &Extra, features: &Features) -> Side {
             }
             Column::Number { values } => {
                 let (mean, deviation) = extra.moments(values.get(1..).unwrap_or(&[]));
-                let number = Number { name, mean, deviation, mark: false };
-                let mark = marks_missing(values).then(|| Number { mark: true, ..number.clone() });
+                let number = Number { name, mean, deviation, indicator: false };
+                let indicator = has_indicator(values).then(|| Number { indicator: true, ..number.clone() });
                 side.numbers.push(number);
-                side.numbers.extend(mark);
+                side.numbers.extend(indicator);
             }
         }
     }
@@ -358,12 +357,12 @@ fn upload_side(
     let width = side.numbers.len();
     if width > 0 {
         let mut matrix = vec![0f32; rows * width];
-        for (c, Number { name, mean, deviation, mark }) in side.numbers.iter().enumerate() {
+        for (c, Number { name, mean, deviation, indicator }) in side.numbers.iter().enumerate() {
             if let Some(Column::Number { values }) = find(name) {
                 for row in 0..rows {
                     // Row 0 is who or what is not known, as are rows past the column.
                     let value = values.get(row).copied().filter(|x| row > 0 && !x.is_nan());
-                    matrix[row * width + c] = match (value, mark) {
+                    matrix[row * width + c] = match (value, indicator) {
                         (value, true) => f32::from(u8::from(value.is_none())),
                         (Some(value), false) => (value - mean) / deviation,
                         (None, false) => 0.0,

@@ -184,16 +184,18 @@ impl Towers<'_> {
         };
         let p = if self.training { self.config.item_id_dropout } else { 0.0 };
         let number = if p > 0.0 { self.next_draw() } else { 0 };
-        let mut sum = None;
-        for function in 0..functions.max(1) {
+        let rows = |tape: &mut Tape, function: usize| -> Result<Var> {
             let mut own = if functions > 1 { tape.columns(taken, function, 1)? } else { taken };
             if p > 0.0 {
                 own = tape.drop_ids(own, p, number)?; // all rows of an item are left out together
             }
-            let rows = tape.gather(table, own)?;
-            sum = Some(sum.map_or(Ok(rows), |sum| tape.add(sum, rows))?);
-        }
-        sum.ok_or_else(|| crate::Error::Config("hash_functions = 0".into()))
+            Ok(tape.gather(table, own)?)
+        };
+        let first = rows(tape, 0)?;
+        (1..functions).try_fold(first, |sum, function| {
+            let more = rows(tape, function)?;
+            Ok(tape.add(sum, more)?)
+        })
     }
 
     fn finish(&self, tape: &mut Tape, v: Var) -> Result<Var> {

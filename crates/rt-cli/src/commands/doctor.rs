@@ -11,8 +11,11 @@ pub(crate) fn run(global: &Global) -> Done {
     let cpu = Device::cpu(global.threads)?;
     say!("cpu      {}", cpu.name());
     let adapters = Device::adapters();
-    let auto = Device::open(DeviceChoice::Auto, global.threads)?;
-    auto.time_products();
+    // Opened before the list, which tells the products that were timed; where that fails, the list says on what.
+    let auto = Device::open(DeviceChoice::Auto, global.threads);
+    if let Ok(auto) = &auto {
+        auto.time_products();
+    }
     if adapters.is_empty() {
         say!("gpu      none found (a Vulkan, Metal or DX12 driver is needed)");
     }
@@ -32,6 +35,7 @@ pub(crate) fn run(global: &Global) -> Done {
             say!("         features: {}", a.features.join(", "));
         }
     }
+    let auto = auto?;
     say!("auto     {} ({})", auto.name(), Device::auto_note(&adapters));
     let list = |a: &rt_kernels::Adapter| {
         serde_json::json!({

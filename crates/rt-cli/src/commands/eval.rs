@@ -4,6 +4,7 @@ use super::compare::Bench;
 use crate::args::{Eval, Global, RequestTime};
 use crate::fail::{Done, Fail};
 use crate::output;
+use rt_data::Searches;
 use rt_models::eval::Protocol;
 use rt_models::text::NAME;
 use rt_models::{Gap, Model, SearchTime, saved_model};
@@ -34,6 +35,12 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
                 "the model reads searches and none were given (--searches): it counts on no user having any",
             );
         }
+        (true, _) if source.data.searches.as_ref().is_some_and(|searches| !knows_any(&model, searches)) => {
+            output::note(
+                global,
+                "no word of the searches is one that the model knows: it counts on no user having any",
+            );
+        }
         _ => {}
     }
     output::note_searches(global, source.data.searches.as_ref());
@@ -60,4 +67,10 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     more.insert("left_out".into(), output::left_out(&source.data.left_out));
     output::insert_searches(&mut more, source.data.searches.as_ref());
     output::write_json(global, "eval", output::device_name(&device), Some(protocol), rows, more)
+}
+
+/// Does the model have a row for a word that was searched?
+fn knows_any(model: &Model, searches: &Searches) -> bool {
+    // User 0 is nobody, of whom no searches are kept.
+    searches.tokens.iter().any(|word| !model.searches_of(0, &[word]).is_empty())
 }
