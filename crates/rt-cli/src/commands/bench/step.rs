@@ -82,17 +82,23 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
         bench.synchronize()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    host.sort_by(f64::total_cmp);
-    let host_ms = 1e3 * host[host.len() / 2];
+    let host_ms = 1e3 * median(host);
     let wall = all.elapsed().as_secs_f64();
     let cpu = process_seconds() - cpu;
     let nodes = bench.tape().nodes();
     let mut by_node = vec![0.0; nodes.len()];
+    // The softmax over all pairs grows with the batch's square: its share stands apart.
+    let (mut softmax, mut rest) = (Vec::new(), Vec::new());
     for _ in 0..runs {
+        let mut parts = [0.0, 0.0];
         for (node, s) in bench.run_timed()? {
             by_node[node] += s / runs as f64;
+            parts[usize::from(nodes[node].op == "softmax_loss")] += s;
         }
+        rest.push(1e3 * parts[0]);
+        softmax.push(1e3 * parts[1]);
     }
+    let (loss_ms, rest_ms) = (median(softmax), median(rest));
     let total: f64 = by_node.iter().sum();
     let mut t = output::table(&["node", "phase", "op", "shape", "ms", "share", "GB/s", "GFLOP/s"]);
     let mut list = Vec::new();
@@ -113,8 +119,6 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     }
     say!("{t}");
     let cost = bench.tape().cost();
-    // The softmax over all pairs grows with the batch's square: its share stands apart.
-    let loss_ms: f64 = nodes.iter().zip(&by_node).filter(|(n, _)| n.op == "softmax_loss").map(|(_, s)| 1e3 * s).sum();
     let shape = format!("{}x{}of{}x{}", config.batch, config.history, sizes.items, config.dim);
     let id = format!("step/{}/{}/{shape}", bench.model().name(), kind(device));
     let mut row = Row::new(id, seconds, cost.bytes, cost.flops);
@@ -141,11 +145,16 @@ fn one(device: &Device, config: &Config, sizes: StepSizes, runs: usize, seed: u6
     row.more.insert("examples_per_second".into(), examples.into());
     row.more.insert("host_ms".into(), host_ms.into());
     row.more.insert("softmax_ms".into(), loss_ms.into());
-    row.more.insert("rest_ms".into(), (1e3 * total - loss_ms).into());
+    row.more.insert("rest_ms".into(), rest_ms.into());
     row.more.insert("distinct_users".into(), users_seen.into());
     row.more.insert("distinct_items".into(), items_seen.into());
     row.more.insert("dispatches".into(), bench.program().dispatches().into());
     row.more.insert("temporary_bytes".into(), planned.into());
     row.more.insert("nodes".into(), list.into());
     Ok(row)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
