@@ -271,7 +271,7 @@ fn the_catalogue_and_shared_negatives() {
 
 #[test]
 fn padding_and_hits_with_labels_and_own_positives() {
-    for (rows, candidates, dim, padding) in [(65, 70, 33, 9), (63, 130, 100, 66), (1, 257, 3, 1)] {
+    for (rows, candidates, dim, padding) in [(65, 70, 33, 9), (63, 130, 100, 66), (1, 257, 3, 1), (50, 1100, 20, 3)] {
         for positive in [Positive::Label, Positive::Own] {
             for (correct_positive, mask_hits) in [(false, false), (false, true), (true, false), (true, true)] {
                 let kernel = SoftmaxLoss {

@@ -6,9 +6,9 @@
 pub(crate) mod history;
 
 use crate::kernels::{
-    Activation, Bag, BagBackward, ColumnSum, Dropout, Gather, Gemm, Group, GroupDot, GroupDotBackward, HardMask,
-    L2Normalize, L2NormalizeBackward, Positive, Ranked, RowRule, Search, SegmentSum, SoftmaxLoss, TopK, UpdatePart,
-    UpdateRows, UseKind,
+    Activation, Bag, BagBackward, ColumnSum, Dropout, DropoutBackward, Gather, Gemm, Group, GroupDot, GroupDotBackward,
+    HardMask, L2Normalize, L2NormalizeBackward, Positive, Ranked, RowRule, Search, SegmentSum, SoftmaxLoss, TopK,
+    UpdatePart, UpdateRows, UseKind,
 };
 use crate::{CpuIo, Mat, philox};
 
@@ -226,6 +226,19 @@ pub(crate) fn dropout(k: &Dropout, io: &mut CpuIo<'_>) {
             let draw = philox::draw([step.seed_lo, step.seed_hi], step.step, k.stream, index);
             *y = if draw < k.keep_threshold { x * k.scale } else { 0.0 };
         }
+    }
+}
+
+pub(crate) fn dropout_backward(k: &DropoutBackward, io: &mut CpuIo<'_>) {
+    let (y, dy, mut dx, step) = (io.read(0), io.read(1), io.write(0), *io.step);
+    let drop = &k.dropout;
+    for r in 0..drop.rows {
+        for (c, (dx, dy)) in dx.row(r).iter_mut().zip(dy.row(r)).enumerate() {
+            let index = (r * drop.cols + c) as u32;
+            let draw = philox::draw([step.seed_lo, step.seed_hi], step.step, drop.stream, index);
+            *dx = if draw < drop.keep_threshold { dy * drop.scale } else { 0.0 };
+        }
+        k.activation.slope(y.row(r), dx.row(r));
     }
 }
 

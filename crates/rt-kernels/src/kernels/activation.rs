@@ -41,7 +41,7 @@ impl Activation {
 
     /// `dx *= f'(x)` from `y = f(x)`, over rows. For use inside [`crate::simd::vectorize`].
     #[inline(always)]
-    pub(super) fn slope(self, y: &[f32], dx: &mut [f32]) {
+    pub(crate) fn slope(self, y: &[f32], dx: &mut [f32]) {
         let cells = dx.iter_mut().zip(y);
         match self {
             Self::None => {}

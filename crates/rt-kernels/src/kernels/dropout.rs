@@ -138,6 +138,11 @@ impl Kernel for DropoutBackward {
         );
     }
 
+    fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
+        crate::naive::dropout_backward(self, io);
+        true
+    }
+
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         self.dropout.dispatch(operands.read(1), Some(operands.read(0)), operands.write(0), self.activation)
     }
