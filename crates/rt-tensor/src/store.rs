@@ -60,11 +60,11 @@ impl Store {
         let mut values = vec![0.0; piece.min(rows) * cols];
         for first in (0..rows).step_by(piece) {
             let values = &mut values[..piece.min(rows - first) * cols];
-            let mut fill = || p.initial_from(seed, number, first * cols, values);
+            let fill = |values: &mut [f32]| p.initial_from(seed, number, first * cols, values);
             match &self.device {
-                Device::Cpu(cpu) => cpu.install(fill),
+                Device::Cpu(cpu) => cpu.install(|| fill(values)),
                 #[cfg(feature = "gpu")]
-                Device::Gpu(_) => fill(),
+                Device::Gpu(_) => fill(values),
             }
             self.write(p, first, values)?;
         }
