@@ -170,15 +170,17 @@ def large():
 
 def growth():
     rows = []
+    vocabs = (100_000, 1_000_000, 10_000_000)
     for active, said in ((90_000, "90,000 of them occur"), (0, "all of them occur")):
+        def step(vocab):
+            return list(ours("bench", "step", "--batch", 1024, "--vocab", vocab, "--active", active, "--set", "optimizer=adagrad").values())[0]
         base = None
-        for vocab in (100_000, 1_000_000, 10_000_000):
-            def step():
-                return list(ours("bench", "step", "--batch", 1024, "--vocab", vocab, "--active", active, "--set", "optimizer=adagrad").values())[0]
-            r = sorted((step() for _ in range(ROUNDS)), key=lambda r: r["ms"])[ROUNDS // 2]
-            base = base or r["ms"]
-            ids = f"{r['distinct_users'] + r['distinct_items']:,}"
-            rows.append([f"{vocab:,} rows, {said}: {ids} distinct ids; row-wise Adagrad, batch 1,024", ms(r["ms"]), f"{r['ms'] / base:.2f}", ms(r["softmax_ms"]), mb(r["peak_memory_bytes"])])
+        for vocab, got in zip(vocabs, rounds(*(lambda vocab=vocab: step(vocab) for vocab in vocabs))):
+            took = median([r["ms"] for r in got])
+            base = base or took
+            ids = f"{got[0]['distinct_users'] + got[0]['distinct_items']:,}"
+            rows.append([f"{vocab:,} rows, {said}: {ids} distinct ids; row-wise Adagrad, batch 1,024", ms(took), f"{took / base:.2f}",
+                         ms(median([r["softmax_ms"] for r in got])), mb(got[0]["peak_memory_bytes"])])
     last = None
     for batch in (1024, 2048, 4096, 8192, 16_384, 32_768, 65_536):
         r = list(ours("bench", "step", "--batch", batch, "--vocab", 100_000, "--runs", 15 if batch <= 8192 else 3).values())[0]

@@ -33,9 +33,14 @@ const CASES: &[(&str, usize, u32, u32, usize, usize)] = &[
 
 #[test]
 fn rows_are_as_the_rules_say() {
-    // Users without events stand first, in the middle (one and two together) and last.
-    let lengths = [0, 1, 2, 30, 0, 7, 0, 0, 50, 0];
-    let (items, users, starts, ends) = data(&lengths);
+    // Users without events stand first, in the middle (one and two together) and last; then the last one has events; then all.
+    for lengths in [&[0, 1, 2, 30, 0, 7, 0, 0, 50, 0][..], &[0, 1, 2, 30, 0, 7, 0, 0, 1, 49], &[0, 90]] {
+        check(lengths);
+    }
+}
+
+fn check(lengths: &[u32]) {
+    let (items, users, starts, ends) = data(lengths);
     let order: Vec<u32> = (0..items.len() as u32).map(|i| i * 37 % 90).collect();
     let n = items.len();
     for &(what, batch, offset, valid, history, first) in CASES {

@@ -40,3 +40,21 @@ fn steps_after_the_first_make_nothing() {
         }
     }
 }
+
+#[test]
+fn distinct_ids_of_a_made_up_step_follow_from_the_items_that_occur() {
+    let step = |items, active_items| {
+        let mut config = Config::new(ModelKind::Dssm);
+        for pair in ["batch=64", "history=10", "dim=4", "user_hidden=4"] {
+            config.set_pair(pair).unwrap();
+        }
+        let sizes = StepSizes { users: 300, items, active_items, user_columns: false };
+        StepBench::new(&devices()[0], &config, sizes, 1).map(|step| step.distinct_ids())
+    };
+    let few = step(200, 60).unwrap();
+    assert!(few[1] > 30 && few[1] <= 60, "{few:?}");
+    assert_eq!(step(20_000, 60).unwrap(), few, "as many for any table");
+    assert!(step(20_000, 0).unwrap()[1] > 2 * few[1]);
+    let error = step(200, 200).unwrap_err().to_string();
+    assert!(error.contains("200 items that occur") && error.contains("at most 199"), "{error}");
+}

@@ -125,6 +125,17 @@ fn a_table_too_long_for_the_narrowest_slab_is_refused() {
     }
 }
 
+/// More cells than a piece of initial values has, on a device that cuts the table.
+#[test]
+fn a_cut_table_starts_with_the_values_of_the_whole() {
+    for [_, limited] in pairs(2 << 20) {
+        let mut tape = Tape::new();
+        tape.table("table", 3_000, 400, Init::Normal(0.3)).unwrap();
+        let store = Store::new(&limited, tape.params(), 3).unwrap();
+        assert!(store.get("table").unwrap() == tape.params().list()[0].initial(3, 0), "{limited:?}");
+    }
+}
+
 #[test]
 fn tables_that_share_a_buffer_keep_to_their_own_words() {
     const SHAPES: [(&str, usize, usize); 4] = [("a", 9, 5), ("a.b", 1, 1), ("wide", 3_000, 400), ("c", 30, 16)];

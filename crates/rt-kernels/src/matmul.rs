@@ -5,8 +5,32 @@
     reason = "the gemm crate takes raw pointers, and column cuts of a row-major matrix cannot be slices"
 )]
 
+use crate::simd::LANES;
 use crate::{Mat, MatMut};
 use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Rows of `a` in a product whose `b` `gemm` reads where it lies, if rows of `b` are whole vectors: of more rows (32 to 48, by the
+/// instruction set) it copies `b` into panels first, anew for each product.
+pub(crate) const NO_COPY: usize = 24;
+
+/// Words from one row to the next, for rows of `words` that many products read: whole vectors, and an odd number of them, so
+/// that rows do not meet in the same lines of the first-level cache.
+pub(crate) fn apart(words: usize) -> usize {
+    (words.div_ceil(LANES) | 1) * LANES
+}
+
+/// Rows of a matrix as columns `[mat.cols, stride]`, zeros behind them, where `out` has `mat.cols * stride` words: as the `b` of
+/// many products they are turned once, where `gemm` would do it for each.
+pub(crate) fn turn(mat: &Mat<'_>, rows: Range<usize>, stride: usize, out: &mut [f32]) {
+    let count = rows.len();
+    for (i, r) in rows.enumerate() {
+        for (column, x) in out.chunks_mut(stride).zip(mat.row(r)) {
+            column[i] = *x;
+        }
+    }
+    out.chunks_mut(stride).for_each(|column| column[count..].fill(0.0));
+}
 
 /// A matrix that is read: cell (r, c) is `data[r * row + c * col]`.
 #[derive(Debug, Clone, Copy)]

@@ -114,6 +114,10 @@ pub fn normal(seed: u64, parameter: u32, n: usize, deviation: f32) -> Vec<f32> {
 
 /// Draws `first .. first + out.len()` of [`normal`]; `first` is a multiple of 4. Large ones are shared among the threads of the
 /// pool that it runs in.
+///
+/// # Panics
+///
+/// Where `first` is no multiple of 4: a counter gives four words.
 pub fn normal_from(seed: u64, parameter: u32, first: usize, deviation: f32, out: &mut [f32]) {
     by_four(seed, parameter, first, out, |w| {
         let mut four = [0.0; 4];
@@ -138,6 +142,10 @@ pub fn uniform(seed: u64, parameter: u32, n: usize, bound: f32) -> Vec<f32> {
 }
 
 /// Draws `first .. first + out.len()` of [`uniform`], as [`normal_from`].
+///
+/// # Panics
+///
+/// As [`normal_from`].
 pub fn uniform_from(seed: u64, parameter: u32, first: usize, bound: f32, out: &mut [f32]) {
     let one = |word| ((f64::from(word) / 2_147_483_648.0 - 1.0) * f64::from(bound)) as f32;
     by_four(seed, parameter, first, out, |w| w.map(one));
@@ -148,7 +156,7 @@ const TASK: usize = 1 << 14;
 
 /// Initial values from the four words of each counter.
 fn by_four(seed: u64, parameter: u32, first: usize, out: &mut [f32], values: impl Fn([u32; 4]) -> [f32; 4] + Sync) {
-    debug_assert_eq!(first % 4, 0);
+    assert_eq!(first % 4, 0, "draws come by four");
     let task = |first: usize, out: &mut [f32]| {
         for (i, out) in out.chunks_mut(4).enumerate() {
             let w = philox(key(seed), [(first / 4 + i) as u32, parameter, 0, stream::INIT]);

@@ -42,12 +42,20 @@ impl Store {
             arenas: Arc::default(),
         };
         store.insert(ARENA, Slabs::zeros(device, Dtype::F32, [params.dense_words(), 1], "dense parameters")?);
-        for (number, p) in params.list().iter().enumerate() {
-            if p.kind != ParamKind::Dense {
-                let what = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
-                store.insert(&p.name, store.zeros(&p.name, p.shape, &what)?);
+        let fill = || -> Result<()> {
+            for (number, p) in params.list().iter().enumerate() {
+                if p.kind != ParamKind::Dense {
+                    let what = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
+                    store.insert(&p.name, store.zeros(&p.name, p.shape, &what)?);
+                }
+                store.start(p, seed, number)?;
             }
-            store.start(p, seed, number)?;
+            Ok(())
+        };
+        match device {
+            Device::Cpu(cpu) => cpu.install(fill)?,
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => fill()?,
         }
         Ok(store)
     }
@@ -60,12 +68,7 @@ impl Store {
         let mut values = vec![0.0; piece.min(rows) * cols];
         for first in (0..rows).step_by(piece) {
             let values = &mut values[..piece.min(rows - first) * cols];
-            let fill = |values: &mut [f32]| p.initial_from(seed, number, first * cols, values);
-            match &self.device {
-                Device::Cpu(cpu) => cpu.install(|| fill(values)),
-                #[cfg(feature = "gpu")]
-                Device::Gpu(_) => fill(values),
-            }
+            p.initial_from(seed, number, first * cols, values);
             self.write(p, first, values)?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::best::{Best, excluded_of};
 use super::{Activation, Gemm, TopK};
-use crate::matmul::{Tile, View, multiply};
+use crate::matmul::{NO_COPY, Tile, View, apart, multiply, turn};
 use crate::simd::{dot, vectorize};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operand, Operands, Signature, Slot, Target, Variant};
 use rayon::prelude::*;
@@ -32,8 +32,6 @@ pub struct Search {
 
 /// Queries of a tile of scores, which stays in the second-level cache.
 const QUERIES: usize = 96;
-/// Queries of one product: with more `gemm` would copy the items once more.
-const CALL: usize = 24;
 /// Queries of a task at most: they share the items that were turned for them.
 const GROUP: usize = 1056;
 /// Cells of the items of a tile.
@@ -61,7 +59,7 @@ impl Search {
     /// Blocks of queries by ranges of items, as many as occupy all threads: what is found does not depend on the cut.
     fn tasks(&self) -> Vec<(Range<usize>, Range<usize>)> {
         let groups = self.queries.div_ceil(GROUP).max(1);
-        let rows = self.queries.div_ceil(groups).next_multiple_of(CALL);
+        let rows = self.queries.div_ceil(groups).next_multiple_of(NO_COPY);
         let threads = rayon::current_num_threads();
         let parts = (1..threads).find(|parts| (parts * groups).is_multiple_of(threads)).unwrap_or(threads);
         // Each part has to find its own k best.
@@ -94,23 +92,17 @@ impl Search {
             }
             return;
         }
-        // No power of two between rows: they would meet in the same lines of the cache.
-        let stride = tile + 16;
+        let stride = apart(tile);
         let mut scores = vec![0.0f32; QUERIES.min(rows.len()) * stride];
-        // The micro-kernels want the items of a column side by side, and `gemm` would turn them for every product.
         let mut turned = vec![0.0f32; self.dim * stride];
         let queries = View::from(queries).rows(rows.start, rows.len());
         for from in range.clone().step_by(tile) {
             let n = tile.min(range.end - from);
-            for i in 0..n {
-                for (column, x) in turned.chunks_mut(stride).zip(items.row(from + i)) {
-                    column[i] = *x;
-                }
-            }
+            turn(&items, from..from + n, stride, &mut turned);
             let items = View::new(&turned, self.dim, n, stride);
             for (block, best) in best.chunks_mut(QUERIES).enumerate() {
-                for (at, scores) in (0..best.len()).step_by(CALL).zip(scores.chunks_mut(CALL * stride)) {
-                    let many = CALL.min(best.len() - at);
+                for (at, scores) in (0..best.len()).step_by(NO_COPY).zip(scores.chunks_mut(NO_COPY * stride)) {
+                    let many = NO_COPY.min(best.len() - at);
                     let queries = queries.rows(block * QUERIES + at, many);
                     multiply(&mut Tile::new(scores, many, n, stride), queries, items, 1.0, false);
                 }

@@ -1,11 +1,10 @@
 //! The CPU twin: panels of rows by all candidates, made once. Three products: logits, dU, dV.
 
 use super::{LEFT_OUT, Positive, SoftmaxLoss};
-use crate::matmul::{Tile, View, multiply};
+use crate::matmul::{NO_COPY, Tile, View, apart, multiply, turn};
 use crate::simd::{LANES, axpy, dot, exp, sum_lanes, vectorize};
 use crate::{CpuIo, Mat};
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Words of a panel that stays in the last cache.
 const PANEL: usize = 1 << 22;
@@ -13,22 +12,19 @@ const PANEL: usize = 1 << 22;
 const LARGEST: usize = 1 << 24;
 /// Rows that a thread takes at a time, at most: few enough that their logits stay in its cache.
 const GROUP: usize = 64;
-/// Rows of one product: with more `gemm` would copy the candidates once more.
-const CALL: usize = 24;
 /// Candidates of one product, at most: with all of them every step along k would be on a page of its own.
 const TILE: usize = 512;
 
 impl SoftmaxLoss {
-    /// Words from one row of a panel to the next: whole vectors, so that loops have no rest, and an odd number of them, so that
-    /// rows do not meet in the same lines of the first-level cache.
+    /// Words from one row of a panel to the next.
     fn stride(&self) -> usize {
-        odd(self.candidates)
+        apart(self.candidates)
     }
 
     /// Candidates of one product, and the words of the tile that holds them turned.
     fn tile(&self) -> (usize, usize) {
         let width = self.candidates.next_multiple_of(LANES).clamp(LANES, TILE);
-        (width, self.dim * odd(width))
+        (width, self.dim * apart(width))
     }
 
     /// Rows that a thread takes at a time: some groups to a panel.
@@ -59,11 +55,14 @@ impl SoftmaxLoss {
         let (width, words) = self.tile();
         let turned = &mut io.scratch(3).into_f32()[..self.candidates.div_ceil(width) * words];
         let tiles = turned.par_chunks_exact_mut(words.max(1)).enumerate();
-        tiles.for_each(|(t, tile)| turn(io.read(1), t * width..self.candidates.min((t + 1) * width), tile));
+        let v = io.read(1);
+        tiles.for_each(|(t, tile)| {
+            turn(&v, t * width..self.candidates.min((t + 1) * width), apart(width), tile);
+        });
         let rows = Rows {
             kernel: self,
             u: io.read(0),
-            v: io.read(1),
+            v,
             turned,
             weight: io.read(2),
             logq: bytemuck::cast_slice(logq),
@@ -128,22 +127,6 @@ impl SoftmaxLoss {
     }
 }
 
-/// Words from one row to the next, for rows of so many.
-fn odd(words: usize) -> usize {
-    (words.div_ceil(LANES) | 1) * LANES
-}
-
-/// Candidates column by column, as the micro-kernels want them; `gemm` would turn them for every group of rows.
-fn turn(v: Mat<'_>, candidates: Range<usize>, turned: &mut [f32]) {
-    let stride = turned.len() / v.cols.max(1);
-    for (i, j) in candidates.clone().enumerate() {
-        for (column, x) in turned.chunks_mut(stride).zip(v.row(j)) {
-            column[i] = *x;
-        }
-    }
-    turned.chunks_mut(stride).for_each(|column| column[candidates.len()..].fill(0.0));
-}
-
 /// The first `n` rows of a tile, taken off it.
 fn take_rows<'a>(tile: &mut Option<Tile<'a>>, n: usize) -> Option<Tile<'a>> {
     let (taken, rest) = tile.take()?.split_rows(n);
@@ -186,9 +169,9 @@ impl Rows<'_> {
         for (t, turned) in self.turned.chunks_exact(words.max(1)).enumerate() {
             // Whole vectors: the products past the end are of zeros.
             let candidates = width.min(self.logq.len() - t * width);
-            let turned = View::new(turned, dim, candidates, words / dim.max(1));
-            for at in (0..n).step_by(CALL) {
-                let many = CALL.min(n - at);
+            let turned = View::new(turned, dim, candidates, apart(width));
+            for at in (0..n).step_by(NO_COPY) {
+                let many = NO_COPY.min(n - at);
                 let u = View::from(self.u).rows(row + at, many);
                 let logits = &mut panel[at * stride + t * width..];
                 multiply(&mut Tile::new(logits, many, candidates, stride), u, turned, scale, false);
@@ -206,8 +189,8 @@ impl Rows<'_> {
         );
         if let Some(mut du) = du {
             let mut left = du.borrow();
-            for at in (0..n).step_by(CALL) {
-                let (mut out, rest) = left.split_rows(CALL.min(n - at));
+            for at in (0..n).step_by(NO_COPY) {
+                let (mut out, rest) = left.split_rows(NO_COPY.min(n - at));
                 let g = View::new(&panel[at * stride..], out.rows(), candidates, stride);
                 multiply(&mut out, g, View::from(self.v), 1.0, false);
                 left = rest;
