@@ -245,6 +245,7 @@ fn a_model_does_not_go_on_with_ids_hashed_otherwise() {
         "hash_functions=2",
         "hash_crosses=50",
         "numbers=raw",
+        "cross=",
     ] {
         let mut config = base.config().clone();
         config.set_pair(set).unwrap();
