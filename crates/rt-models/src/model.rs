@@ -309,11 +309,7 @@ impl Model {
     /// Numbers of parameters: (in tables, in dense layers).
     #[must_use]
     pub fn parameters(&self) -> (usize, usize) {
-        let count = |kind| {
-            let of = self.store.params().list().iter().filter(move |p| p.kind == kind);
-            of.map(|p| p.shape[0] * p.shape[1]).sum()
-        };
-        (count(rt_tensor::ParamKind::Table), count(rt_tensor::ParamKind::Dense))
+        self.store.params().counts()
     }
 }
 

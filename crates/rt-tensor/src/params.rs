@@ -69,6 +69,13 @@ impl Params {
         self.dense_words
     }
 
+    /// Numbers of learned values: (in tables, in dense layers).
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let count = |kind| self.list.iter().filter(|p| p.kind == kind).map(|p| p.shape[0] * p.shape[1]).sum();
+        (count(ParamKind::Table), count(ParamKind::Dense))
+    }
+
     /// Number of a parameter by name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {

@@ -136,3 +136,31 @@ fn is_used(tape: &Tape, v: Var, read: &[bool]) -> bool {
     };
     !(0..tape.nodes.len()).any(optional)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rt_kernels::kernels::{Add, ColumnSum};
+
+    /// Nodes 0 and 1 sum columns of x and y; node 2 is what must or need not come behind them.
+    fn order(third: impl Fn([Var; 6]) -> [Var; 3]) -> Vec<usize> {
+        let mut tape = Tape::new();
+        let (x, y, z) = (tape.temp(4, 3), tape.temp(4, 3), tape.temp(4, 3));
+        let (a, b, c) = (tape.temp(1, 3), tape.temp(1, 3), tape.temp(1, 3));
+        let sum = ColumnSum { rows: 4, cols: 3 };
+        tape.push(sum.clone(), vec![Some(x)], vec![Some(a)], None).unwrap();
+        tape.push(sum, vec![Some(y)], vec![Some(b)], None).unwrap();
+        let [one, two, out] = third([x, y, z, a, b, c]);
+        let [rows, cols] = tape.shape(out);
+        tape.push(Add { rows, cols }, vec![Some(one), Some(two)], vec![Some(out)], None).unwrap();
+        put_off(&tape, &[0, 1, 2])
+    }
+
+    #[test]
+    fn sums_wait_for_what_touches_neither_them_nor_what_they_read() {
+        assert_eq!(order(|[x, y, z, ..]| [x, y, z]), [2, 0, 1], "it reads what they read");
+        assert_eq!(order(|[x, y, z, ..]| [x, z, y]), [0, 1, 2], "it overwrites what one of them reads");
+        assert_eq!(order(|[.., a, _, c]| [a, a, c]), [0, 1, 2], "it reads a sum");
+        assert_eq!(order(|[.., b, c]| [c, c, b]), [0, 1, 2], "it overwrites a sum");
+    }
+}

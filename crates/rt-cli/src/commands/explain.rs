@@ -4,7 +4,7 @@ use crate::args::{Explain, Global};
 use crate::fail::Done;
 use crate::output;
 use rt_data::{ReadOptions, SplitKind, SplitOptions, Synthetic};
-use rt_models::tensor::{ParamKind, Tape};
+use rt_models::tensor::Tape;
 use rt_models::text::NAME;
 use rt_models::{Config, Device, Model, ModelKind};
 use std::path::Path;
@@ -33,11 +33,7 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Done {
 }
 
 fn print(global: &Global, args: &Explain, device: &Device, tape: &Tape) -> Done {
-    let count = |kind| {
-        let of = tape.params().list().iter().filter(move |p| p.kind == kind);
-        of.map(|p| p.shape[0] * p.shape[1]).sum::<usize>()
-    };
-    let (tables, dense) = (count(ParamKind::Table), count(ParamKind::Dense));
+    let (tables, dense) = tape.params().counts();
     let cost = tape.cost();
     say_on!("{}", tape.listing());
     say!(

@@ -6,7 +6,7 @@ use super::held_out::TrainedOn;
 use super::tower::{Side, tower_tape};
 use crate::{Error, Index, Result};
 use rt_data::Vocab;
-use rt_tensor::{Device, ParamKind, Params, Program, Step, Store};
+use rt_tensor::{Device, Params, Program, Step, Store};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Trigrams of the texts that run together at inference, at most; never more than 256 texts.
@@ -100,11 +100,7 @@ impl TextModel {
     /// Numbers of parameters: (in tables, in dense layers).
     #[must_use]
     pub fn parameters(&self) -> (usize, usize) {
-        let count = |kind| {
-            let of = self.store.params().list().iter().filter(move |p| p.kind == kind);
-            of.map(|p| p.shape[0] * p.shape[1]).sum()
-        };
-        (count(ParamKind::Table), count(ParamKind::Dense))
+        self.store.params().counts()
     }
 
     /// Vectors of queries, `[queries, dim]`, of length one.
