@@ -171,7 +171,7 @@ fn features_of_the_target_time() {
     assert!(leaks(&findings).contains(&("feature_of_target_time", "page")), "{findings:?}");
 
     // Pages of one user each, not all of them known: only that a page stands at one second tells.
-    let page = |row: usize| if row % 9 == 0 { String::new() } else { format!("p{}", row / 4) };
+    let page = |row: usize| if row.is_multiple_of(9) { String::new() } else { format!("p{}", row / 4) };
     let rows: String =
         (0..400).map(|row| format!("u{},i{},{},{}\n", row / 4 % 9, row % 31, 1000 + row / 4, page(row))).collect();
     let data = csv("d.csv", format!("user,item,time,page\n{rows}"), &options);
