@@ -27,7 +27,7 @@ fn main() {
         smoothing: 0.0,
     };
     bench(&mut criterion, "1024x1024x64", softmax, &[]);
-    let search = Search { queries: 100, items: 20_000, dim, k: 100, first: 0 };
+    let search = Search { queries: 100, items: 20_000, dim, k: 100, first: 0, coded: false };
     bench(&mut criterion, "100of20000x64,top100", search, &[]);
     criterion.final_summary();
 }

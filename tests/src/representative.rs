@@ -270,6 +270,8 @@ fn losses(cases: &mut Vec<Case>) {
     both(cases, Pairwise { rows, n: 6, rule: PairRule::Hinge { margin: 0.5 } });
     for k in [1, 10, 100] {
         both(cases, TopK { queries: 40, items: 3000, k, first: 1 });
-        both(cases, Search { queries: 40, items: 3000, dim: 20, k, first: 1 });
+        for coded in [false, true] {
+            both(cases, Search { queries: 40, items: 3000, dim: 20, k, first: 1, coded });
+        }
     }
 }

@@ -18,6 +18,7 @@ mod probability;
 mod quality;
 #[cfg(feature = "gpu")]
 mod replay;
+mod retrieval;
 mod saved;
 mod searches;
 mod serving;

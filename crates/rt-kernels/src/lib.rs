@@ -4,6 +4,7 @@
 //! dispatches follow. A [`Program`] is a list of calls on buffers, checked and prepared once, then replayed with a
 //! [`Step`] that carries what changes.
 
+pub mod codes;
 mod cpu;
 mod device;
 mod error;

@@ -3,15 +3,23 @@
 use crate::model::Model;
 use crate::query::Query;
 use crate::{Error, Result};
+use rt_kernels::codes::{self, Codes};
 use rt_kernels::kernels::Search;
-use rt_kernels::{Buffer, Call, Device, Dtype, Operand, Operands, Program, Step};
+use rt_kernels::{Buffer, Call, CpuDevice, Device, Dtype, Operand, Operands, Program, Step};
 use std::sync::Arc;
 
 /// Words of scores that a GPU holds at a time: half of the smallest binding that WebGPU promises.
 #[cfg(feature = "gpu")]
 const SCORES: usize = 1 << 24;
 
-/// Item vectors on a device, searched exactly.
+/// Codes of the items are of use where there are so many items for each place of a list: of fewer, too many pass.
+const PER_PLACE: usize = 128;
+
+/// Items whose codes are made at a time: whole blocks.
+const PIECE: usize = 1 << 16;
+
+/// Item vectors on a device, searched exactly. On the CPU it holds codes of 8 bits beside the vectors, a quarter of their bytes, by
+/// which most items are passed over.
 ///
 /// ```
 /// # use rt_models::{Device, Index};
@@ -24,6 +32,8 @@ const SCORES: usize = 1 << 24;
 pub struct Index {
     device: Device,
     items: Buffer,
+    /// Words and bounds of the items' codes.
+    codes: Option<[Buffer; 2]>,
     rows: usize,
     dim: usize,
 }
@@ -35,6 +45,44 @@ impl Index {
     ///
     /// [`Error::Request`] where the vectors are no rows of `dim` or a number is not finite; device errors.
     pub fn new(device: &Device, vectors: &[f32], dim: usize) -> Result<Self> {
+        let mut index = Self::without_codes(device, vectors, dim)?;
+        let codes = match device {
+            Device::Cpu(cpu) => index.encode(cpu, vectors),
+            #[cfg(feature = "gpu")]
+            Device::Gpu(_) => Ok(None),
+        };
+        index.codes = match codes {
+            Err(Error::Kernels(rt_kernels::Error::Memory { .. })) => None,
+            codes => codes?,
+        };
+        Ok(index)
+    }
+
+    /// Codes where they are of use, by pieces of the items.
+    fn encode(&self, cpu: &CpuDevice, vectors: &[f32]) -> Result<Option<[Buffer; 2]>> {
+        if self.dim > codes::MOST_COLUMNS || self.rows < PER_PLACE {
+            return Ok(None);
+        }
+        let blocks = codes::blocks(self.rows);
+        let words = self.device.zeros(Dtype::U32, blocks * codes::block_words(self.dim), "codes of items")?;
+        let bounds = self.device.zeros(Dtype::F32, blocks * codes::BOUNDS, "bounds of items' codes")?;
+        let (mut word, mut bound) = (0, 0);
+        for piece in vectors.chunks(PIECE * self.dim) {
+            let codes = cpu.install(|| Codes::of(piece, self.dim));
+            self.device.write(&words, word, &codes.words)?;
+            self.device.write(&bounds, bound, bytemuck::cast_slice(&codes.bounds))?;
+            word += codes.words.len();
+            bound += codes.bounds.len();
+        }
+        Ok(Some([words, bounds]))
+    }
+
+    /// The same without the codes, for where their bytes are too many: it finds the same, but slower.
+    ///
+    /// # Errors
+    ///
+    /// As [`Index::new`].
+    pub fn without_codes(device: &Device, vectors: &[f32], dim: usize) -> Result<Self> {
         if dim == 0 || !vectors.len().is_multiple_of(dim) {
             let what = format!("an index of {} numbers in rows of {dim}: they do not fit", vectors.len());
             return Err(Error::Request(what));
@@ -43,7 +91,13 @@ impl Index {
             return Err(Error::Request(format!("the vector of item {} holds {}", i / dim, vectors[i])));
         }
         let items = device.upload_f32(vectors, "item vectors")?;
-        Ok(Self { device: device.clone(), items, rows: vectors.len() / dim, dim })
+        Ok(Self { device: device.clone(), items, codes: None, rows: vectors.len() / dim, dim })
+    }
+
+    /// Does it hold codes of its items?
+    #[must_use]
+    pub fn has_codes(&self) -> bool {
+        self.codes.is_some()
     }
 
     /// Number of items.
@@ -126,9 +180,17 @@ impl Index {
         } else {
             reads.extend([None, None]);
         }
+        let codes = self.codes.as_ref().filter(|_| self.rows / PER_PLACE >= k);
+        if let Some(codes) = codes {
+            let blocks = codes::blocks(self.rows);
+            reads.push(Some(Operand::dense(buffers.len(), blocks, codes::block_words(self.dim))));
+            reads.push(Some(Operand::dense(buffers.len() + 1, blocks, codes::BOUNDS)));
+            buffers.extend(codes.clone());
+        }
+        let coded = codes.is_some();
         let writes = vec![Some(Operand::dense(2, n, k)), Some(Operand::dense(3, n, k))];
         let operands = Operands { reads, writes, scratch: Vec::new() };
-        let kernel = Arc::new(Search { queries: n, items: self.rows, dim: self.dim, k, first: 0 });
+        let kernel = Arc::new(Search { queries: n, items: self.rows, dim: self.dim, k, first: 0, coded });
         let mut program = Program::new(device, buffers.clone(), vec![Call { kernel, operands }])?;
         program.run(&Step::default())?;
         let (values, ids) = (device.read_f32(&buffers[2])?, device.read_u32(&buffers[3])?);

@@ -64,6 +64,17 @@ impl Best {
         self.take(chunks.remainder(), c);
     }
 
+    /// A score that is not greater will not get in.
+    pub(super) fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
+    /// Takes the score of one item, whose id is greater than all that it has seen.
+    #[inline(always)]
+    pub(super) fn offer(&mut self, score: f32, id: u32) {
+        self.take(&[score], id);
+    }
+
     fn take(&mut self, scores: &[f32], first: u32) {
         for (c, score) in scores.iter().enumerate() {
             if *score > self.threshold {
