@@ -3,8 +3,10 @@
 //! vector-approximation file: Weber, Schek and Blott 1998, section 4).
 
 mod scan;
+mod vnni;
 
 pub(crate) use scan::Scan;
+pub(crate) use vnni::Vnni;
 
 use crate::simd::{LANES, sum_lanes, vectorize};
 use rayon::prelude::*;
@@ -42,6 +44,12 @@ pub fn blocks(rows: usize) -> usize {
 #[must_use]
 pub fn block_words(dim: usize) -> usize {
     dim.div_ceil(4) * BLOCK
+}
+
+/// Name of the processor's instructions for products of codes, if it has any.
+#[must_use]
+pub fn instruction_set() -> Option<&'static str> {
+    Vnni::best().map(Vnni::name)
 }
 
 impl Codes {

@@ -10,6 +10,7 @@ pub(crate) fn run(global: &Global) -> Done {
     say!("recall-tape {}", env!("CARGO_PKG_VERSION"));
     let cpu = Device::cpu(global.threads)?;
     say!("cpu      {}", cpu.name());
+    say!("         retrieval: codes of 8 bits, {}", rt_kernels::codes::instruction_set().unwrap_or("plain loops"));
     let adapters = Device::adapters();
     // Opened before the list, which tells the products that were timed; where that fails, the list says on what.
     let auto = Device::open(DeviceChoice::Auto, global.threads);

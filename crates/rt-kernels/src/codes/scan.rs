@@ -1,6 +1,6 @@
 //! Products of codes, kept to one bit an item: can it pass?
-#![allow(unsafe_code, reason = "products of 8-bit codes are instructions that only some processors have")]
 
+use super::vnni::Vnni;
 use super::{BLOCK, Queries};
 use crate::Mat;
 use crate::simd::vectorize;
@@ -19,24 +19,13 @@ pub(crate) struct Scan {
     group: usize,
     /// Words of a query.
     depth: usize,
-    fast: bool,
+    /// The processor's instructions for it; without, plain loops.
+    vnni: Option<Vnni>,
 }
 
 impl Scan {
-    /// Has this processor instructions for products of 8-bit codes?
-    pub(crate) fn fast() -> bool {
-        #[cfg(target_arch = "x86_64")]
-        {
-            std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vnni")
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            false
-        }
-    }
-
-    /// Rows `rows` of `queries`; `fast` where [`Scan::fast`] says so, or plain loops.
-    pub(crate) fn new(queries: Mat<'_>, rows: Range<usize>, fast: bool) -> Self {
+    /// Rows `rows` of `queries`.
+    pub(crate) fn new(queries: Mat<'_>, rows: Range<usize>, vnni: Option<Vnni>) -> Self {
         let depth = queries.cols.div_ceil(4);
         let group = rows.len().clamp(1, GROUP);
         let mut scan = Self {
@@ -44,7 +33,7 @@ impl Scan {
             words: vec![0; rows.len().next_multiple_of(group) * depth],
             group,
             depth,
-            fast: fast && Self::fast(),
+            vnni,
         };
         let mut words = vec![0; depth];
         for (q, row) in rows.enumerate() {
@@ -94,10 +83,8 @@ impl Scan {
     }
 
     fn block<const Q: usize>(&self, codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
-        #[cfg(target_arch = "x86_64")]
-        if self.fast {
-            // SAFETY: `new` sets it only where the processor has both features.
-            return unsafe { vnni::<Q>(codes, queries, least) };
+        if let Some(vnni) = self.vnni {
+            return vnni.block::<Q>(codes, queries, least);
         }
         vectorize(
             #[inline(always)]
@@ -126,37 +113,6 @@ fn plain<const Q: usize>(codes: &[u32], queries: &[u32], least: &[i32]) -> [u64;
     bits
 }
 
-/// Sixteen items an instruction, four columns each; the block's sums of [`GROUP`] queries stay in registers.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn vnni<const Q: usize>(codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
-    use std::arch::x86_64::*;
-    const LANES: usize = 16;
-    let mut sums = [[_mm512_setzero_si512(); BLOCK / LANES]; Q];
-    for (items, query) in codes.as_chunks::<BLOCK>().0.iter().zip(queries.as_chunks::<Q>().0) {
-        let load = |g: usize| {
-            let lanes: &[u32; LANES] = items[g * LANES..].first_chunk().expect("a block is whole vectors");
-            // SAFETY: sixteen words to read, unaligned.
-            unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
-        };
-        let items: [__m512i; BLOCK / LANES] = [load(0), load(1), load(2), load(3)];
-        for q in 0..Q {
-            let query = _mm512_set1_epi32(query[q] as i32);
-            for g in 0..items.len() {
-                sums[q][g] = _mm512_dpbusd_epi32(sums[q][g], items[g], query);
-            }
-        }
-    }
-    let mut bits = [0; GROUP];
-    for q in 0..Q {
-        let least = _mm512_set1_epi32(least[q]);
-        for (g, sum) in sums[q].iter().enumerate() {
-            bits[q] |= u64::from(_mm512_cmpgt_epi32_mask(*sum, least)) << (g * LANES);
-        }
-    }
-    bits
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{BOUNDS, Codes, block_words};
@@ -174,11 +130,11 @@ mod tests {
     }
 
     /// Bits of all items in all blocks, for each query.
-    fn passes(queries: &[f32], codes: &Codes, dim: usize, thresholds: &[f32], fast: bool) -> Vec<u64> {
+    fn passes(queries: &[f32], codes: &Codes, dim: usize, thresholds: &[f32], vnni: Option<Vnni>) -> Vec<u64> {
         let blocks = codes.bounds.len() / BOUNDS;
         let words = Mat::new(&codes.words, blocks, block_words(dim), block_words(dim));
         let mut passes = vec![0; thresholds.len() * blocks];
-        let scan = Scan::new(mat(queries, dim), 0..thresholds.len(), fast);
+        let scan = Scan::new(mat(queries, dim), 0..thresholds.len(), vnni);
         scan.blocks(0, thresholds, [words, mat(&codes.bounds, BOUNDS)], 0..blocks, &mut passes);
         passes
     }
@@ -196,8 +152,10 @@ mod tests {
             // Each item in turn is the one that just gets in.
             for at in (0..rows).step_by(37) {
                 let thresholds: Vec<f32> = (0..n).map(|q| score(q, at) as f32).collect();
-                let all = passes(&queries, &codes, dim, &thresholds, true);
-                assert_eq!(all, passes(&queries, &codes, dim, &thresholds, false), "plain loops");
+                let all = passes(&queries, &codes, dim, &thresholds, None);
+                for vnni in Vnni::all() {
+                    assert_eq!(all, passes(&queries, &codes, dim, &thresholds, Some(vnni)), "{vnni:?}");
+                }
                 for (q, bits) in all.chunks(rows.div_ceil(BLOCK)).enumerate() {
                     let norm = |row: &[f32]| row.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
                     // Rests are half a scale a column at most, on both sides; and that is too high by as much again.
@@ -224,7 +182,7 @@ mod tests {
             // The query's rest along an item that is the only long one, then the item's along the query.
             let cases = [([1.0, rest], all([0.0, 1.0], [0.0; 2], at)), ([0.0, 1.0], all([1.0, rest], [0.0; 2], at))];
             for (query, items) in cases {
-                let passed = |threshold| passes(&query, &Codes::of(&items, 2), 2, &[threshold], true)[0];
+                let passed = |threshold| passes(&query, &Codes::of(&items, 2), 2, &[threshold], Vnni::best())[0];
                 assert_eq!(passed(rest * 0.99) >> at & 1, 1, "item {at} for {query:?}");
                 assert_eq!(passed(rest * 4.0), 0, "item {at} for {query:?}");
             }
@@ -238,16 +196,16 @@ mod tests {
             items[70] = odd;
             let plain = [0.5, 0.5];
             let codes = Codes::of(&items, 1);
-            assert_eq!(passes(&plain[..1], &codes, 1, &[9.0], true), [0, u64::MAX], "item {odd}");
+            assert_eq!(passes(&plain[..1], &codes, 1, &[9.0], Vnni::best()), [0, u64::MAX], "item {odd}");
             let codes = Codes::of(&[0.0; 64], 1);
-            assert_eq!(passes(&[odd, 0.5], &codes, 1, &[9.0, 9.0], true), [u64::MAX, 0], "query {odd}");
+            assert_eq!(passes(&[odd, 0.5], &codes, 1, &[9.0, 9.0], Vnni::best()), [u64::MAX, 0], "query {odd}");
         }
         let codes = Codes::of(&[0.0; 64], 1);
         for threshold in [f32::NAN, f32::NEG_INFINITY, -1e30, -1.0, 0.0] {
-            assert_eq!(passes(&[0.5], &codes, 1, &[threshold], true), [u64::MAX], "threshold {threshold}");
+            assert_eq!(passes(&[0.5], &codes, 1, &[threshold], Vnni::best()), [u64::MAX], "threshold {threshold}");
         }
         for threshold in [0.5, 1e30, f32::INFINITY] {
-            assert_eq!(passes(&[0.5], &codes, 1, &[threshold], true), [0], "threshold {threshold}");
+            assert_eq!(passes(&[0.5], &codes, 1, &[threshold], Vnni::best()), [0], "threshold {threshold}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::best::{Best, excluded_of};
 use super::{Activation, Gemm, TopK};
-use crate::codes::{BOUNDS, MOST_COLUMNS, Scan, block_words, blocks};
+use crate::codes::{BOUNDS, MOST_COLUMNS, Vnni, block_words, blocks};
 use crate::matmul::{NO_COPY, Tile, View, apart, multiply, turn};
 use crate::simd::{dot, vectorize};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operand, Operands, Signature, Slot, Target, Variant};
@@ -47,6 +47,8 @@ const CELLS: usize = 1 << 16;
 const ITEMS: usize = 1024;
 /// Up to so many queries are dot products: the items are read at the speed of memory.
 const FEW: usize = 4;
+/// Up to so many queries codes save time without instructions made for them.
+const PLAIN: usize = 12;
 
 impl Search {
     fn product(&self) -> Gemm {
@@ -85,7 +87,7 @@ impl Search {
 
     /// One task.
     fn task(&self, given: &Given<'_>, rows: &Range<usize>, range: &Range<usize>, best: &mut [Best]) {
-        if let Some(coded) = given.coded.filter(|_| self.queries <= FEW || Scan::fast()) {
+        if let Some(coded) = given.coded.filter(|_| self.queries <= PLAIN || Vnni::best().is_some()) {
             return self.coded_task(given, coded, rows, range, best);
         }
         let tile = self.tile();
@@ -213,7 +215,7 @@ impl Kernel for Search {
         let given = Given { queries: io.read(0), items: io.read(1), coded };
         let (slice, excluded) = (io.read_opt(2), io.read_opt(3));
         let (mut value, mut id) = (io.write(0), io.write(1));
-        let tasks = self.tasks(coded.is_some() && Scan::fast());
+        let tasks = self.tasks(coded.is_some() && Vnni::best().is_some());
         let found: Vec<Vec<Best>> = tasks
             .par_iter()
             .map(|(rows, range)| {

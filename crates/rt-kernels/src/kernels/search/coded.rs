@@ -2,7 +2,7 @@
 
 use super::{FEW, Given, ITEMS, NO_COPY, Products, QUERIES, Search};
 use crate::Mat;
-use crate::codes::{BLOCK, Scan};
+use crate::codes::{BLOCK, Scan, Vnni};
 use crate::kernels::best::Best;
 use crate::kernels::prefetch::prefetch;
 use crate::simd::{dot, vectorize};
@@ -22,7 +22,7 @@ impl Search {
         best: &mut [Best],
     ) {
         let few = self.queries <= FEW;
-        let scan = Scan::new(given.queries, rows.clone(), true);
+        let scan = Scan::new(given.queries, rows.clone(), Vnni::best());
         let mut products = (!few).then(|| Products::new(self, rows.len()));
         let mut thresholds = [0.0f32; QUERIES];
         let (mut found, mut scores) = (Vec::with_capacity(ITEMS), [0.0f32; ITEMS]);
