@@ -2,8 +2,11 @@
 
 use crate::memory::{CpuMemory, SharedWords};
 use crate::{Dtype, Error, Result, Target, Variant};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
+
+mod cpu;
+
+pub use cpu::CpuDevice;
 
 #[cfg(feature = "gpu")]
 use crate::gpu::{GpuBuffer, GpuDevice, GpuOptions};
@@ -71,90 +74,6 @@ pub enum Device {
     /// A GPU through wgpu.
     #[cfg(feature = "gpu")]
     Gpu(GpuDevice),
-}
-
-/// The CPU path: a pool of threads.
-#[derive(Clone)]
-pub struct CpuDevice {
-    pool: Arc<rayon::ThreadPool>,
-    naive: bool,
-}
-
-impl CpuDevice {
-    /// A pool of `threads` threads; 0 = one for each core.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] if the threads cannot be started.
-    pub fn new(threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("recall-tape-{i}"))
-            .build()
-            .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        Ok(Self { pool: Arc::new(pool), naive: false })
-    }
-
-    /// One thread, and kernels as plain loops ([`crate::Kernel::run_naive`]): what the fast ones are held against in
-    /// tests and benches.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] if the thread cannot be started.
-    pub fn naive() -> Result<Self> {
-        Ok(Self { naive: true, ..Self::new(1)? })
-    }
-
-    /// Is it [`CpuDevice::naive`]?
-    #[must_use]
-    pub fn is_naive(&self) -> bool {
-        self.naive
-    }
-
-    /// Number of threads.
-    #[must_use]
-    pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
-    }
-
-    /// Runs `f` inside the pool, so that its parallel loops use these threads.
-    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        self.pool.install(f)
-    }
-
-    /// The same, and keeps the other threads awake until `f` is done: a step is tens of parallel regions with short
-    /// gaps, and to wake a thread takes longer than most gaps.
-    pub(crate) fn install_awake<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        if self.threads() == 1 {
-            return self.pool.install(f);
-        }
-        self.pool.install(|| {
-            let done = AtomicBool::new(false);
-            let own = rayon::current_thread_index();
-            rayon::scope(|scope| {
-                scope.spawn_broadcast(|_, context| {
-                    // The thread that runs `f` meets this too, where it waits for the end of a loop: it must go on.
-                    let mut idle = 0;
-                    while Some(context.index()) != own && !done.load(Ordering::Acquire) {
-                        idle = if rayon::yield_now() == Some(rayon::Yield::Executed) { 0 } else { idle + 1 };
-                        // Other processes, and the thread that it waits for, may need this core.
-                        if idle < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
-                    }
-                });
-                let _end = SetOnDrop(&done);
-                f()
-            })
-        })
-    }
-}
-
-/// Sets its flag when it goes, by a panic too.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 impl Device {
@@ -463,38 +382,5 @@ impl Buffer {
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Buffer({:?} x {})", self.dtype, self.words)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rayon::prelude::*;
-
-    #[test]
-    fn steps_of_several_threads_share_a_pool() {
-        let cpu = CpuDevice::new(2).unwrap();
-        std::thread::scope(|scope| {
-            for thread in 0..4u64 {
-                let cpu = cpu.clone();
-                scope.spawn(move || {
-                    for _ in 0..50 {
-                        let step =
-                            || (0..20).map(|i| (0..1000u64).into_par_iter().map(|x| x * i + thread).sum::<u64>());
-                        let got: Vec<u64> = cpu.install_awake(|| step().collect());
-                        let want: Vec<u64> = (0..20).map(|i| 499_500 * i + 1000 * thread).collect();
-                        assert_eq!(got, want);
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn a_panic_in_a_step_ends_it() {
-        let cpu = CpuDevice::new(2).unwrap();
-        let step = std::panic::AssertUnwindSafe(|| cpu.install_awake(|| assert_eq!(1, 2, "in a step")));
-        assert!(std::panic::catch_unwind(step).is_err());
-        assert_eq!(cpu.install_awake(|| (0..100).into_par_iter().sum::<i32>()), 4950);
     }
 }

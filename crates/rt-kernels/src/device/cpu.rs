@@ -1,0 +1,176 @@
+//! The CPU path's threads.
+
+use crate::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Without work a thread stays awake so long: longer than nearly all gaps between the loops of a step.
+const AWAKE: Duration = Duration::from_micros(300);
+
+/// The CPU path: a pool of threads.
+#[derive(Clone)]
+pub struct CpuDevice {
+    pool: Arc<rayon::ThreadPool>,
+    naive: bool,
+}
+
+impl CpuDevice {
+    /// A pool of `threads` threads; 0 = one for each core.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the threads cannot be started.
+    pub fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("recall-tape-{i}"))
+            .build()
+            .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        Ok(Self { pool: Arc::new(pool), naive: false })
+    }
+
+    /// One thread, and kernels as plain loops (`Kernel::run_naive`), for tests and benches. Needs the feature `naive`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the thread cannot be started.
+    #[cfg(feature = "naive")]
+    pub fn naive() -> Result<Self> {
+        Ok(Self { naive: true, ..Self::new(1)? })
+    }
+
+    /// Does it run plain loops?
+    #[must_use]
+    pub fn is_naive(&self) -> bool {
+        self.naive
+    }
+
+    /// Number of threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs `f` inside the pool, so that its parallel loops use these threads.
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(f)
+    }
+
+    /// The same, and keeps the other threads awake until `f` is done: a step is tens of parallel regions with short
+    /// gaps, and to wake a thread takes longer than most gaps.
+    pub(crate) fn install_awake<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        if self.threads() == 1 {
+            return self.pool.install(f);
+        }
+        self.pool.install(|| {
+            let done = AtomicBool::new(false);
+            let own = rayon::current_thread_index();
+            rayon::scope(|scope| {
+                scope.spawn_broadcast(|_, context| {
+                    // The thread that runs `f` meets this too, where it waits for the end of a loop: it must go on. So must one that
+                    // had begun with a part of a loop before it came here, and waits for the rest: for it this is a
+                    // call inside of that part, and nobody else ends it.
+                    let mut idle = 0u32;
+                    let mut since = Instant::now();
+                    while Some(context.index()) != own && !done.load(Ordering::Acquire) {
+                        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                            idle = 0;
+                        } else if idle < 64 {
+                            idle += 1;
+                            since = Instant::now();
+                            std::hint::spin_loop();
+                        } else if since.elapsed() < AWAKE {
+                            // Other processes, and the thread that it waits for, may need this core.
+                            std::thread::yield_now();
+                        } else {
+                            break;
+                        }
+                    }
+                });
+                let _end = SetOnDrop(&done);
+                f()
+            })
+        })
+    }
+}
+
+/// Sets its flag when it goes, by a panic too.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::prelude::*;
+
+    #[test]
+    fn steps_of_several_threads_share_a_pool() {
+        let cpu = CpuDevice::new(2).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4u64 {
+                let cpu = cpu.clone();
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let step =
+                            || (0..20).map(|i| (0..1000u64).into_par_iter().map(|x| x * i + thread).sum::<u64>());
+                        let got: Vec<u64> = cpu.install_awake(|| step().collect());
+                        let want: Vec<u64> = (0..20).map(|i| 499_500 * i + 1000 * thread).collect();
+                        assert_eq!(got, want);
+                    }
+                });
+            }
+        });
+    }
+
+    /// A thread that is told to stay awake while it waits for a part of what it has begun comes back to it.
+    #[test]
+    fn a_thread_that_stays_awake_ends_what_it_has_begun() {
+        let cpu = CpuDevice::new(2).unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let set = |flag: &AtomicBool| flag.store(true, Ordering::Release);
+            let wait = |flag: &AtomicBool, f: fn()| {
+                while !flag.load(Ordering::Acquire) {
+                    f()
+                }
+            };
+            let [begun, told, taken, done] = std::array::from_fn(|_| AtomicBool::new(false));
+            let step = || {
+                wait(&begun, std::hint::spin_loop);
+                cpu.install_awake(|| {
+                    set(&told);
+                    wait(&done, || {
+                        let _ = rayon::yield_now();
+                    });
+                });
+            };
+            let other = || {
+                set(&begun);
+                wait(&told, std::hint::spin_loop);
+                let part = || {
+                    set(&taken);
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                };
+                rayon::join(|| wait(&taken, std::hint::spin_loop), part);
+                set(&done);
+            };
+            cpu.install(|| rayon::join(step, other));
+            ended.send(())
+        });
+        end.recv_timeout(std::time::Duration::from_secs(60)).expect("it ends");
+    }
+
+    #[test]
+    fn a_panic_in_a_step_ends_it() {
+        let cpu = CpuDevice::new(2).unwrap();
+        let step = std::panic::AssertUnwindSafe(|| cpu.install_awake(|| assert_eq!(1, 2, "in a step")));
+        assert!(std::panic::catch_unwind(step).is_err());
+        assert_eq!(cpu.install_awake(|| (0..100).into_par_iter().sum::<i32>()), 4950);
+    }
+}
