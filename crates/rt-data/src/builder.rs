@@ -92,7 +92,7 @@ impl Builder {
         }
         self.time.seal();
 
-        // Counting sort by user keeps the order of the input; then each user's events by (part, time), stable.
+        // Counting sort by user keeps the order of the input; then each user's events by (part, time, place).
         let mut user_start = vec![0u32; users.rows() + 1];
         for &user in &self.user {
             user_start[user as usize + 1] += 1;
@@ -111,11 +111,11 @@ impl Builder {
         let (part, time) = (&self.part, &self.time);
         for user in 0..users.rows() {
             let own = &mut order[user_start[user] as usize..user_start[user + 1] as usize];
-            match (part.is_empty(), time.is_empty()) {
-                (true, true) => {}
-                (true, false) => own.sort_by_key(|&event| time.at(event as usize)),
-                (false, true) => own.sort_by_key(|&event| part[event as usize]),
-                (false, false) => own.sort_by_key(|&event| (part[event as usize], time.at(event as usize))),
+            if !part.is_empty() || !time.is_empty() {
+                own.sort_unstable_by_key(|&event| {
+                    let part = part.get(event as usize).copied().unwrap_or_default();
+                    (part, if time.is_empty() { 0 } else { time.at(event as usize) }, event)
+                });
             }
         }
 

@@ -1,7 +1,7 @@
 //! What a CPU twin is given: matrices over the program's buffers.
 
+use crate::parallel::chunks;
 use crate::{Operand, Step};
-use rayon::prelude::*;
 
 /// A matrix that is read.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +140,7 @@ impl<'a> MatMut<'a> {
         if rows <= block {
             return f(0, self);
         }
-        self.words.par_chunks_mut(block * stride).enumerate().for_each(|(i, words)| {
+        chunks(self.words, block * stride, &|i, words| {
             let first = i * block;
             f(first, MatMut::new(words, block.min(rows - first), cols, stride));
         });

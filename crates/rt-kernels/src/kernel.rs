@@ -252,6 +252,7 @@ pub trait Kernel: std::fmt::Debug {
     fn run(&self, io: &mut CpuIo<'_>);
     /// The same as plain loops on one thread: the one to read. False, and nothing done, where [`Kernel::run`] is that
     /// already.
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         let _ = io;
         false

@@ -15,8 +15,11 @@ mod kernel;
 pub mod kernels;
 mod matmul;
 mod memory;
+#[cfg(feature = "naive")]
 mod naive;
+#[cfg(feature = "naive")]
 mod naive_norm;
+mod parallel;
 pub mod philox;
 mod program;
 mod readback;

@@ -5,6 +5,7 @@
     reason = "the gemm crate takes raw pointers, and column cuts of a row-major matrix cannot be slices"
 )]
 
+use crate::parallel::join;
 use crate::simd::LANES;
 use crate::{Mat, MatMut};
 use std::marker::PhantomData;
@@ -139,19 +140,19 @@ impl<'a> Tile<'a> {
 
     /// Cuts into rectangles of at most `block` (rows, columns) and gives each, with its first row and column, to
     /// `f`, in parallel. The cut depends on shapes alone.
-    pub(crate) fn par_tiles(self, block: (usize, usize), f: &(impl Fn(usize, usize, Tile<'_>) + Sync)) {
+    pub(crate) fn par_tiles(self, block: (usize, usize), f: &(dyn Fn(usize, usize, Tile<'_>) + Sync)) {
         self.par_tiles_at((0, 0), block, f);
     }
 
-    fn par_tiles_at(self, (r, c): (usize, usize), block: (usize, usize), f: &(impl Fn(usize, usize, Tile<'_>) + Sync)) {
+    fn par_tiles_at(self, (r, c): (usize, usize), block: (usize, usize), f: &(dyn Fn(usize, usize, Tile<'_>) + Sync)) {
         if self.rows > block.0 {
             let at = self.rows.div_ceil(block.0) / 2 * block.0;
             let (a, b) = self.split_rows(at);
-            rayon::join(|| a.par_tiles_at((r, c), block, f), || b.par_tiles_at((r + at, c), block, f));
+            join(|| a.par_tiles_at((r, c), block, f), || b.par_tiles_at((r + at, c), block, f));
         } else if self.cols > block.1 {
             let at = self.cols.div_ceil(block.1) / 2 * block.1;
             let (a, b) = self.split_cols(at);
-            rayon::join(|| a.par_tiles_at((r, c), block, f), || b.par_tiles_at((r, c + at), block, f));
+            join(|| a.par_tiles_at((r, c), block, f), || b.par_tiles_at((r, c + at), block, f));
         } else if self.rows > 0 && self.cols > 0 {
             f(r, c, self);
         }

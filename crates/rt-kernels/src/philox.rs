@@ -1,7 +1,7 @@
 //! Philox 4x32-10, the counter-based generator behind every draw (Salmon et al., SC 2011, "Parallel random numbers:
 //! as easy as 1, 2, 3"). Checked against the published test vectors.
 
-use rayon::prelude::*;
+use crate::parallel::chunks_f32;
 
 /// Streams: the last word of the counter, so that draws for different purposes never meet. A kernel's `stream`
 /// attribute is one of these plus a number of its own.
@@ -167,7 +167,7 @@ fn by_four(seed: u64, parameter: u32, first: usize, out: &mut [f32], values: imp
         // No pool is started for a few.
         return task(first, out);
     }
-    out.par_chunks_mut(TASK).enumerate().for_each(|(i, out)| task(first + i * TASK, out));
+    chunks_f32(out, TASK, &|i, out| task(first + i * TASK, out));
 }
 
 /// Fisher-Yates shuffle of `order` for epoch `epoch`.

@@ -67,13 +67,12 @@ impl Scan {
             for (at, least) in (0..thresholds.len()).step_by(self.group).zip(least.chunks(self.group)) {
                 let some = self.group.min(thresholds.len() - at);
                 let words = &self.words[(first + at) * self.depth..][..self.group * self.depth];
-                let bits = match self.group {
-                    1 => self.block::<1>(codes, words, least),
-                    2 => self.block::<2>(codes, words, least),
-                    3 => self.block::<3>(codes, words, least),
-                    4 => self.block::<4>(codes, words, least),
-                    5 => self.block::<5>(codes, words, least),
-                    _ => self.block::<GROUP>(codes, words, least),
+                let bits = match self.vnni {
+                    Some(vnni) => vnni.block(codes, words, least),
+                    None => vectorize(
+                        #[inline(always)]
+                        || plain(codes, words, least),
+                    ),
                 };
                 for (i, bits) in bits[..some].iter().enumerate() {
                     passes[(at + i) * count + b] = *bits;
@@ -81,25 +80,15 @@ impl Scan {
             }
         }
     }
-
-    fn block<const Q: usize>(&self, codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
-        if let Some(vnni) = self.vnni {
-            return vnni.block::<Q>(codes, queries, least);
-        }
-        vectorize(
-            #[inline(always)]
-            || plain::<Q>(codes, queries, least),
-        )
-    }
 }
 
 /// Plain loops: sums of four products a word.
 #[inline(always)]
-fn plain<const Q: usize>(codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
+fn plain(codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
     let mut bits = [0; GROUP];
-    for q in 0..Q {
+    for q in 0..least.len() {
         let mut sums = [0i32; BLOCK];
-        for (items, query) in codes.as_chunks::<BLOCK>().0.iter().zip(queries.chunks_exact(Q)) {
+        for (items, query) in codes.as_chunks::<BLOCK>().0.iter().zip(queries.chunks_exact(least.len())) {
             let [a, b, c, d] = query[q].to_le_bytes().map(|byte| i32::from(byte as i8));
             for (sum, word) in sums.iter_mut().zip(items) {
                 let byte = |shift: u32| (word >> shift & 255) as i32;

@@ -46,8 +46,19 @@ impl Vnni {
         }
     }
 
-    /// A bit for each item of a block whose product is greater than `least`, for `Q` queries.
-    pub(crate) fn block<const Q: usize>(self, codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
+    /// A bit for each item of a block whose product is greater than `least`, for as many queries: [`GROUP`] at most.
+    pub(crate) fn block(self, codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
+        match least.len() {
+            1 => self.block_of::<1>(codes, queries, least),
+            2 => self.block_of::<2>(codes, queries, least),
+            3 => self.block_of::<3>(codes, queries, least),
+            4 => self.block_of::<4>(codes, queries, least),
+            5 => self.block_of::<5>(codes, queries, least),
+            _ => self.block_of::<GROUP>(codes, queries, least),
+        }
+    }
+
+    fn block_of<const Q: usize>(self, codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; GROUP] {
         match self.0 {
             // SAFETY: a value is made by `all` alone, where the processor has both features.
             #[cfg(target_arch = "x86_64")]

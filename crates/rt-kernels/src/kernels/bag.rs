@@ -163,6 +163,7 @@ impl Kernel for Bag {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::bag(self, io);
         true

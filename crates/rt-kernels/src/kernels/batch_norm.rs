@@ -2,9 +2,9 @@
 
 use super::cells::{dispatch, each_row};
 use super::layer_norm::NORM_EPS;
+use crate::parallel::chunks_f32;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target};
-use rayon::prelude::*;
 
 /// Over the rows whose weight is above 0, n of them: stats `[3, cols]` = mean, variance (divided by n) and 1 / n of each
 /// column; and `running_mean += momentum (mean - running_mean)`, the same for the variance, which is divided by n - 1
@@ -69,7 +69,7 @@ fn by_column(
     } else {
         io.scratch(0).into_f32()
     };
-    let block = |(b, cells): (usize, &mut [f32])| {
+    let block = |b: usize, cells: &mut [f32]| {
         let first = b * BLOCK;
         let values = vectorize(
             #[inline(always)]
@@ -81,9 +81,9 @@ fn by_column(
     };
     let scratch = &mut scratch[..words];
     if rows * cols < 1 << 14 {
-        scratch.chunks_mut(BLOCK * 2).enumerate().for_each(block);
+        scratch.chunks_mut(BLOCK * 2).enumerate().for_each(|(b, cells)| block(b, cells));
     } else {
-        scratch.par_chunks_mut(BLOCK * 2).enumerate().for_each(block);
+        chunks_f32(scratch, BLOCK * 2, &block);
     }
     for k in 0..2 {
         for (c, out) in out.row(k).iter_mut().enumerate() {
@@ -155,6 +155,7 @@ impl Kernel for BatchNormStats {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive_norm::batch_norm_stats(self, io);
         true
@@ -249,6 +250,7 @@ impl Kernel for BatchNormSums {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive_norm::batch_norm_sums(self, io);
         true

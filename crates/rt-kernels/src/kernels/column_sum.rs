@@ -1,8 +1,8 @@
 //! Sums of columns: the gradient of a bias.
 
+use crate::parallel::chunks_f32;
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target};
-use rayon::prelude::*;
 
 /// `out[0, c] = sum over r of x[r, c]`: x `[rows, cols]`, out `[1, cols]`. Eight runs of rows are summed on their own,
 /// ascending, then added in order. Reads `rows * cols` words.
@@ -55,7 +55,7 @@ impl Kernel for ColumnSum {
             io.scratch(0).into_f32()
         };
         let parts = &mut parts[..PARTS * self.cols];
-        let sum = |(part, sums): (usize, &mut [f32])| {
+        let sum = |part: usize, sums: &mut [f32]| {
             vectorize(
                 #[inline(always)]
                 || {
@@ -69,13 +69,14 @@ impl Kernel for ColumnSum {
             );
         };
         if self.rows * self.cols < 1 << 16 {
-            parts.chunks_mut(self.cols.max(1)).enumerate().for_each(sum);
+            parts.chunks_mut(self.cols.max(1)).enumerate().for_each(|(part, sums)| sum(part, sums));
         } else {
-            parts.par_chunks_mut(self.cols).enumerate().for_each(sum);
+            chunks_f32(parts, self.cols, &sum);
         }
         add_parts(parts, &mut out);
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::column_sum(self, io);
         true
@@ -154,6 +155,7 @@ impl Kernel for ColumnSums {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         for (i, one) in self.list.iter().enumerate() {
             one.run_naive(&mut CpuIo::new(io.step, vec![io.read_opt(i)], vec![io.write_opt(i)]));

@@ -102,6 +102,7 @@ impl Kernel for Dropout {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::dropout(self, io);
         true
@@ -138,6 +139,7 @@ impl Kernel for DropoutBackward {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::dropout_backward(self, io);
         true

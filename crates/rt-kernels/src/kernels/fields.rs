@@ -73,6 +73,7 @@ impl Kernel for FieldDot {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive_norm::field_dot(self, io);
         true
@@ -120,6 +121,7 @@ impl Kernel for FieldScale {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive_norm::field_scale(self, io);
         true

@@ -62,6 +62,7 @@ impl Kernel for Gather {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::gather(self, io);
         true

@@ -224,6 +224,7 @@ impl Kernel for Gemm {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::gemm(self, io);
         true

@@ -137,6 +137,7 @@ impl Kernel for Group {
         cpu::run(self, io);
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::group(self, io);
         true

@@ -69,6 +69,7 @@ impl Kernel for GroupDot {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::group_dot(self, io);
         true
@@ -140,6 +141,7 @@ impl Kernel for GroupDotBackward {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::group_dot_backward(self, io);
         true

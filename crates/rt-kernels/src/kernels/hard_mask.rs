@@ -189,6 +189,7 @@ impl Kernel for HardMask {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::hard_mask(self, io);
         true

@@ -68,6 +68,7 @@ impl Kernel for HistoryIds {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::history::ids(self, io);
         true

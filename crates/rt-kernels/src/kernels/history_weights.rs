@@ -104,6 +104,7 @@ impl Kernel for HistoryWeights {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::history::weights(self, io);
         true
@@ -169,6 +170,7 @@ impl Kernel for HistoryWeightsBackward {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::history::weights_backward(self, io);
         true

@@ -72,6 +72,7 @@ impl Kernel for L2Normalize {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::l2_normalize(self, io);
         true
@@ -123,6 +124,7 @@ impl Kernel for L2NormalizeBackward {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::l2_normalize_backward(self, io);
         true

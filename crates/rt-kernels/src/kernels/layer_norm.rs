@@ -97,6 +97,7 @@ impl Kernel for LayerNorm {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive_norm::layer_norm(self, io);
         true
@@ -156,6 +157,7 @@ impl Kernel for LayerNormBackward {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive_norm::layer_norm_backward(self, io);
         true

@@ -100,6 +100,7 @@ impl Kernel for MaxPool {
         );
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::history::max_pool(self, io);
         true
@@ -181,6 +182,7 @@ impl Kernel for MaxPoolBackward {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::history::max_pool_backward(self, io);
         true

@@ -151,6 +151,7 @@ impl Products {
     }
 
     /// Gives the scores of these items to the queries from row `from` on, one for each of `best`: [`QUERIES`] at most.
+    #[inline(never)]
     fn scan(&mut self, given: &Given<'_>, from: usize, items: &Range<usize>, best: &mut [Best]) {
         let (stride, n) = (self.stride, items.len());
         if self.of != *items {
@@ -236,6 +237,7 @@ impl Kernel for Search {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::search(self, io);
         true

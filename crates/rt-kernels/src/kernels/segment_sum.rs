@@ -84,11 +84,11 @@ impl<'a> Segments<'a> {
     #[inline(always)]
     pub(crate) fn sum(&self, source: &Mat<'_>, chunks: Option<&Mat<'_>>, k: usize, g: &mut [f32]) {
         let (from, to) = self.run(k);
-        let Some(chunks) = chunks.filter(|_| to - from >= LONG) else {
-            return self.add(source, from, to, None, g);
-        };
+        let long = chunks.filter(|_| to - from >= LONG);
         let (first, filled) = ((from - self.run(0).0) / CHUNK, (to - from) / CHUNK);
-        self.add(source, from + filled * CHUNK, to, Some((chunks, first, filled)), g);
+        // One call: it is inlined for each width, and is the most of an update's code.
+        let from = if long.is_some() { from + filled * CHUNK } else { from };
+        self.add(source, from, to, long.map(|chunks| (chunks, first, filled)), g);
     }
 
     /// `g` = sum of some chunks' rows (first, number), then of the source rows of entries `from..to`.
@@ -241,6 +241,7 @@ impl Kernel for SegmentSum {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::segment_sum(self, io);
         true

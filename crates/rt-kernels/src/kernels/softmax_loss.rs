@@ -106,6 +106,7 @@ impl Kernel for SoftmaxLoss {
         self.run_cpu(io);
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::softmax_loss(self, io);
         true

@@ -69,6 +69,7 @@ impl Kernel for TopK {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::top_k(self, io);
         true

@@ -1,5 +1,6 @@
 //! The rows of a table that a step touches, as kernels that change them in place see them on the CPU.
 
+use crate::parallel::join;
 use crate::simd::vectorize;
 use crate::{CpuIo, Mat, MatMut};
 
@@ -89,7 +90,7 @@ impl<'a> Touched<'a> {
         let middle = from.midpoint(to);
         let row = self.id(middle);
         let ((low_one, high_one), (low_two, high_two)) = (one.split(row - base), two.split(row - base));
-        rayon::join(
+        join(
             || self.cut(from, middle, base, [low_one, low_two], f),
             || self.cut(middle, to, row, [high_one, high_two], f),
         );

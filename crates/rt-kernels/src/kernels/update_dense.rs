@@ -1,9 +1,9 @@
 //! Updates of dense parameters, all of them in one arena.
 
 use super::EmaDecay;
+use crate::parallel::pieces;
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
-use rayon::prelude::*;
 
 /// How a dense parameter follows its gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,7 +94,7 @@ impl Kernel for UpdateDense {
         let (first, second) = (io.write_opt(1), io.write_opt(2));
         match (self.rule, first, second) {
             (DenseRule::Sgd, ..) => {
-                w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).for_each(|(w, g)| {
+                pieces([w, &mut [], &mut []], g, CHUNK, &|[w, ..], g| {
                     vectorize(
                         #[inline(always)]
                         || {
@@ -107,8 +107,7 @@ impl Kernel for UpdateDense {
             }
             (DenseRule::Adagrad { eps }, Some(a), _) => {
                 let a = &mut a.into_f32()[..self.n];
-                let chunks = w.par_chunks_mut(CHUNK).zip(a.par_chunks_mut(CHUNK)).zip(g.par_chunks(CHUNK));
-                chunks.for_each(|((w, a), g)| {
+                pieces([w, a, &mut []], g, CHUNK, &|[w, a, _], g| {
                     vectorize(
                         #[inline(always)]
                         || {
@@ -122,8 +121,7 @@ impl Kernel for UpdateDense {
             }
             (DenseRule::Adam { beta1, beta2, eps }, Some(m), Some(v)) => {
                 let (m, v) = (&mut m.into_f32()[..self.n], &mut v.into_f32()[..self.n]);
-                let chunks = w.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
-                chunks.zip(g.par_chunks(CHUNK)).for_each(|(((w, m), v), g)| {
+                pieces([w, m, v], g, CHUNK, &|[w, m, v], g| {
                     vectorize(
                         #[inline(always)]
                         || {
@@ -143,7 +141,7 @@ impl Kernel for UpdateDense {
         }
         let (Some(decay), Some(average)) = (self.average, io.write_opt(3)) else { return };
         let stays = decay.at(io.step.step);
-        average.into_f32()[..self.n].par_chunks_mut(CHUNK).zip(w.par_chunks(CHUNK)).for_each(|(average, w)| {
+        pieces([&mut average.into_f32()[..self.n], &mut [], &mut []], w, CHUNK, &|[average, ..], w| {
             vectorize(
                 #[inline(always)]
                 || {

@@ -138,6 +138,7 @@ impl Kernel for UpdateRows {
         update.cut(0, update.segments.count, 0, rows);
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::update_rows(self, io);
         true

@@ -81,6 +81,7 @@ impl Kernel for WeightedPool {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::history::weighted_pool(self, io);
         true
@@ -150,6 +151,7 @@ impl Kernel for WeightedPoolBackward {
         }
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::history::weighted_pool_backward(self, io);
         true

@@ -94,6 +94,7 @@ impl Kernel for BagBackward {
         });
     }
 
+    #[cfg(feature = "naive")]
     fn run_naive(&self, io: &mut CpuIo<'_>) -> bool {
         crate::naive::bag_backward(self, io);
         true

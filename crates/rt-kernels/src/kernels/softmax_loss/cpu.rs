@@ -2,6 +2,7 @@
 
 use super::{LEFT_OUT, Positive, SoftmaxLoss};
 use crate::matmul::{NO_COPY, Tile, View, apart, multiply, turn};
+use crate::parallel::chunks_f32;
 use crate::simd::{LANES, axpy, dot, exp, sum_lanes, vectorize};
 use crate::{CpuIo, Mat};
 use rayon::prelude::*;
@@ -54,9 +55,8 @@ impl SoftmaxLoss {
         self.lay_out(io, bytemuck::cast_slice_mut(logq), ids);
         let (width, words) = self.tile();
         let turned = &mut io.scratch(3).into_f32()[..self.candidates.div_ceil(width) * words];
-        let tiles = turned.par_chunks_exact_mut(words.max(1)).enumerate();
         let v = io.read(1);
-        tiles.for_each(|(t, tile)| {
+        chunks_f32(turned, words.max(1), &|t, tile| {
             turn(&v, t * width..self.candidates.min((t + 1) * width), apart(width), tile);
         });
         let rows = Rows {
