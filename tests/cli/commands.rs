@@ -157,7 +157,11 @@ fn bench_reports_beside_the_ceilings() {
     ok(&[&["bench", "retrieve", "--device", "cpu", "--json", text(&figures)][..], &sizes].concat());
     let b = json(&figures);
     let ids: Vec<&str> = b["rows"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["search/main/cpu/1of2000x64,top10", "search/main/cpu/6of2000x64,top10"]);
+    let main = ["search/main/cpu/1of2000x64,top10", "search/main/cpu/6of2000x64,top10"];
+    // Where codes serve, beside it the index without.
+    assert_eq!(ids[..2], main);
+    assert_eq!(ids[2..], main.map(|id| id.replace("/main/", "/f32/")));
+    assert!(b["rows"][0]["times_f32"].as_f64().unwrap() > 0.0 && b["rows"][0]["index_ms"].as_f64().unwrap() > 0.0);
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn codes(items: &[f32], rows: usize, dim: usize) -> [Option<Tensor>; 2] {
 #[test]
 fn best_first_ties_by_id_without_the_excluded() {
     for masked in [false, true] {
+        check("no query", [0, 200, 4], 1, 3.0, masked);
         check("one item", [1, 1, 1], 1, 3.0, masked);
         check("more wanted than there are", [2, 5, 3], 9, 3.0, masked);
         check("dot products, one item past a block", [4, 1025, 17], 10, 9.0, masked);
@@ -69,7 +70,7 @@ fn tasks_of_many_queries_and_of_parts_of_the_items_agree() {
     check("a list longer than a part", [2, 20_000, 4], 3_000, 2.0, false);
 }
 
-/// With codes every bit is as without, for one thread and for two.
+/// With codes every bit is as without, for any number of threads.
 fn same_with_codes(what: &str, queries: &[f32], items: &[f32], dim: usize, k: usize) {
     let (n, rows) = (queries.len() / dim, items.len() / dim);
     let mut reads = vec![f(queries, n, dim), f(items, rows, dim), None, None];
@@ -89,7 +90,7 @@ fn same_with_codes(what: &str, queries: &[f32], items: &[f32], dim: usize, k: us
 
 #[test]
 fn codes_change_no_bit() {
-    for dim in [1, 3, 4, 17, 64, 100, 255, 256] {
+    for dim in [1, 2, 3, 4, 17, 64, 100, 255, 256] {
         let items = uniform(9_001 * dim, 1);
         for queries in [1, 3, 4, 5, 23, 25, 49, 52, 121] {
             same_with_codes(&format!("{queries} x {dim}"), &uniform(queries * dim, 2), &items, dim, 7);

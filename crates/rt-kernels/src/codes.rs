@@ -13,8 +13,10 @@ use rayon::prelude::*;
 
 /// Rows of a block, which share a scale.
 pub(crate) const BLOCK: usize = 64;
-/// Columns at most: sums stay inside 32 bits, and their rounding inside what bounds allow for it.
-pub const MOST_COLUMNS: usize = 256;
+/// Columns of rows that a search takes codes of. Of more, sums could leave 32 bits, and their rounding what bounds allow for it; of
+/// fewer than three, a matrix product has a way of its own to sum, and there is nothing to save.
+pub const COLUMNS: std::ops::RangeInclusive<usize> = 3..=MOST_COLUMNS;
+const MOST_COLUMNS: usize = 256;
 /// Numbers of a block's bounds.
 pub const BOUNDS: usize = 4;
 /// Numbers whose squares neither overflow nor vanish.
@@ -54,8 +56,13 @@ pub fn instruction_set() -> Option<&'static str> {
 
 impl Codes {
     /// Codes of rows of `dim` numbers, on all threads.
+    ///
+    /// # Panics
+    ///
+    /// For more than 256 columns.
     #[must_use]
     pub fn of(rows: &[f32], dim: usize) -> Self {
+        assert!(dim <= MOST_COLUMNS, "codes of {dim} columns: {MOST_COLUMNS} at most");
         let count = blocks(rows.len() / dim.max(1));
         let mut codes = Self { words: vec![0; count * block_words(dim)], bounds: vec![0.0; count * BOUNDS] };
         if codes.words.is_empty() {

@@ -60,7 +60,7 @@ impl Index {
 
     /// Codes where they are of use, by pieces of the items.
     fn encode(&self, cpu: &CpuDevice, vectors: &[f32]) -> Result<Option<[Buffer; 2]>> {
-        if self.dim > codes::MOST_COLUMNS || self.rows < PER_PLACE {
+        if !codes::COLUMNS.contains(&self.dim) || self.rows < PER_PLACE {
             return Ok(None);
         }
         let blocks = codes::blocks(self.rows);

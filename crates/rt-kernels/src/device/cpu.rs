@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// Without work a thread stays awake so long: longer than nearly all gaps between the loops of a step.
 const AWAKE: Duration = Duration::from_micros(300);
+/// And at all: other steps may give it work without end. Longer steps do not need it.
+const AT_MOST: Duration = Duration::from_millis(100);
 
 /// The CPU path: a pool of threads.
 #[derive(Clone)]
@@ -57,8 +59,8 @@ impl CpuDevice {
         self.pool.install(f)
     }
 
-    /// The same, and keeps the other threads awake until `f` is done: a step is tens of parallel regions with short
-    /// gaps, and to wake a thread takes longer than most gaps.
+    /// The same, and keeps the other threads awake over the gaps in `f`: a step is tens of parallel regions with short
+    /// gaps, and to wake a thread takes longer than most gaps. After a longer one they sleep and wake as ever.
     pub(crate) fn install_awake<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         if self.threads() == 1 {
             return self.pool.install(f);
@@ -72,9 +74,12 @@ impl CpuDevice {
                     // had begun with a part of a loop before it came here, and waits for the rest: for it this is a
                     // call inside of that part, and nobody else ends it.
                     let mut idle = 0u32;
-                    let mut since = Instant::now();
+                    let begin = Instant::now();
+                    let mut since = begin;
                     while Some(context.index()) != own && !done.load(Ordering::Acquire) {
-                        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                        if begin.elapsed() > AT_MOST {
+                            break;
+                        } else if rayon::yield_now() == Some(rayon::Yield::Executed) {
                             idle = 0;
                         } else if idle < 64 {
                             idle += 1;

@@ -2,7 +2,7 @@
 
 use super::best::{Best, excluded_of};
 use super::{Activation, Gemm, TopK};
-use crate::codes::{BOUNDS, MOST_COLUMNS, Vnni, block_words, blocks};
+use crate::codes::{BOUNDS, COLUMNS, Vnni, block_words, blocks};
 use crate::matmul::{NO_COPY, Tile, View, apart, multiply, turn};
 use crate::simd::{dot, vectorize};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operand, Operands, Signature, Slot, Target, Variant};
@@ -18,7 +18,7 @@ mod coded;
 /// `[queries, 2]` u32 and `excluded` `[any, 1]` u32 or neither; with `coded` also the words and the bounds of the items'
 /// [`crate::codes::Codes`]; writes `value` `[queries, k]`, `id` `[queries, k]` u32. Where
 /// fewer than k are left, id is `u32::MAX` and value -1e30. Does `2 * queries * items * dim` operations and reads the items
-/// once. On the CPU a task is a block of queries by a range of the items, cut by shapes alone; few queries are dot products,
+/// once. On the CPU a task is a block of queries by a range of the items; few queries are dot products,
 /// more are products of matrices, whose sums differ in the last bits. Weak spot: on the GPU all scores are scratch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Search {
@@ -32,7 +32,7 @@ pub struct Search {
     pub k: usize,
     /// Item of row 0.
     pub first: u32,
-    /// Are codes of the items given? Of at most [`MOST_COLUMNS`] columns. The CPU then looks at these first and makes the product
+    /// Are codes of the items given? They are of use for [`COLUMNS`] columns. The CPU then looks at these first and makes the product
     /// of the few items that can be among the best: the same result, in every bit. A GPU does not read them.
     pub coded: bool,
 }
@@ -47,8 +47,6 @@ const CELLS: usize = 1 << 16;
 const ITEMS: usize = 1024;
 /// Up to so many queries are dot products: the items are read at the speed of memory.
 const FEW: usize = 4;
-/// Up to so many queries codes save time without instructions made for them.
-const PLAIN: usize = 12;
 
 impl Search {
     fn product(&self) -> Gemm {
@@ -76,7 +74,8 @@ impl Search {
         // In whole products, or with a small group at the end where that leaves less to the busiest thread.
         let up = self.queries.div_ceil(groups).next_multiple_of(NO_COPY);
         let down = (self.queries / groups / NO_COPY * NO_COPY).max(NO_COPY);
-        let rows = if self.queries.saturating_sub(groups * down) + down < up { down } else { up };
+        let rows = if self.queries.saturating_sub(groups * down) + down < up.min(self.queries) { down } else { up }
+            .max(NO_COPY);
         let groups = self.queries.div_ceil(rows);
         let each = self.items.div_ceil(parts).next_multiple_of(self.tile());
         let range = |n: usize, of: usize, all: usize| (n * of).min(all)..((n + 1) * of).min(all);
@@ -87,7 +86,7 @@ impl Search {
 
     /// One task.
     fn task(&self, given: &Given<'_>, rows: &Range<usize>, range: &Range<usize>, best: &mut [Best]) {
-        if let Some(coded) = given.coded.filter(|_| self.queries <= PLAIN || Vnni::best().is_some()) {
+        if let Some(coded) = given.coded.filter(|_| self.queries <= FEW || Vnni::best().is_some()) {
             return self.coded_task(given, coded, rows, range, best);
         }
         let tile = self.tile();
@@ -211,7 +210,7 @@ impl Kernel for Search {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let coded = self.coded && self.dim <= MOST_COLUMNS;
+        let coded = self.coded && COLUMNS.contains(&self.dim);
         let coded = coded.then(|| [io.read(4), io.read(5)]);
         let given = Given { queries: io.read(0), items: io.read(1), coded };
         let (slice, excluded) = (io.read_opt(2), io.read_opt(3));

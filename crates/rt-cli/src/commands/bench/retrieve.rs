@@ -20,28 +20,32 @@ pub(crate) fn run(global: &Global, args: &BenchRetrieve) -> Done {
         return Err(Fail::user("--queries and --dim: at least 1 is needed"));
     }
     let device = crate::commands::open(global)?;
-    let mut rows = Vec::new();
+    let vectors = |items| vectors(items, args.dim, global.seed, 0);
+    let (mut rows, mut plain) = (Vec::new(), Vec::new());
     for &items in &args.items {
-        let vectors = vectors(items, args.dim, global.seed, 0);
+        let vectors_of = vectors(items);
         let start = Instant::now();
-        let index = Index::new(&device, &vectors, args.dim)?;
+        let index = Index::new(&device, &vectors_of, args.dim)?;
         let index_ms = start.elapsed().as_secs_f64() * 1e3;
-        let plain = if index.has_codes() { Some(Index::without_codes(&device, &vectors, args.dim)?) } else { None };
-        drop(vectors);
+        drop(vectors_of);
+        let first = rows.len();
         for &queries in &args.queries {
-            let mut main = time(global, args, &device, ("main", &index), [items, queries])?;
-            main.more.insert("index_ms".into(), index_ms.into());
-            let plain = plain
-                .as_ref()
-                .map(|plain| time(global, args, &device, ("f32", plain), [items, queries]))
-                .transpose()?;
-            if let Some(plain) = &plain {
-                main.more.insert("times_f32".into(), (plain.ms / main.ms).into());
-            }
-            rows.push(main);
-            rows.extend(plain);
+            let mut row = time(global, args, &device, ("main", &index), [items, queries])?;
+            row.more.insert("index_ms".into(), index_ms.into());
+            rows.push(row);
+        }
+        if !index.has_codes() {
+            continue;
+        }
+        drop(index);
+        let index = Index::without_codes(&device, &vectors(items), args.dim)?;
+        for (&queries, main) in args.queries.iter().zip(&mut rows[first..]) {
+            let row = time(global, args, &device, ("f32", &index), [items, queries])?;
+            main.more.insert("times_f32".into(), (row.ms / main.ms).into());
+            plain.push(row);
         }
     }
+    rows.extend(plain);
     let ceilings = measure_ceilings(&device, &mut rows)?;
     say!("{}", device.name());
     let mut notes = Vec::new();

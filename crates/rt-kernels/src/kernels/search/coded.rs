@@ -37,9 +37,6 @@ impl Search {
                 // Rows that fill up the last block are no items.
                 let fill = blocks.len() * BLOCK - items.len();
                 passes.chunks_mut(blocks.len()).for_each(|passes| passes[blocks.len() - 1] &= u64::MAX >> fill);
-                for passes in passes.chunks(blocks.len()) {
-                    set(passes, from).for_each(|item| prefetch(given.items.row(item)));
-                }
                 let some = best.chunks_mut(NO_COPY).zip(passes.chunks(NO_COPY * blocks.len()));
                 for ((best, passes), q) in some.zip((rows.start + at..).step_by(NO_COPY)) {
                     let passed: u32 = passes.iter().map(|bits| bits.count_ones()).sum();
@@ -48,6 +45,9 @@ impl Search {
                     {
                         products.scan(given, q, &items, best);
                         continue;
+                    }
+                    for passes in passes.chunks(blocks.len()) {
+                        set(passes, from).for_each(|item| prefetch(given.items.row(item)));
                     }
                     for ((best, passes), q) in best.iter_mut().zip(passes.chunks(blocks.len())).zip(q..) {
                         found.clear();
@@ -78,7 +78,8 @@ fn one_by_one(query: &[f32], items: &Mat<'_>, found: &[usize], scores: &mut [f32
     }
 }
 
-/// Scores as a product of matrices has them: sums along the columns in order.
+/// Scores as a product of matrices has them: sums along the columns in order, fused. (Of one or two columns, or without fused
+/// instructions, products have other sums: there nobody comes here.)
 #[inline(always)]
 fn together(query: &[f32], items: &Mat<'_>, found: &[usize], scores: &mut [f32]) {
     const TOGETHER: usize = 8;
