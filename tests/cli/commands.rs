@@ -164,6 +164,25 @@ fn bench_reports_beside_the_ceilings() {
     assert!(b["rows"][0]["times_f32"].as_f64().unwrap() > 0.0 && b["rows"][0]["index_ms"].as_f64().unwrap() > 0.0);
 }
 
+/// A kernel is named by the variant that it runs, and stands beside another only where it has one.
+#[test]
+fn bench_names_the_variants_that_a_gpu_runs() {
+    if std::env::var("RECALL_REQUIRE_GPU").is_err() || !cfg!(feature = "gpu") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let figures = folder.path().join("b.json");
+    let run = ["bench", "kernels", "--filter", "777x1001x48", "--runs", "1", "--device", "gpu"];
+    ok(&[&run[..], &["--json", text(&figures)]].concat());
+    let b = json(&figures);
+    let ids: Vec<&str> = b["rows"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
+    let of = |op: &str| -> Vec<&str> { ids.iter().filter_map(|id| id.strip_prefix(op)?.split('/').next()).collect() };
+    assert_eq!(of("sum/"), ["portable"], "{ids:?}");
+    let softmax = of("softmax_loss/");
+    assert!(softmax == ["subgroup", "portable"] || softmax == ["portable"], "{ids:?}");
+    assert!(!ids.is_empty() && ids.iter().all(|id| id.contains("/gpu/")), "{ids:?}");
+}
+
 #[test]
 fn settings_come_from_a_file_and_the_command_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -198,6 +198,20 @@ pub enum Variant {
     F16,
 }
 
+impl Variant {
+    /// Its name in listings and ids.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Subgroup => "subgroup",
+            Self::Vec4 => "vec4",
+            Self::Wide => "wide",
+            Self::F16 => "f16",
+        }
+    }
+}
+
 /// Where a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {

@@ -1,6 +1,7 @@
 //! The tape as text: a table, and a graph for Graphviz.
 
 use crate::tape::{Kind, Phase, Tape, Var};
+use rt_kernels::Kernel;
 use std::fmt::Write as _;
 
 /// One line of the listing.
@@ -23,6 +24,11 @@ pub struct NodeInfo {
 }
 
 impl Tape {
+    /// The nodes' kernels, in order; `None` where nothing runs.
+    pub fn kernels(&self) -> impl Iterator<Item = Option<&dyn Kernel>> {
+        self.nodes.iter().map(|node| node.kernel.as_ref().map(|kernel| &**kernel as &dyn Kernel))
+    }
+
     /// The nodes, in order.
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeInfo> {

@@ -29,7 +29,7 @@ pub(crate) fn run(global: &Global) -> Done {
         for (name, value) in &a.limits {
             say!("         {name:<44} {value}");
         }
-        say!("         kernels: {} variants", variant(a.variant));
+        say!("         kernels: {} variants", a.variant.name());
         say!("         products: {}", Device::products(a));
         say!("         --f16: {}", if a.grants_f16() { "can be had" } else { "no, it has no shader-f16" });
         if !a.features.is_empty() {
@@ -42,20 +42,10 @@ pub(crate) fn run(global: &Global) -> Done {
         serde_json::json!({
             "index": a.index, "name": a.name, "backend": a.backend, "driver": a.driver, "hardware": a.hardware,
             "unusable": a.unusable, "limits": a.limits.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-            "features": a.features, "variant": variant(a.variant), "products": Device::products(a),
+            "features": a.features, "variant": a.variant.name(), "products": Device::products(a),
             "f16_products": a.grants_f16(),
         })
     };
     let rows = adapters.iter().map(list).collect();
     output::write_json(global, "doctor", output::device_name(&auto), None, rows, serde_json::Map::new())
-}
-
-fn variant(variant: rt_kernels::Variant) -> &'static str {
-    match variant {
-        rt_kernels::Variant::Portable => "portable",
-        rt_kernels::Variant::Subgroup => "subgroup",
-        rt_kernels::Variant::Vec4 => "vec4",
-        rt_kernels::Variant::Wide => "wide",
-        rt_kernels::Variant::F16 => "f16",
-    }
 }

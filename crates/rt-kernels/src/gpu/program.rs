@@ -163,6 +163,14 @@ impl GpuProgram {
     }
 }
 
+impl GpuDevice {
+    /// The variant of a kernel that its programs run.
+    #[must_use]
+    pub fn variant_of(&self, kernel: &dyn Kernel) -> Variant {
+        variant(self, kernel, None)
+    }
+}
+
 /// Which variant of a kernel runs: `only` this one, else what the device's options say, its kind, or for products what it was timed
 /// for.
 fn variant(device: &GpuDevice, kernel: &dyn Kernel, only: Option<Variant>) -> Variant {

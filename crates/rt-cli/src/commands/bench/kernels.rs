@@ -6,7 +6,7 @@ use super::clock::process_seconds;
 use super::{Row, kind, measure_ceilings, plot, report};
 use crate::args::{BenchKernels, Global};
 use crate::fail::{Done, Fail};
-use rt_kernels::philox;
+use rt_kernels::{Kernel, philox};
 use rt_models::Device;
 use rt_tensor::{
     Activation, BagOptions, Init, Negatives, NodeInfo, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape, Var,
@@ -32,15 +32,17 @@ pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
         plot::check(path)?;
     }
     let device = crate::commands::open(global)?;
-    let other = if args.no_naive { None } else { other(&device)? };
+    let other = if args.no_naive { None } else { Some(other(&device)?) };
     let mut rows = Vec::new();
     for case in cases(args.large)? {
         let runs = if case.large { args.runs.min(3) } else { args.runs };
-        let main = time(&device, main_variant(&device), &case, args, runs, global.seed)?;
+        let main = time(&device, &case, args, runs, global.seed)?;
         // A naive variant takes seconds where the main one takes milliseconds: a few runs tell enough.
         let mut second = match &other {
-            Some((other, name)) if !main.is_empty() && !case.large => {
-                time(other, name, &case, args, args.runs.min(3), global.seed)?
+            Some(other) if !main.is_empty() && !case.large => {
+                let second = time(other, &case, args, args.runs.min(3), global.seed)?;
+                // Of a kernel that has one variant, nothing stands beside it.
+                second.into_iter().filter(|o| main.iter().all(|m| m.row.id != o.row.id)).collect()
             }
             _ => Vec::new(),
         };
@@ -65,28 +67,27 @@ pub(crate) fn run(global: &Global, args: &BenchKernels) -> Done {
     report(global, "bench kernels", &device, rows, &ceilings)
 }
 
-/// The name of the variant that training runs on a device.
-fn main_variant(device: &Device) -> &'static str {
+/// The name of the variant of a kernel that a device runs.
+fn variant(device: &Device, kernel: Option<&dyn Kernel>) -> &'static str {
+    let _ = kernel; // in a build without the GPU
     match device {
+        Device::Cpu(cpu) if cpu.is_naive() => "naive",
         Device::Cpu(_) => "main",
         #[cfg(feature = "gpu")]
-        Device::Gpu(gpu) if gpu.variant() == rt_kernels::Variant::Subgroup => "subgroup",
-        #[cfg(feature = "gpu")]
-        Device::Gpu(_) => "portable",
+        Device::Gpu(gpu) => kernel.map_or(rt_kernels::Variant::Portable, |kernel| gpu.variant_of(kernel)).name(),
     }
 }
 
-/// What the main variant stands beside: plain loops on the CPU; on a GPU the portable variants, where it runs others.
-fn other(device: &Device) -> Done<Option<(Device, &'static str)>> {
+/// What the main variants stand beside: plain loops on the CPU; on a GPU the portable variants.
+fn other(device: &Device) -> Done<Device> {
     match device {
-        Device::Cpu(_) => Ok(Some((Device::Cpu(rt_kernels::CpuDevice::naive()?), "naive"))),
+        Device::Cpu(_) => Ok(Device::Cpu(rt_kernels::CpuDevice::naive()?)),
         #[cfg(feature = "gpu")]
-        Device::Gpu(gpu) if gpu.variant() == rt_kernels::Variant::Subgroup => {
-            let options = rt_kernels::GpuOptions { default_limits: true, ..Default::default() };
-            Ok(Some((Device::open_gpu(gpu.index(), options)?, "portable")))
+        Device::Gpu(gpu) => {
+            let products = Some(rt_kernels::Variant::Portable);
+            let options = rt_kernels::GpuOptions { default_limits: true, products, ..Default::default() };
+            Ok(Device::open_gpu(gpu.index(), options)?)
         }
-        #[cfg(feature = "gpu")]
-        Device::Gpu(_) => Ok(None),
     }
 }
 
@@ -96,12 +97,13 @@ struct Timed {
     row: Row,
 }
 
-fn time(device: &Device, variant: &str, case: &Case, args: &BenchKernels, runs: usize, seed: u64) -> Done<Vec<Timed>> {
+fn time(device: &Device, case: &Case, args: &BenchKernels, runs: usize, seed: u64) -> Done<Vec<Timed>> {
     let nodes = case.tape.nodes();
+    let variants: Vec<&str> = case.tape.kernels().map(|kernel| variant(device, kernel)).collect();
     let id = |n: &NodeInfo, variant: &str| format!("{}/{variant}/{}/{}", n.op, kind(device), shape(case, n));
     let wanted = |n: &NodeInfo| {
         // A filter that names the main variant brings the one beside it along.
-        id(n, variant).contains(&args.filter) || id(n, "main").contains(&args.filter)
+        id(n, variants[n.node]).contains(&args.filter) || id(n, "main").contains(&args.filter)
     };
     if !nodes.iter().any(wanted) {
         return Ok(Vec::new());
@@ -133,7 +135,7 @@ fn time(device: &Device, variant: &str, case: &Case, args: &BenchKernels, runs: 
     }
     let mut timed: Vec<Timed> = Vec::new();
     for ((n, s), mut cpu) in nodes.iter().zip(seconds).zip(cpu).filter(|((n, s), _)| !s.is_empty() && wanted(n)) {
-        let mut row = Row::new(id(n, variant), s, n.bytes, n.flops);
+        let mut row = Row::new(id(n, variants[n.node]), s, n.bytes, n.flops);
         cpu.sort_by(f64::total_cmp);
         row.cpu_ms = cpu.get(cpu.len() / 2).map(|s| s * 1e3);
         row.peak_memory_bytes = rt_models::eval::peak_memory_bytes();
