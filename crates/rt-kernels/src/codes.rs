@@ -120,7 +120,8 @@ fn encode(rows: &[f32], dim: usize, words: &mut [u32], bounds: &mut [f32]) {
         let (whole, tail) = row.as_chunks::<LANES>();
         let mut last = [0.0f32; LANES];
         last[..tail.len()].copy_from_slice(tail);
-        for (x, codes) in whole.iter().chain([&last]).zip(codes.chunks_mut(LANES)) {
+        let last = (!tail.is_empty()).then_some(&last);
+        for (x, codes) in whole.iter().chain(last).zip(codes.chunks_mut(LANES)) {
             for l in 0..LANES {
                 let code = nearest(x[l] * inverse);
                 let left = (-scale).mul_add(code, x[l]);

@@ -78,12 +78,12 @@ fn avx512<const Q: usize>(codes: &[u32], queries: &[u32], least: &[i32]) -> [u64
     const LANES: usize = 16;
     let mut sums = [[_mm512_setzero_si512(); BLOCK / LANES]; Q];
     for (items, query) in codes.as_chunks::<BLOCK>().0.iter().zip(queries.as_chunks::<Q>().0) {
-        let load = |g: usize| {
-            let lanes: &[u32; LANES] = items[g * LANES..].first_chunk().expect("a block is whole vectors");
+        let load = |lanes: &[u32; LANES]| {
             // SAFETY: sixteen words to read, unaligned.
             unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
         };
-        let items = [load(0), load(1), load(2), load(3)];
+        let lanes = items.as_chunks().0;
+        let items = [load(&lanes[0]), load(&lanes[1]), load(&lanes[2]), load(&lanes[3])];
         for q in 0..Q {
             let query = _mm512_set1_epi32(query[q] as i32);
             for g in 0..items.len() {
@@ -111,12 +111,12 @@ fn avx2<const Q: usize>(codes: &[u32], queries: &[u32], least: &[i32]) -> [u64; 
     for at in (0..BLOCK).step_by(2 * LANES) {
         let mut sums = [[_mm256_setzero_si256(); 2]; Q];
         for (items, query) in codes.as_chunks::<BLOCK>().0.iter().zip(queries.as_chunks::<Q>().0) {
-            let load = |g: usize| {
-                let lanes: &[u32; LANES] = items[at + g * LANES..].first_chunk().expect("a block is whole vectors");
+            let load = |lanes: &[u32; LANES]| {
                 // SAFETY: eight words to read, unaligned.
                 unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
             };
-            let items = [load(0), load(1)];
+            let lanes = items.as_chunks().0;
+            let items = [load(&lanes[at / LANES]), load(&lanes[at / LANES + 1])];
             for q in 0..Q {
                 let query = _mm256_set1_epi32(query[q] as i32);
                 for g in 0..items.len() {

@@ -2,7 +2,7 @@
 
 use super::best::{Best, excluded_of};
 use super::{Activation, Gemm, TopK};
-use crate::codes::{BOUNDS, COLUMNS, Vnni, block_words, blocks};
+use crate::codes::{BLOCK, BOUNDS, COLUMNS, Vnni, block_words, blocks};
 use crate::matmul::{NO_COPY, Tile, View, apart, multiply, turn};
 use crate::simd::{dot, vectorize};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operand, Operands, Signature, Slot, Target, Variant};
@@ -58,9 +58,9 @@ impl Search {
         TopK { queries: self.queries, items: self.items, k: self.k, first: self.first }
     }
 
-    /// Items of a tile.
+    /// Items of a tile: whole blocks of codes.
     fn tile(&self) -> usize {
-        (CELLS / self.dim.max(1) / 64 * 64).clamp(256, ITEMS)
+        (CELLS / self.dim.max(1) / BLOCK * BLOCK).clamp(4 * BLOCK, ITEMS)
     }
 
     /// Blocks of queries by ranges of items, as many as occupy all threads: what is found does not depend on the cut.
@@ -74,9 +74,9 @@ impl Search {
         // In whole products, or with a small group at the end where that leaves less to the busiest thread.
         let up = self.queries.div_ceil(groups).next_multiple_of(NO_COPY);
         let down = (self.queries / groups / NO_COPY * NO_COPY).max(NO_COPY);
-        let rows = if self.queries.saturating_sub(groups * down) + down < up.min(self.queries) { down } else { up }
-            .max(NO_COPY);
-        let groups = self.queries.div_ceil(rows);
+        let busiest = self.queries.saturating_sub(groups * down) + down;
+        let rows = if busiest < up.min(self.queries) { down } else { up };
+        let groups = self.queries.div_ceil(rows.max(1));
         let each = self.items.div_ceil(parts).next_multiple_of(self.tile());
         let range = |n: usize, of: usize, all: usize| (n * of).min(all)..((n + 1) * of).min(all);
         (0..groups)
@@ -193,6 +193,7 @@ impl Kernel for Search {
 
     fn cost(&self) -> Cost {
         let (queries, items, dim) = (self.queries as f64, self.items as f64, self.dim as f64);
+        // Of an item that has a code no more than that need be read.
         let item = if self.coded { dim } else { 4.0 * dim };
         Cost { bytes: item * items + 4.0 * queries * (dim + 2.0 * self.k as f64), flops: 2.0 * queries * items * dim }
     }
