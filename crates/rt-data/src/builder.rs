@@ -187,3 +187,38 @@ pub(crate) fn gather<T: Copy>(values: Vec<T>, order: &[u32]) -> Vec<T> {
     }
     order.iter().map(|&event| values[event as usize]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items of one user's events, (part, time) each, in the order of the data; item n is event n of the input.
+    fn order(parts: bool, times: bool, events: &[(u8, i64)]) -> Vec<u32> {
+        let mut builder = Builder::default();
+        let user = builder.users.text("u");
+        for (i, (part, time)) in events.iter().enumerate() {
+            let item = builder.items.text(&format!("i{i}"));
+            builder.user.push(user);
+            builder.item.push(item);
+            parts.then(|| builder.part.push(*part));
+            times.then(|| builder.time.push(*time));
+        }
+        let first = builder.item[0];
+        builder.finish("d".into(), false).event_item.iter().map(|item| item - first).collect()
+    }
+
+    #[test]
+    fn a_users_events_go_by_part_then_time_then_place_in_the_input() {
+        // More events than an insertion sort takes, with many ties.
+        let events: Vec<(u8, i64)> = (0..200).map(|i| ((i * 7 % 3) as u8, i * 13 % 5)).collect();
+        for (parts, times) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut want: Vec<u32> = (0..200).collect();
+            let key = |i: &u32| {
+                let (part, time) = events[*i as usize];
+                (if parts { part } else { 0 }, if times { time } else { 0 })
+            };
+            want.sort_by_key(key);
+            assert_eq!(order(parts, times, &events), want, "parts {parts}, times {times}");
+        }
+    }
+}
