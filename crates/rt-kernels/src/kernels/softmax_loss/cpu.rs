@@ -236,25 +236,20 @@ impl Rows<'_> {
         if let Some(mask) = self.mask {
             leave_out(z, mask.row_u32(i));
         }
-        let mut largest = [-1e30f32; LANES];
+        // Loops that do one thing each, over whole rows: together, sixteen cells at a time, they stay scalar.
         match self.targets.filter(|_| k.mask_hits) {
             Some(targets) => {
                 let target = targets.id(i);
-                let vectors = z.chunks_exact_mut(LANES).zip(self.logq.chunks_exact(LANES));
-                for ((z, q), ids) in vectors.zip(self.ids.chunks_exact(LANES)) {
-                    for l in 0..LANES {
-                        z[l] = if ids[l] == target { -1e30 } else { z[l] - q[l] };
-                        largest[l] = if z[l] > largest[l] { z[l] } else { largest[l] };
-                    }
+                for ((z, q), id) in z.iter_mut().zip(self.logq).zip(self.ids) {
+                    *z = if *id == target { -1e30 } else { *z - q };
                 }
             }
-            None => {
-                for (z, q) in z.chunks_exact_mut(LANES).zip(self.logq.chunks_exact(LANES)) {
-                    for l in 0..LANES {
-                        z[l] -= q[l];
-                        largest[l] = if z[l] > largest[l] { z[l] } else { largest[l] };
-                    }
-                }
+            None => z.iter_mut().zip(self.logq).for_each(|(z, q)| *z -= q),
+        }
+        let mut largest = [-1e30f32; LANES];
+        for z in z.as_chunks::<LANES>().0 {
+            for l in 0..LANES {
+                largest[l] = if z[l] > largest[l] { z[l] } else { largest[l] };
             }
         }
         if let Some(j) = positive {
@@ -266,7 +261,7 @@ impl Rows<'_> {
             return self.smoothed(weight, z, (positive, z_positive), largest, gradients);
         }
         let mut sums = [0.0f32; LANES];
-        for z in z.chunks_exact_mut(LANES) {
+        for z in z.as_chunks_mut::<LANES>().0 {
             for l in 0..LANES {
                 z[l] = exp(z[l] - largest);
                 sums[l] += z[l];
@@ -306,7 +301,7 @@ impl Rows<'_> {
         gradients: bool,
     ) -> (f32, f32) {
         let (mut sums, mut totals, mut counts) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
-        for z in z.chunks_exact_mut(LANES) {
+        for z in z.as_chunks_mut::<LANES>().0 {
             for l in 0..LANES {
                 let counted = z[l] > -LEFT_OUT;
                 totals[l] += if counted { z[l] } else { 0.0 };
