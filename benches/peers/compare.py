@@ -96,15 +96,27 @@ def step():
           ["batch", "ours", "SparseAdam, tuned malloc", "x", "SparseAdam", "x", "dense gradients, Adam", "x", "memory MB: ours, sparse, dense"], rows)
 
 
+def has_bf16():
+    path = os.path.join(FOLDER, "doctor.json")
+    subprocess.run([RECALL, "doctor", "--quiet", "--json", path], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return json.load(open(path))["cpu_bf16_products"]
+
+
 def epoch():
-    rows = []
+    rows, rounded = [], []
+    bf16 = has_bf16()
     for model in ("dssm", "youtube-dnn"):
         settings = ["dim=64", "session=0", "ema=0", "windows=1,5,50", "skip=false", "dropout=0", "history_dropout=0", "epochs=3", "patience=3"]
         settings += ["user_hidden=128,64"] if model == "youtube-dnn" else []
-        run = lambda: ours("train", "--data", f"{DATA}/ml-1m-half", "--model", model, "--out", f"{FOLDER}/m", *sum((["--set", s] for s in settings), []))[model]
-        o, tuned = rounds(run, lambda: peer("epoch.py", f"{DATA}/ml-1m-half", model, tuned=True))
+        run = lambda *more: ours("train", "--data", f"{DATA}/ml-1m-half", "--model", model, "--out", f"{FOLDER}/m", *sum((["--set", s] for s in settings), []), *more)[model]
+        other = lambda *more: peer("epoch.py", f"{DATA}/ml-1m-half", model, *more, tuned=True)
+        o, tuned, *halves = rounds(run, other, *([lambda: run("--bf16"), lambda: other("--bf16")] if bf16 else []))
         t = [x[0] for x in tuned if x]
         get = lambda given, key: median([g[key] for g in given])
+        if bf16:
+            speed = lambda given: get(given, "examples_per_second")
+            mine, theirs = halves[0], [x[0] for x in halves[1] if x]
+            rounded.append([model, f"{speed(mine):,.0f}", ratio(speed(mine), speed(o)), f"{speed(theirs):,.0f}", ratio(speed(mine), speed(theirs)), ratio(speed(mine), speed(t))])
         rows.append([model, f"{get(o, 'examples_per_second'):,.0f}", f"{get(t, 'examples_per_second'):,.0f}", ratio(get(o, "examples_per_second"), get(t, "examples_per_second")),
                      f"{ms(1e3 * get(o, 'prepare_seconds'))}, {ms(1e3 * get(t, 'prepare_seconds'))}", f"{mb(get(o, 'peak_memory_bytes'))}, {mb(get(t, 'peak_memory_bytes'))}",
                      f"{100 * get(o, 'validation_seconds') / (get(t, 'examples') / get(o, 'examples_per_second')):.1f} %"])
@@ -119,6 +131,9 @@ def epoch():
     table("Epochs of ml-1m-half", "`recall train` against `epoch.py` (tuned malloc) and `rechub.py` (as it ships): DSSM and YoutubeDNN with windows 1 + 5 + 50, batch 1,024; YoutubeDNN with the softmax over all "
           "items. The last row is torch-rechub's example: embeddings of 16, tower 128-64-16, 3 negatives, batch 2,048.",
           ["model", "ours, examples/s", "peer, examples/s", "x", "prepare ms: ours, peer", "memory MB: ours, peer", "a validation pass, share of an epoch"], rows)
+    if rounded:
+        table("The same epochs with products in bf16", "`recall train --bf16` against `epoch.py --bf16` (PyTorch's autocast); the last column: against PyTorch in f32.",
+              ["model", "ours, examples/s", "x of ours in f32", "PyTorch, examples/s", "x", "x of PyTorch in f32"], rounded)
 
 
 def kernels():

@@ -1,18 +1,19 @@
 """Epochs of DSSM or YoutubeDNN on MovieLens 1M's files in PyTorch, as `recall train` has them without dropout and skip.
 
-    epoch.py DATA dssm|youtube-dnn
+    epoch.py DATA dssm|youtube-dnn [--bf16]
 
 User tower: id, gender, age, occupation, zip, means of the last 1, 5 and 50 items -> 128 -> 64 (YoutubeDNN: 128-64-64).
 Item tower (DSSM): id (the history's table), mean of genres -> 128 -> 64. Cosine / 0.1. DSSM: in-batch softmax with logQ,
 accidental hits masked; YoutubeDNN: softmax over the whole catalogue. Batch 1,024, Adam with dense gradients: at this size of
-tables it is the faster way. Examples, histories and features are tensors made once. One JSON line.
+tables it is the faster way. --bf16: forward under `torch.autocast` to bfloat16. Examples, histories and features are tensors made once. One JSON line.
 """
 import json, resource, sys, time
 import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
 
 torch.set_num_threads(2)
 torch.manual_seed(0)
-data, model = sys.argv[1:]
+data, model, *options = sys.argv[1:]
+assert options in ([], ["--bf16"]), options
 L, WINDOWS, BATCH, EPOCHS = 50, (1, 5, 50), 1024, 3
 start = time.perf_counter()
 read = lambda name: [l.rstrip("\n").split("::") for l in open(f"{data}/{name}.dat", encoding="latin-1")]
@@ -86,7 +87,8 @@ seconds, cpu = [], []
 for epoch in range(EPOCHS):
     begin, before = time.perf_counter(), time.process_time()
     for at in torch.randperm(len(target)).split(BATCH):
-        loss = net(at)
+        with torch.autocast("cpu", torch.bfloat16, enabled="--bf16" in options):
+            loss = net(at)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -86,6 +86,9 @@ fn devices_that_are_not_there_and_batches_larger_than_memory() {
     fails(&[&with("cpu")[..], &["--f16"]].concat(), 2, &["--f16", "cpu"]);
     fails(&[&with("gpu:99")[..], &["--f16"]].concat(), 1, &["--f16", "gpu"]);
     fails(&["gradcheck", "--f16"], 2, &["--f16", "gradcheck"]);
+    fails(&[&with("gpu")[..], &["--bf16"]].concat(), 2, &["--bf16", "gpu"]);
+    fails(&[&with("cpu")[..], &["--f16", "--bf16"]].concat(), 2, &["--bf16", "--f16"]);
+    fails(&["gradcheck", "--bf16"], 2, &["--bf16", "gradcheck"]);
     let huge = [&with("cpu")[..], &["--set", "batch=16777216", "--set", "dim=4096"]].concat();
     fails(&huge, 1, &["MiB", "smaller batch"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");

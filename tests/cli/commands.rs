@@ -111,6 +111,42 @@ fn explain_draws_the_tape_and_doctor_knows_the_machine() {
     assert!(count("never timed: a software driver") >= count(", software driver"), "{printed}");
 }
 
+/// Trained with products in bf16 a model is another one; a processor without the instructions is named.
+#[test]
+fn products_in_bf16_are_had_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, figures) = (folder.path().join("m"), folder.path().join("t.json"));
+    let train = |more: &[&str]| {
+        let data = "synthetic:users=120,items=90,events=12";
+        let mut args = vec!["train", "--data", data, "--model", "dssm", "--out", text(&model)];
+        args.extend(["--json", text(&figures)]);
+        args.extend(SMALL);
+        args.extend(more);
+        recall(&args)
+    };
+    let half = train(&["--bf16"]);
+    if json_of_doctor(&folder.path().join("d.json"))["cpu_bf16_products"] == false {
+        assert!(half.status.code() == Some(1) && stderr(&half).contains("AVX-512 BF16"), "{}", stderr(&half));
+        return;
+    }
+    assert!(half.status.success(), "{}", stderr(&half));
+    let half = json(&figures);
+    assert!(half["device"]["name"].as_str().unwrap().ends_with(", bf16 products"), "{}", half["device"]);
+    std::fs::remove_dir_all(&model).unwrap();
+    assert!(train(&[]).status.success());
+    let sha256 = |v: &serde_json::Value| {
+        let rows = v["rows"].as_array().unwrap();
+        rows.iter().find_map(|r| r["model_sha256"].as_str().map(str::to_owned)).expect("the trained model's")
+    };
+    assert_ne!(sha256(&half), sha256(&json(&figures)), "nothing was rounded");
+}
+
+fn json_of_doctor(path: &std::path::Path) -> serde_json::Value {
+    let printed = ok(&["doctor", "--json", text(path)]);
+    assert_eq!(printed.matches("--bf16: ").count(), 1, "{printed}");
+    json(path)
+}
+
 #[test]
 fn gradcheck_checks_every_op_and_both_models() {
     let printed = ok(&["gradcheck", "--device", "cpu"]);

@@ -19,7 +19,7 @@ mod frequency;
 mod gather;
 mod gelu;
 mod gemm;
-mod gemm_f16;
+mod gemm_half;
 mod group;
 mod group_dot;
 mod history;

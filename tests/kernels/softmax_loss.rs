@@ -2,7 +2,7 @@
 
 use rt_kernels::kernels::{Positive, SoftmaxLoss};
 use rt_kernels::{Device, Step};
-use rt_tests::{EPS, LAYS, Lay, Want, devices, devices_with_checks, f, hold_on, ids, out_f, u, uniform};
+use rt_tests::{EPS, LAYS, Lay, Want, bf16_devices, devices, devices_with_checks, f, hold_on, ids, out_f, u, uniform};
 
 /// Everything that a case is made of.
 struct Data {
@@ -17,6 +17,8 @@ struct Data {
     targets: Vec<u32>,
     label: Vec<u32>,
     mask: Option<Vec<u32>>,
+    /// How much the products round a gradient of a logit, by its size.
+    rounding: f64,
 }
 
 impl Data {
@@ -43,8 +45,18 @@ impl Data {
             // Labels point at candidates that are not padding.
             label: ids(rows, (candidates - padding) as u32, 9),
             mask: None,
+            rounding: 0.0,
             kernel,
         }
+    }
+
+    /// The same with vectors that bf16 holds as they are: of the products' operands it rounds only the gradients of logits.
+    fn for_bf16(mut self) -> Self {
+        for x in self.u.iter_mut().chain(&mut self.v) {
+            *x = (*x * 128.0).round() / 128.0;
+        }
+        self.rounding = 1.0 / 256.0;
+        self
     }
 
     /// The same with bits of left out candidates, about half of them; the first row leaves out all, its positive too.
@@ -171,7 +183,8 @@ impl Data {
             }
         }
         let cells = |cells: Vec<(f64, f64, f64)>, terms: usize| {
-            cells.into_iter().map(|(sum, size, off)| (sum, off + (terms as f64 + 4.0) * EPS * size + 1e-37)).collect()
+            let rounds = |size: f64, off: f64| (terms as f64 + 4.0) * EPS * size + self.rounding * (size + off);
+            cells.into_iter().map(|(sum, size, off)| (sum, off + rounds(size, off) + 1e-37)).collect()
         };
         [loss, cells(du, candidates + 1), cells(dv, rows), cells(down, 1)]
     }
@@ -236,6 +249,31 @@ fn in_batch() {
             let data = Data::new(kernel, logq, padding);
             data.hold(devices_with_checks(), what, LAYS, [true; 3]);
             data.hold(devices(), what, &[Lay::Dense], [false; 3]);
+        }
+    }
+}
+
+/// Products in bf16: several groups and panels of rows, columns and rows past the micro-kernel's, an odd number of rows.
+#[test]
+fn in_bf16() {
+    for (what, rows, candidates, dim) in [
+        ("one of each", 1, 1, 1),
+        ("nothing divides", 33, 201, 50),
+        ("several groups of rows", 257, 300, 33),
+        ("several panels", 300, 20_001, 8),
+    ] {
+        for (positive, smoothing) in [(Positive::Label, 0.0), (Positive::Own, 0.1), (Positive::Diagonal, 0.1)] {
+            if positive == Positive::Diagonal && candidates < rows {
+                continue;
+            }
+            for mask_hits in [false, true] {
+                let correct_positive = mask_hits;
+                let kernel =
+                    SoftmaxLoss { rows, candidates, dim, scale: 6.0, positive, correct_positive, mask_hits, smoothing };
+                let data = Data::new(kernel, mask_hits, 0).for_bf16();
+                let outputs = if dim == 50 { [false, true, false] } else { [true; 3] };
+                data.hold(&bf16_devices(), what, LAYS, outputs);
+            }
         }
     }
 }

@@ -75,6 +75,22 @@ pub fn f16_devices() -> Vec<Device> {
     devices
 }
 
+/// The CPU with one and with three threads, whose products round to bf16; none where the processor lacks the instructions, and then
+/// asking for it is refused.
+///
+/// # Panics
+///
+/// If a device cannot be opened, or is not refused.
+#[must_use]
+pub fn bf16_devices() -> Vec<Device> {
+    if CpuDevice::grants_bf16() {
+        return [1, 3].map(|threads| Device::cpu_bf16(threads).expect("it grants bf16")).into();
+    }
+    let refused = Device::cpu_bf16(1).expect_err("there are no instructions for it").to_string();
+    assert!(refused.contains("AVX-512 BF16"), "{refused}");
+    Vec::new()
+}
+
 /// Is it a CPU device whose bits do not depend on the number of threads? The naive loops sum in other orders.
 #[must_use]
 pub fn is_fast_cpu(device: &Device) -> bool {

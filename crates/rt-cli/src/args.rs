@@ -22,6 +22,9 @@ pub(crate) struct Global {
     /// Matrix products on a GPU hold their tiles in f16 and sum in f32; results differ in their last bits. Needs shader-f16
     #[arg(long, global = true)]
     pub f16: bool,
+    /// Matrix products on the CPU round their operands to bf16 and sum in f32; results differ. Needs AVX-512 BF16
+    #[arg(long, global = true, conflicts_with = "f16")]
+    pub bf16: bool,
     /// Seed of initial values, shuffling, dropout and negatives
     #[arg(long, global = true, default_value_t = 42)]
     pub seed: u64,

@@ -186,7 +186,10 @@ impl Device {
     pub fn name(&self) -> String {
         match self {
             Self::Cpu(cpu) if cpu.is_naive() => "CPU, plain loops, 1 thread".to_owned(),
-            Self::Cpu(cpu) => format!("CPU, {}, {} threads", crate::simd::instruction_set(), cpu.threads()),
+            Self::Cpu(cpu) => {
+                let products = if cpu.is_bf16() { ", bf16 products" } else { "" };
+                format!("CPU, {}, {} threads{products}", crate::simd::instruction_set(), cpu.threads())
+            }
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => gpu.name(),
         }

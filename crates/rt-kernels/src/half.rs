@@ -1,10 +1,21 @@
-//! Devices whose matrix products hold their tiles in f16.
+//! Devices whose matrix products take 16 bits: f16 on a GPU, bf16 on the CPU.
 
 #[cfg(feature = "gpu")]
 use crate::gpu::{GpuDevice, GpuOptions};
-use crate::{Adapter, Device, DeviceChoice, Error, Result};
+use crate::{Adapter, CpuDevice, Device, DeviceChoice, Error, Result};
 
 impl Device {
+    /// The CPU path with `threads` threads (0 = one for each core) whose matrix products, those of layers and of the in-batch, sampled and
+    /// full softmax losses, round their operands to bf16 (8 bits, f32's range) and sum in f32; everything else stays f32, and so do tables
+    /// and weights. Results differ from those of [`Device::cpu`], and are the same for any number of threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`] where the processor has no AVX-512 BF16, [`Error::Device`] if the threads cannot be started.
+    pub fn cpu_bf16(threads: usize) -> Result<Self> {
+        CpuDevice::bf16(threads).map(Self::Cpu)
+    }
+
     /// Opens a GPU whose matrix products hold their tiles in f16 and sum in f32, where operands lie in whole vec4s; the other
     /// kernels, and products that lie otherwise, stay f32. Results differ from those of [`Device::open`] by f16's rounding.
     ///
@@ -31,6 +42,14 @@ impl Device {
             DeviceChoice::Cpu => Err(refused("the CPU path has none")),
             _ => Err(refused("this build has no GPU support (cargo feature `gpu`)")),
         }
+    }
+}
+
+impl CpuDevice {
+    /// Can this processor open [`CpuDevice::bf16`]?
+    #[must_use]
+    pub fn grants_bf16() -> bool {
+        crate::matmul::Bf16::detect().is_some()
     }
 }
 

@@ -8,9 +8,9 @@ pub mod codes;
 mod cpu;
 mod device;
 mod error;
-mod f16;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod half;
 mod kernel;
 pub mod kernels;
 mod matmul;

@@ -5,11 +5,15 @@
     reason = "the gemm crate takes raw pointers, and column cuts of a row-major matrix cannot be slices"
 )]
 
+mod bf16;
+
 use crate::parallel::join;
 use crate::simd::LANES;
 use crate::{Mat, MatMut};
 use std::marker::PhantomData;
 use std::ops::Range;
+
+pub(crate) use bf16::{Bf16, Packed, Right};
 
 /// Rows of `a` in a product whose `b` `gemm` reads where it lies, if rows of `b` are whole vectors: of more rows (32 to 48, by the
 /// instruction set) it copies `b` into panels first, anew for each product.
@@ -45,17 +49,32 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     /// Rows `stride` apart. Panics if a cell lies outside of `data`.
+    #[inline]
     pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         let words = if rows * cols == 0 { 0 } else { (rows - 1) * stride + cols };
         Self { data: &data[..words], rows, cols, row: stride, col: 1 }
     }
 
+    /// Number of rows.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    #[inline]
+    pub(crate) fn width(&self) -> usize {
+        self.cols
+    }
+
     /// The transposed matrix.
+    #[inline]
     pub(crate) fn transposed(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row: self.col, col: self.row, ..self }
     }
 
     /// `count` rows from `first` on.
+    #[inline]
     pub(crate) fn rows(self, first: usize, count: usize) -> Self {
         assert!(first + count <= self.rows, "rows {first} + {count} of {}", self.rows);
         let skip = (first * self.row).min(self.data.len());
@@ -63,6 +82,7 @@ impl<'a> View<'a> {
     }
 
     /// `count` columns from `first` on.
+    #[inline]
     pub(crate) fn cols(self, first: usize, count: usize) -> Self {
         self.transposed().rows(first, count).transposed()
     }
@@ -106,6 +126,7 @@ impl<'a> Tile<'a> {
     }
 
     /// The same tile, borrowed for a while.
+    #[inline]
     pub(crate) fn borrow(&mut self) -> Tile<'_> {
         Tile { ..*self }
     }
@@ -120,6 +141,7 @@ impl<'a> Tile<'a> {
     }
 
     /// Rows before `at` and from `at` on.
+    #[inline]
     pub(crate) fn split_rows(self, at: usize) -> (Self, Self) {
         assert!(at <= self.rows);
         let below = Tile {
@@ -132,6 +154,7 @@ impl<'a> Tile<'a> {
     }
 
     /// Columns before `at` and from `at` on.
+    #[inline]
     pub(crate) fn split_cols(self, at: usize) -> (Self, Self) {
         assert!(at <= self.cols);
         let right = Tile { start: self.start.wrapping_add(at), cols: self.cols - at, ..self };
@@ -163,6 +186,26 @@ impl<'a> From<MatMut<'a>> for Tile<'a> {
     fn from(mat: MatMut<'a>) -> Self {
         let (rows, cols, stride) = (mat.rows, mat.cols, mat.stride);
         Self::new(mat.into_f32(), rows, cols, stride)
+    }
+}
+
+/// How products round their operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Products {
+    /// Not at all.
+    #[default]
+    F32,
+    /// To bf16.
+    Bf16(Bf16),
+}
+
+impl Products {
+    /// As [`multiply`].
+    pub(crate) fn multiply(self, out: &mut Tile<'_>, a: View<'_>, b: View<'_>, factor: f32, accumulate: bool) {
+        match self {
+            Self::F32 => multiply(out, a, b, factor, accumulate),
+            Self::Bf16(bf16) => bf16.multiply(out, a, Right::Plain(b), factor, accumulate),
+        }
     }
 }
 

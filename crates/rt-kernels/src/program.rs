@@ -2,7 +2,7 @@
 
 use crate::cpu::{CpuIo, Mat, MatMut};
 use crate::device::Inner;
-use crate::{Buffer, Device, Dtype, Error, Kernel, Operand, Operands, Result, Step, Target};
+use crate::{Buffer, CpuDevice, Device, Dtype, Error, Kernel, Operand, Operands, Result, Step, Target};
 use std::sync::Arc;
 
 /// One kernel call of a program.
@@ -139,7 +139,7 @@ impl Program {
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
-                cpu.install_awake(|| calls.iter().try_for_each(|call| run_on_cpu(cpu.is_naive(), call, buffers, step)))
+                cpu.install_awake(|| calls.iter().try_for_each(|call| run_on_cpu(cpu, call, buffers, step)))
             }
             #[cfg(feature = "gpu")]
             Device::Gpu(_) => match &mut self.gpu {
@@ -163,7 +163,7 @@ impl Program {
                     let mut seconds = Vec::with_capacity(calls.len());
                     for call in calls {
                         let start = std::time::Instant::now();
-                        run_on_cpu(cpu.is_naive(), call, buffers, step)?;
+                        run_on_cpu(cpu, call, buffers, step)?;
                         seconds.push(start.elapsed().as_secs_f64());
                     }
                     Ok(seconds)
@@ -191,7 +191,7 @@ impl Program {
                     let mut seconds = Vec::with_capacity(calls.len());
                     for call in calls {
                         let start = clock();
-                        run_on_cpu(cpu.is_naive(), call, buffers, step)?;
+                        run_on_cpu(cpu, call, buffers, step)?;
                         seconds.push(clock() - start);
                     }
                     Ok(seconds)
@@ -225,7 +225,7 @@ impl Program {
     }
 }
 
-fn run_on_cpu(naive: bool, call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
+fn run_on_cpu(cpu: &CpuDevice, call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {
     let memory = |o: &Operand| match &buffers[o.buffer].inner {
         Inner::Cpu(memory) => Ok(memory),
         #[cfg(feature = "gpu")]
@@ -256,16 +256,15 @@ fn run_on_cpu(naive: bool, call: &Call, buffers: &[Buffer], step: &Step) -> Resu
     }
     let mut io = CpuIo {
         step,
+        products: cpu.products(),
         reads: reads.iter().map(|r| r.as_ref().map(|(guard, o)| Mat::of(guard.words(), o))).collect(),
         writes: writes.iter_mut().map(|w| w.as_mut().map(|(guard, o)| MatMut::of(guard.words_mut(), o))).collect(),
         scratch: scratch.iter_mut().map(|(guard, o)| Some(MatMut::of(guard.words_mut(), o))).collect(),
     };
     #[cfg(feature = "naive")]
-    if naive && call.kernel.run_naive(&mut io) {
+    if cpu.is_naive() && call.kernel.run_naive(&mut io) {
         return Ok(());
     }
-    #[cfg(not(feature = "naive"))]
-    let _ = naive;
     call.kernel.run(&mut io);
     Ok(())
 }

@@ -11,6 +11,8 @@ pub(crate) fn run(global: &Global) -> Done {
     let cpu = Device::cpu(global.threads)?;
     say!("cpu      {}", cpu.name());
     say!("         retrieval: codes of 8 bits, {}", rt_kernels::codes::instruction_set().unwrap_or("plain loops"));
+    let bf16 = rt_kernels::CpuDevice::grants_bf16();
+    say!("         --bf16: {}", if bf16 { "can be had" } else { "no, it has no AVX-512 BF16" });
     let adapters = Device::adapters();
     // Opened before the list, which tells the products that were timed; where that fails, the list says on what.
     let auto = Device::open(DeviceChoice::Auto, global.threads);
@@ -47,5 +49,7 @@ pub(crate) fn run(global: &Global) -> Done {
         })
     };
     let rows = adapters.iter().map(list).collect();
-    output::write_json(global, "doctor", output::device_name(&auto), None, rows, serde_json::Map::new())
+    let mut more = serde_json::Map::new();
+    more.insert("cpu_bf16_products".into(), bf16.into());
+    output::write_json(global, "doctor", output::device_name(&auto), None, rows, more)
 }

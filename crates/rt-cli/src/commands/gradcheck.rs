@@ -7,9 +7,12 @@ use rt_models::check_models;
 use rt_tensor::{TOLERANCE, check_ops};
 
 pub(crate) fn run(global: &Global) -> Done {
-    if global.f16 {
-        // f16 rounds by 5e-4: right gradients would be told wrong.
-        return Err(Fail::user(format!("--f16: products in f16 are not exact to {TOLERANCE:e}, which gradcheck asks")));
+    for (asked, flag) in [(global.f16, "f16"), (global.bf16, "bf16")] {
+        // They round by 5e-4 and 4e-3: right gradients would be told wrong.
+        if asked {
+            let what = format!("--{flag}: products in {flag} are not exact to {TOLERANCE:e}, which gradcheck asks");
+            return Err(Fail::user(what));
+        }
     }
     let device = super::open(global)?;
     let mut checks = check_ops(&device, global.seed)?;

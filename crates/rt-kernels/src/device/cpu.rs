@@ -1,5 +1,6 @@
 //! The CPU path's threads.
 
+use crate::matmul::{Bf16, Products};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ const AT_MOST: Duration = Duration::from_millis(100);
 pub struct CpuDevice {
     pool: Arc<rayon::ThreadPool>,
     naive: bool,
+    products: Products,
 }
 
 impl CpuDevice {
@@ -29,7 +31,22 @@ impl CpuDevice {
             .thread_name(|i| format!("recall-tape-{i}"))
             .build()
             .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        Ok(Self { pool: Arc::new(pool), naive: false })
+        Ok(Self { pool: Arc::new(pool), naive: false, products: Products::F32 })
+    }
+
+    /// As [`CpuDevice::new`], with matrix products that round their operands to bf16 and sum in f32.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`] where the processor has no AVX-512 BF16; as [`CpuDevice::new`].
+    pub fn bf16(threads: usize) -> Result<Self> {
+        let bf16 = Bf16::detect().ok_or_else(|| {
+            let set = crate::simd::instruction_set();
+            Error::NoDevice(format!(
+                "bf16 products are for a processor with AVX-512 BF16: this one has {set} without it"
+            ))
+        })?;
+        Ok(Self { products: Products::Bf16(bf16), ..Self::new(threads)? })
     }
 
     /// One thread, and kernels as plain loops (`Kernel::run_naive`), for tests and benches. Needs the feature `naive`.
@@ -46,6 +63,16 @@ impl CpuDevice {
     #[must_use]
     pub fn is_naive(&self) -> bool {
         self.naive
+    }
+
+    /// Do its matrix products round their operands to bf16?
+    #[must_use]
+    pub fn is_bf16(&self) -> bool {
+        matches!(self.products, Products::Bf16(_))
+    }
+
+    pub(crate) fn products(&self) -> Products {
+        self.products
     }
 
     /// Number of threads.

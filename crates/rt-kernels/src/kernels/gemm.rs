@@ -1,7 +1,7 @@
 //! Matrix product with bias, addend and activation.
 
 use super::{Activation, PartSum};
-use crate::matmul::{Tile, View, multiply};
+use crate::matmul::{Products, Tile, View};
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target, Variant};
 
@@ -118,7 +118,7 @@ impl Gemm {
             let first = row / m * depth;
             let length = depth.min(k - first);
             let (a, b) = (io.a.cols(first, length), io.b.rows(first, length));
-            multiply(&mut part, a, b, 1.0, false);
+            io.products.multiply(&mut part, a, b, 1.0, false);
         });
         let words = &words[..count * m * n];
         out.par_tiles(((1 << 14) / n + 1, n), &|row, column, mut out| {
@@ -139,6 +139,7 @@ impl Gemm {
 }
 
 struct Epilogue<'a> {
+    products: Products,
     a: View<'a>,
     b: View<'a>,
     bias: Option<&'a [f32]>,
@@ -200,6 +201,7 @@ impl Kernel for Gemm {
     fn run(&self, io: &mut CpuIo<'_>) {
         let (a, b) = (View::from(io.read(0)), View::from(io.read(1)));
         let epilogue = Epilogue {
+            products: io.products,
             a: if self.trans_a { a.transposed() } else { a },
             b: if self.trans_b { b.transposed() } else { b },
             bias: io.read_opt(2).map(|bias| bias.row(0)),
@@ -209,7 +211,7 @@ impl Kernel for Gemm {
         let block = |row, column, out: &mut Tile<'_>| {
             let a = epilogue.a.rows(row, out.rows());
             let b = epilogue.b.cols(column, out.cols());
-            multiply(out, a, b, 1.0, false);
+            epilogue.products.multiply(out, a, b, 1.0, false);
             self.finish(&epilogue, (row, column), out);
         };
         match self.cut() {

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod gpu;
+mod products;
 
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target, Variant};
 

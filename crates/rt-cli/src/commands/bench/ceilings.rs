@@ -25,7 +25,7 @@ impl Ceilings {
         let product = best(device, Arc::new(gemm), &[(n, n), (n, n), (0, 0), (0, 0)], (n, n))?;
         let gemm_gflop_s = 2.0 * (n as f64).powi(3) / product / 1e9;
         let fma_gflop_s = match device {
-            // The compiler may leave the loop short of the peak; a GEMM that beats it is the better ceiling.
+            // The compiler may leave the loop short of the peak; a GEMM that beats it is the better ceiling. One in bf16 does.
             Device::Cpu(cpu) => fma(cpu).max(gemm_gflop_s),
             // A GPU's peak loop would be a kernel of its own; its GEMM is the nearest that is measured.
             #[cfg(feature = "gpu")]

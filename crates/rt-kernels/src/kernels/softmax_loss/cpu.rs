@@ -1,8 +1,8 @@
 //! The CPU twin: panels of rows by all candidates, made once. Three products: logits, dU, dV.
 
+use super::products::{Candidates, Users};
 use super::{LEFT_OUT, Positive, SoftmaxLoss};
-use crate::matmul::{NO_COPY, Tile, View, apart, multiply, turn};
-use crate::parallel::chunks_f32;
+use crate::matmul::{Tile, View, apart};
 use crate::simd::{LANES, axpy, dot, exp, sum_lanes, vectorize};
 use crate::{CpuIo, Mat};
 use rayon::prelude::*;
@@ -13,19 +13,11 @@ const PANEL: usize = 1 << 22;
 const LARGEST: usize = 1 << 24;
 /// Rows that a thread takes at a time, at most: few enough that their logits stay in its cache.
 const GROUP: usize = 64;
-/// Candidates of one product, at most: with all of them every step along k would be on a page of its own.
-const TILE: usize = 512;
 
 impl SoftmaxLoss {
     /// Words from one row of a panel to the next.
     fn stride(&self) -> usize {
         apart(self.candidates)
-    }
-
-    /// Candidates of one product, and the words of the tile that holds them turned.
-    fn tile(&self) -> (usize, usize) {
-        let width = self.candidates.next_multiple_of(LANES).clamp(LANES, TILE);
-        (width, self.dim * apart(width))
     }
 
     /// Rows that a thread takes at a time: some groups to a panel.
@@ -40,10 +32,10 @@ impl SoftmaxLoss {
     }
 
     pub(super) fn cpu_scratch(&self) -> Vec<usize> {
-        // The panel; logq and ids of the candidates without gaps; the own positive's gradient factor; the candidates, turned.
-        let (width, words) = self.tile();
-        let turned = self.candidates.div_ceil(width) * words;
-        vec![self.panel() * self.stride(), 2 * self.candidates.next_multiple_of(LANES), self.rows, turned]
+        // The panel; logq and ids of the candidates without gaps; the own positive's gradient factor; the candidates and the user
+        // vectors of a panel for the products.
+        let (panel, table) = (self.panel() * self.stride(), 2 * self.candidates.next_multiple_of(LANES));
+        vec![panel, table, self.rows, Candidates::words(self), Users::words(self.panel(), self.dim)]
     }
 
     pub(super) fn run_cpu(&self, io: &mut CpuIo<'_>) {
@@ -53,17 +45,12 @@ impl SoftmaxLoss {
         let (panel, factors) = (panel.into_f32(), &mut factors.into_f32()[..self.rows]);
         let (logq, ids) = table.into_u32().split_at_mut(padded);
         self.lay_out(io, bytemuck::cast_slice_mut(logq), ids);
-        let (width, words) = self.tile();
-        let turned = &mut io.scratch(3).into_f32()[..self.candidates.div_ceil(width) * words];
-        let v = io.read(1);
-        chunks_f32(turned, words.max(1), &|t, tile| {
-            turn(&v, t * width..self.candidates.min((t + 1) * width), apart(width), tile);
-        });
+        let v = Candidates::new(self, io.products, io.read(1), io.scratch(3).into_u32());
+        let users = io.scratch(4).into_u32();
         let rows = Rows {
             kernel: self,
             u: io.read(0),
             v,
-            turned,
             weight: io.read(2),
             logq: bytemuck::cast_slice(logq),
             ids: &ids[..padded],
@@ -103,11 +90,11 @@ impl SoftmaxLoss {
             groups.into_par_iter().for_each(|group| rows.forward(group, stride, loss_stride, gradients));
             if let Some(dv) = &mut dv {
                 let p = View::new(&panel[..count * stride], count, self.candidates, stride).transposed();
-                let u = View::from(rows.u).rows(first, count);
+                let u = Users::new(io.products, View::from(rows.u).rows(first, count), users);
                 let block = self.candidates.div_ceil(16).next_multiple_of(16).clamp(64, 512);
                 dv.borrow().par_tiles((block, self.dim.max(1)), &|candidate, _, mut out| {
                     let n = out.rows();
-                    multiply(&mut out, p.rows(candidate, n), u, 1.0, first > 0);
+                    u.candidates(p.rows(candidate, n), &mut out, first > 0);
                 });
             }
             first += count;
@@ -148,8 +135,7 @@ struct Group<'a> {
 struct Rows<'a> {
     kernel: &'a SoftmaxLoss,
     u: Mat<'a>,
-    v: Mat<'a>,
-    turned: &'a [f32],
+    v: Candidates<'a>,
     weight: Mat<'a>,
     logq: &'a [f32],
     ids: &'a [u32],
@@ -165,18 +151,7 @@ impl Rows<'_> {
     fn forward(&self, group: Group<'_>, stride: usize, loss_stride: usize, gradients: bool) {
         let Group { row, n, panel, loss, factors, du, down } = group;
         let (candidates, dim, scale) = (self.kernel.candidates, self.kernel.dim, self.kernel.scale);
-        let (width, words) = self.kernel.tile();
-        for (t, turned) in self.turned.chunks_exact(words.max(1)).enumerate() {
-            // Whole vectors: the products past the end are of zeros.
-            let candidates = width.min(self.logq.len() - t * width);
-            let turned = View::new(turned, dim, candidates, apart(width));
-            for at in (0..n).step_by(NO_COPY) {
-                let many = NO_COPY.min(n - at);
-                let u = View::from(self.u).rows(row + at, many);
-                let logits = &mut panel[at * stride + t * width..];
-                multiply(&mut Tile::new(logits, many, candidates, stride), u, turned, scale, false);
-            }
-        }
+        self.v.logits(View::from(self.u).rows(row, n), scale, panel, stride);
         vectorize(
             #[inline(always)]
             || {
@@ -188,13 +163,7 @@ impl Rows<'_> {
             },
         );
         if let Some(mut du) = du {
-            let mut left = du.borrow();
-            for at in (0..n).step_by(NO_COPY) {
-                let (mut out, rest) = left.split_rows(NO_COPY.min(n - at));
-                let g = View::new(&panel[at * stride..], out.rows(), candidates, stride);
-                multiply(&mut out, g, View::from(self.v), 1.0, false);
-                left = rest;
-            }
+            self.v.users(View::new(panel, n, candidates, stride), du.borrow());
             if let Some(own) = self.own {
                 vectorize(
                     #[inline(always)]

@@ -1,14 +1,23 @@
-//! Products that hold their tiles in f16, on adapters that grant it.
+//! Products that hold their tiles in f16, on adapters that grant it, and that round to bf16, on processors that have it.
 
 use rt_kernels::kernels::{Activation, Gemm};
 use rt_kernels::{Call, Device, DeviceChoice, Dtype, Operand, Operands, Program, Step};
-use rt_tests::{EPS, Lay, Want, f, f16_devices, floats, hold_on, out_f, run, uniform};
+use rt_tests::{EPS, Lay, Want, bf16_devices, f, f16_devices, floats, hold_on, out_f, run, uniform};
 use std::sync::Arc;
 
-/// Rounding of a word of a tile, by its own size: 2^-11 to nearest, and WGSL lets a driver take the other neighbour.
-const HALF: f64 = 1.0 / 1024.0;
-/// The same by the largest word of the tile: where a driver flushes f16's subnormal numbers.
-const FLUSH: f64 = 1.0 / (1 << 28) as f64;
+/// How a word of a tile is rounded.
+#[derive(Clone, Copy)]
+struct Rounding {
+    /// By its own size.
+    own: f64,
+    /// By the largest word of the tile.
+    largest: f64,
+}
+
+/// 2^-11 to nearest, and WGSL lets a driver take the other neighbour; it may flush f16's subnormal numbers.
+const F16: Rounding = Rounding { own: 1.0 / 1024.0, largest: 1.0 / (1 << 28) as f64 };
+/// 2^-8 to nearest.
+const BF16: Rounding = Rounding { own: 1.0 / 256.0, largest: 0.0 };
 
 const FORMS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
@@ -49,9 +58,9 @@ impl Inputs {
 
     /// (sum, bound) of each cell, without bias, addend and activation.
     ///
-    /// A word x of a tile whose largest is t is held as x + d with |d| <= HALF |x| + FLUSH t; so a term is off by at most
+    /// A word x of a tile whose largest is t is held as x + d with |d| <= own |x| + largest t; so a term is off by at most
     /// |a| db + |b| da + da db, which adds up over k. On top of that come f32's roundings: k of the sums, a few of the scale.
-    fn sums(&self) -> Vec<(f64, f64)> {
+    fn sums(&self, round: Rounding) -> Vec<(f64, f64)> {
         let Gemm { m, n, k, trans_a, trans_b, .. } = self.gemm;
         let largest = |x: &[f32]| x.iter().fold(0.0f64, |most, x| most.max(f64::from(x.abs())));
         let (top_a, top_b) = (largest(&self.a), largest(&self.b));
@@ -61,7 +70,8 @@ impl Inputs {
             for p in 0..k {
                 let a = f64::from(self.a[if trans_a { p * m + i } else { i * k + p }]);
                 let b = f64::from(self.b[if trans_b { j * k + p } else { p * n + j }]);
-                let (da, db) = (HALF * a.abs() + FLUSH * top_a, HALF * b.abs() + FLUSH * top_b);
+                let (da, db) =
+                    (round.own * a.abs() + round.largest * top_a, round.own * b.abs() + round.largest * top_b);
                 z += a * b;
                 bound += a.abs() * db + b.abs() * da + da * db + (k as f64 + 8.0) * EPS * (a * b).abs();
             }
@@ -90,44 +100,47 @@ fn devices() -> Vec<Device> {
 
 #[test]
 fn every_form_with_bias_addend_and_activation() {
-    let devices = devices();
-    for &(what, m, n, k) in SIZES {
-        let (bias, add) = (uniform(n, 3), uniform(m * n, 4));
-        for (trans_a, trans_b) in FORMS {
-            let gemm = Gemm { m, n, k, trans_a, trans_b, activation: Activation::None };
-            let operands = Inputs::new(gemm.clone(), 1.0, 1.0);
-            let sums = operands.sums();
-            for (extras, activation) in [
-                (false, Activation::None),
-                (true, Activation::Relu),
-                (true, Activation::Tanh),
-                (true, Activation::Sigmoid),
-            ] {
-                let cell = |(c, (z, bound)): (usize, &(f64, f64))| {
-                    let more = if extras { f64::from(bias[c % n]) + f64::from(add[c]) } else { 0.0 };
-                    let (z, bound) = (z + more, bound + 4.0 * EPS * (z.abs() + 2.0));
-                    // Every activation has slope 1 at most; those with an exponential add its error.
-                    match activation {
-                        Activation::None => (z, bound),
-                        Activation::Relu => (z.max(0.0), bound),
-                        Activation::Tanh => (z.tanh(), bound + 4e-6),
-                        Activation::Sigmoid => (1.0 / (1.0 + (-z).exp()), bound + 4e-6),
-                    }
-                };
-                let want = Want::Close(sums.iter().enumerate().map(cell).collect());
-                let extra = |t| if extras { t } else { None };
-                let [a, b] = operands.reads();
-                let reads = [a, b, extra(f(&bias, 1, n)), extra(f(&add, m, n))];
-                let kernel = Gemm { activation, ..gemm.clone() };
-                let what = format!("{what}, {trans_a} {trans_b} {activation:?}");
-                let lays = &[Lay::Dense, Lay::ByFours, Lay::Strided];
-                hold_on(&devices, &what, &kernel, &Step::default(), lays, &reads, &[out_f(m, n)], &[want]);
+    for (devices, round) in [(devices(), F16), (bf16_devices(), BF16)] {
+        for &(what, m, n, k) in SIZES {
+            for (trans_a, trans_b) in FORMS {
+                let gemm = Gemm { m, n, k, trans_a, trans_b, activation: Activation::None };
+                forms(&devices, round, &format!("{what}, {trans_a} {trans_b}"), &gemm);
             }
         }
     }
 }
 
-/// f16 ends at 65504, and below 2^-24 it has nothing: sizes that neither end holds lose no more than others.
+fn forms(devices: &[Device], round: Rounding, what: &str, gemm: &Gemm) {
+    let (m, n) = (gemm.m, gemm.n);
+    let (bias, add) = (uniform(n, 3), uniform(m * n, 4));
+    let operands = Inputs::new(gemm.clone(), 1.0, 1.0);
+    let sums = operands.sums(round);
+    for (extras, activation) in
+        [(false, Activation::None), (true, Activation::Relu), (true, Activation::Tanh), (true, Activation::Sigmoid)]
+    {
+        let cell = |(c, (z, bound)): (usize, &(f64, f64))| {
+            let more = if extras { f64::from(bias[c % n]) + f64::from(add[c]) } else { 0.0 };
+            let (z, bound) = (z + more, bound + 4.0 * EPS * (z.abs() + 2.0));
+            // Every activation has slope 1 at most; those with an exponential add its error.
+            match activation {
+                Activation::None => (z, bound),
+                Activation::Relu => (z.max(0.0), bound),
+                Activation::Tanh => (z.tanh(), bound + 4e-6),
+                Activation::Sigmoid => (1.0 / (1.0 + (-z).exp()), bound + 4e-6),
+            }
+        };
+        let want = Want::Close(sums.iter().enumerate().map(cell).collect());
+        let extra = |t| if extras { t } else { None };
+        let [a, b] = operands.reads();
+        let reads = [a, b, extra(f(&bias, 1, n)), extra(f(&add, m, n))];
+        let kernel = Gemm { activation, ..gemm.clone() };
+        let lays = &[Lay::Dense, Lay::ByFours, Lay::Strided];
+        let what = format!("{what} {activation:?}");
+        hold_on(devices, &what, &kernel, &Step::default(), lays, &reads, &[out_f(m, n)], &[want]);
+    }
+}
+
+/// f16 ends at 65504, and below 2^-24 it has nothing: sizes that neither end holds lose no more than others. bf16 has f32's range.
 #[test]
 fn sizes_past_the_range_of_f16_lose_nothing() {
     for (size_a, size_b) in [(1e6, 1e-9), (1e-12, 1e-9), (1e30, 1e-20), (3e38, 1e-10), (1e-30, 1e38), (1e18, 1e18)] {
@@ -136,9 +149,11 @@ fn sizes_past_the_range_of_f16_lose_nothing() {
             let operands = Inputs::new(gemm.clone(), size_a, size_b);
             let [a, b] = operands.reads();
             let what = format!("{size_a:e} {size_b:e} {trans_a} {trans_b}");
-            let want = Want::Close(operands.sums());
             let reads = [a, b, None, None];
-            hold_on(&devices(), &what, &gemm, &Step::default(), &[Lay::ByFours], &reads, &[out_f(65, 66)], &[want]);
+            for (devices, round) in [(devices(), F16), (bf16_devices(), BF16)] {
+                let want = [Want::Close(operands.sums(round))];
+                hold_on(&devices, &what, &gemm, &Step::default(), &[Lay::ByFours], &reads, &[out_f(65, 66)], &want);
+            }
         }
     }
 }
@@ -149,9 +164,9 @@ fn inf_and_nan_go_on_and_stay_in_their_row() {
     let gemm = Gemm { m: 70, n: 40, k: 60, trans_a: false, trans_b: false, activation: Activation::None };
     for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut operands = Inputs::new(gemm.clone(), 1e-3, 1.0);
-        let want = operands.sums();
+        let want = operands.sums(BF16);
         operands.a[3 * 60 + 7] = broken;
-        for device in devices() {
+        for device in devices().into_iter().chain(bf16_devices()) {
             let [a, b] = operands.reads();
             let reads = [a, b, None, None];
             let got = run(&device, gemm.clone(), &Step::default(), Lay::ByFours, &reads, &[out_f(70, 40)]);
@@ -188,6 +203,18 @@ fn products_in_whole_vec4s_take_it_and_others_stay_f32() {
         let plain = rt_tests::devices().iter().find(|d| device.name().starts_with(&d.name())).expect("the same, f32");
         assert!(bits(&device, Lay::Strided) == bits(plain, Lay::Strided), "{device:?}");
         assert!(bits(&device, Lay::ByFours) != bits(plain, Lay::ByFours), "{device:?} rounds nothing");
+    }
+}
+
+#[test]
+fn a_cpu_that_rounds_says_so() {
+    for device in bf16_devices() {
+        assert!(device.name().ends_with(", bf16 products"), "{device:?}");
+        let gemm = Gemm { m: 65, n: 40, k: 77, trans_a: false, trans_b: false, activation: Activation::None };
+        let [a, b] = Inputs::new(gemm.clone(), 1.0, 1.0).reads();
+        let reads = [a, b, None, None];
+        let bits = |device: &Device| run(device, gemm.clone(), &Step::default(), Lay::Dense, &reads, &[out_f(65, 40)]);
+        assert!(bits(&device) != bits(&rt_tests::devices()[0]), "{device:?} rounds nothing");
     }
 }
 
