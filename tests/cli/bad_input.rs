@@ -88,6 +88,7 @@ fn devices_that_are_not_there_and_batches_larger_than_memory() {
     fails(&["gradcheck", "--f16"], 2, &["--f16", "gradcheck"]);
     fails(&[&with("gpu")[..], &["--bf16"]].concat(), 2, &["--bf16", "gpu"]);
     fails(&[&with("cpu")[..], &["--f16", "--bf16"]].concat(), 2, &["--bf16", "--f16"]);
+    fails(&[&["--bf16"], &with("gpu")[..], &["--f16"]].concat(), 2, &["--bf16", "--f16"]);
     fails(&["gradcheck", "--bf16"], 2, &["--bf16", "gradcheck"]);
     let huge = [&with("cpu")[..], &["--set", "batch=16777216", "--set", "dim=4096"]].concat();
     fails(&huge, 1, &["MiB", "smaller batch"]);

@@ -1,8 +1,8 @@
 //! Products that hold their tiles in f16, on adapters that grant it, and that round to bf16, on processors that have it.
 
-use rt_kernels::kernels::{Activation, Gemm};
+use rt_kernels::kernels::{Activation, Gemm, Search};
 use rt_kernels::{Call, Device, DeviceChoice, Dtype, Operand, Operands, Program, Step};
-use rt_tests::{EPS, Lay, Want, bf16_devices, f, f16_devices, floats, hold_on, out_f, run, uniform};
+use rt_tests::{EPS, Lay, Want, bf16_devices, f, f16_devices, floats, hold_on, out_f, out_u, run, uniform};
 use std::sync::Arc;
 
 /// How a word of a tile is rounded.
@@ -36,6 +36,7 @@ const SIZES: &[(&str, usize, usize, usize)] = &[
 ];
 
 /// The operands of a product, stored as its form wants them.
+#[derive(Clone)]
 struct Inputs {
     a: Vec<f32>,
     b: Vec<f32>,
@@ -164,9 +165,11 @@ fn inf_and_nan_go_on_and_stay_in_their_row() {
     let gemm = Gemm { m: 70, n: 40, k: 60, trans_a: false, trans_b: false, activation: Activation::None };
     for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut operands = Inputs::new(gemm.clone(), 1e-3, 1.0);
-        let want = operands.sums(BF16);
+        let whole = operands.clone();
         operands.a[3 * 60 + 7] = broken;
-        for device in devices().into_iter().chain(bf16_devices()) {
+        let in_bf16 = bf16_devices().into_iter().map(|d| (d, BF16));
+        for (device, round) in devices().into_iter().map(|d| (d, F16)).chain(in_bf16) {
+            let want = whole.sums(round);
             let [a, b] = operands.reads();
             let reads = [a, b, None, None];
             let got = run(&device, gemm.clone(), &Step::default(), Lay::ByFours, &reads, &[out_f(70, 40)]);
@@ -213,8 +216,15 @@ fn a_cpu_that_rounds_says_so() {
         let gemm = Gemm { m: 65, n: 40, k: 77, trans_a: false, trans_b: false, activation: Activation::None };
         let [a, b] = Inputs::new(gemm.clone(), 1.0, 1.0).reads();
         let reads = [a, b, None, None];
+        let plain = &rt_tests::devices()[0];
         let bits = |device: &Device| run(device, gemm.clone(), &Step::default(), Lay::Dense, &reads, &[out_f(65, 40)]);
-        assert!(bits(&device) != bits(&rt_tests::devices()[0]), "{device:?} rounds nothing");
+        assert!(bits(&device) != bits(plain), "{device:?} rounds nothing");
+        // Retrieval does not.
+        let search = Search { queries: 30, items: 2_000, dim: 20, k: 50, first: 0, coded: false };
+        let reads = [f(&uniform(600, 1), 30, 20), f(&uniform(40_000, 2), 2_000, 20), None, None];
+        let writes = [out_f(30, 50), out_u(30, 50)];
+        let bits = |device: &Device| run(device, search.clone(), &Step::default(), Lay::Dense, &reads, &writes);
+        assert!(bits(&device) == bits(plain), "{device:?} rounds scores");
     }
 }
 

@@ -2,7 +2,9 @@
 
 use rt_kernels::kernels::{Positive, SoftmaxLoss};
 use rt_kernels::{Device, Step};
-use rt_tests::{EPS, LAYS, Lay, Want, bf16_devices, devices, devices_with_checks, f, hold_on, ids, out_f, u, uniform};
+use rt_tests::{
+    EPS, LAYS, Lay, Want, bf16_devices, devices, devices_with_checks, f, floats, hold_on, ids, out_f, run, u, uniform,
+};
 
 /// Everything that a case is made of.
 struct Data {
@@ -253,28 +255,66 @@ fn in_batch() {
     }
 }
 
-/// Products in bf16: several groups and panels of rows, columns and rows past the micro-kernel's, an odd number of rows.
+/// Products in bf16: several groups and panels of rows, columns and rows past the micro-kernel's, an odd number of rows, what
+/// is left out.
 #[test]
 fn in_bf16() {
     for (what, rows, candidates, dim) in [
         ("one of each", 1, 1, 1),
         ("nothing divides", 33, 201, 50),
         ("several groups of rows", 257, 300, 33),
+        ("wider than a block of columns", 40, 70, 130),
         ("several panels", 300, 20_001, 8),
     ] {
         for (positive, smoothing) in [(Positive::Label, 0.0), (Positive::Own, 0.1), (Positive::Diagonal, 0.1)] {
-            if positive == Positive::Diagonal && candidates < rows {
-                continue;
-            }
             for mask_hits in [false, true] {
                 let correct_positive = mask_hits;
                 let kernel =
                     SoftmaxLoss { rows, candidates, dim, scale: 6.0, positive, correct_positive, mask_hits, smoothing };
-                let data = Data::new(kernel, mask_hits, 0).for_bf16();
+                let padding = if mask_hits && candidates > 30 { 6 } else { 0 };
+                let data = Data::new(kernel, mask_hits, padding).for_bf16();
                 let outputs = if dim == 50 { [false, true, false] } else { [true; 3] };
                 data.hold(&bf16_devices(), what, LAYS, outputs);
+                data.with_mask().hold(&bf16_devices(), what, &[Lay::Dense], [true; 3]);
             }
         }
+    }
+}
+
+/// Each of the three products rounds: by more than another order of sums would change.
+#[test]
+fn in_bf16_each_product_rounds() {
+    let positive = Positive::Diagonal;
+    let kernel = SoftmaxLoss {
+        rows: 70,
+        candidates: 90,
+        dim: 20,
+        scale: 3.0,
+        positive,
+        correct_positive: false,
+        mask_hits: false,
+        smoothing: 0.0,
+    };
+    // (loss, du, dv)
+    let outputs = |device: &Device, data: &Data| {
+        let mut reads = vec![f(&data.u, 70, 20), f(&data.v, 90, 20), f(&data.weight, 70, 1)];
+        reads.resize(10, None);
+        let writes = [out_f(70, 1), out_f(70, 20), out_f(90, 20), None];
+        run(device, kernel.clone(), &Step::default(), Lay::Dense, &reads, &writes)
+    };
+    let off = |output: usize, device: &Device, data: &Data| {
+        let [got, plain] = [device, &devices()[0]].map(|d| floats(&outputs(d, data)[output]));
+        let most = |x: &mut dyn Iterator<Item = f32>| x.fold(0.0f32, |most, x| most.max(x.abs()));
+        most(&mut got.iter().zip(&plain).map(|(a, b)| a - b)) / most(&mut plain.iter().copied())
+    };
+    for device in bf16_devices() {
+        let data = Data::new(kernel.clone(), false, 0);
+        assert!(off(0, &device, &data) > 1e-4, "logits are not rounded on {device:?}");
+        // Logits without rounding: what is off is the other two products' own.
+        let data = data.for_bf16();
+        assert!(off(0, &device, &data) < 1e-5, "logits of whole 128ths are exact");
+        assert!(off(1, &device, &data) > 1e-4, "du is not rounded on {device:?}");
+        assert!(off(2, &device, &data) > 1e-4, "dv is not rounded on {device:?}");
     }
 }
 

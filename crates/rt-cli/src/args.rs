@@ -23,7 +23,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub f16: bool,
     /// Matrix products on the CPU round their operands to bf16 and sum in f32; results differ. Needs AVX-512 BF16
-    #[arg(long, global = true, conflicts_with = "f16")]
+    #[arg(long, global = true)]
     pub bf16: bool,
     /// Seed of initial values, shuffling, dropout and negatives
     #[arg(long, global = true, default_value_t = 42)]

@@ -5,9 +5,9 @@ use crate::gpu::{GpuDevice, GpuOptions};
 use crate::{Adapter, CpuDevice, Device, DeviceChoice, Error, Result};
 
 impl Device {
-    /// The CPU path with `threads` threads (0 = one for each core) whose matrix products, those of layers and of the in-batch, sampled and
-    /// full softmax losses, round their operands to bf16 (8 bits, f32's range) and sum in f32; everything else stays f32, and so do tables
-    /// and weights. Results differ from those of [`Device::cpu`], and are the same for any number of threads.
+    /// The CPU path with `threads` threads (0 = one for each core) whose [`Gemm`](crate::kernels::Gemm) and
+    /// [`SoftmaxLoss`](crate::kernels::SoftmaxLoss) round the operands of their products to bf16 (8 bits, f32's range) and sum in f32;
+    /// the other kernels stay f32, retrieval among them, and so do all matrices in memory. Results differ from those of [`Device::cpu`], and are the same for any number of threads.
     ///
     /// # Errors
     ///
@@ -42,14 +42,6 @@ impl Device {
             DeviceChoice::Cpu => Err(refused("the CPU path has none")),
             _ => Err(refused("this build has no GPU support (cargo feature `gpu`)")),
         }
-    }
-}
-
-impl CpuDevice {
-    /// Can this processor open [`CpuDevice::bf16`]?
-    #[must_use]
-    pub fn grants_bf16() -> bool {
-        crate::matmul::Bf16::detect().is_some()
     }
 }
 

@@ -28,6 +28,9 @@ pub(crate) fn open(global: &Global) -> Done<Device> {
     if global.threads > 1024 {
         return Err(Fail::user(format!("--threads {}: at most 1024", global.threads)));
     }
+    if global.f16 && global.bf16 {
+        return Err(Fail::user("--f16 is for products on a GPU, --bf16 for those on the CPU: one of them"));
+    }
     if global.f16 {
         if choice == DeviceChoice::Cpu {
             return Err(Fail::user("--f16 is for products on a GPU, --device is cpu (there --bf16)"));

@@ -49,6 +49,12 @@ impl CpuDevice {
         Ok(Self { products: Products::Bf16(bf16), ..Self::new(threads)? })
     }
 
+    /// Can this processor open [`CpuDevice::bf16`]?
+    #[must_use]
+    pub fn grants_bf16() -> bool {
+        Bf16::detect().is_some()
+    }
+
     /// One thread, and kernels as plain loops (`Kernel::run_naive`), for tests and benches. Needs the feature `naive`.
     ///
     /// # Errors
@@ -66,8 +72,7 @@ impl CpuDevice {
     }
 
     /// Do its matrix products round their operands to bf16?
-    #[must_use]
-    pub fn is_bf16(&self) -> bool {
+    pub(crate) fn is_bf16(&self) -> bool {
         matches!(self.products, Products::Bf16(_))
     }
 

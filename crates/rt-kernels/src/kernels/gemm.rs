@@ -10,7 +10,7 @@ use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature,
 /// Reads `a` `[m, k]` (`[k, m]` if `trans_a`), `b` `[k, n]` (`[n, k]` if `trans_b`), `bias` `[1, n]` or none, `add`
 /// `[m, n]` or none; writes `out` `[m, n]`. `2 m n k` operations. A product that is deep and narrow (the gradient
 /// of a layer's weights) is cut along k into at most [`Gemm::PARTS`] parts, added in order; the others sum over k in
-/// the order of the micro-kernel (CPU: the `gemm` crate's; GPU: ascending, in every variant, which have equal bits but
+/// the order of the micro-kernel (CPU: the `gemm` crate's, ascending in bf16; GPU: ascending, in every variant, which have equal bits but
 /// for [`Variant::F16`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gemm {

@@ -94,14 +94,20 @@ impl Bf16 {
         }
     }
 
-    /// The same by all threads, each with columns of its own.
+    /// The same by all threads, in pieces of about as many words.
     pub(crate) fn pack_all(self, b: View<'_>, out: &mut [u32]) {
-        const BLOCKS: usize = 8;
-        let blocks = BLOCKS.min(b.cols.div_ceil(2 * COLUMNS)).max(1) * COLUMNS;
-        let chunk = Packed::words(b.rows, blocks).max(1);
-        chunks(&mut out[..Packed::words(b.rows, b.cols)], chunk, &|i, words| {
-            let first = i * blocks;
-            self.pack(b.cols(first, blocks.min(b.cols - first)), words);
+        const PIECE: usize = 1 << 13;
+        let block = Packed::words(b.rows, COLUMNS).max(1);
+        let columns = (PIECE / block).max(1) * COLUMNS;
+        chunks(&mut out[..Packed::words(b.rows, b.cols)], columns / COLUMNS * block, &|i, words| {
+            let b = b.cols(i * columns, columns.min(b.cols - i * columns));
+            if block <= PIECE {
+                return self.pack(b, words);
+            }
+            chunks(words, PIECE, &|j, words| {
+                let at = j * PIECE / COLUMNS * 2;
+                self.pack_columns(b.rows(at, (PIECE / COLUMNS * 2).min(b.rows - at)), words);
+            });
         });
     }
 
@@ -117,6 +123,9 @@ impl Bf16 {
             Right::Packed(b) => (b.k, b.n),
         };
         assert_eq!((a.rows, a.cols, n), (out.rows, k, out.cols), "shapes of a product");
+        if out.rows == 0 || n == 0 {
+            return;
+        }
         if k == 0 && !accumulate {
             (0..out.rows).for_each(|r| out.row(r).fill(0.0));
         }
@@ -192,8 +201,19 @@ mod tests {
     #[test]
     fn sums_are_of_rounded_operands() {
         let Some(bf16) = Bf16::detect() else { return };
-        let shapes =
-            [(1, 1, 1), (3, 5, 2), (8, 32, 64), (9, 33, 65), (33, 16, 255), (70, 161, 257), (17, 129, 600), (2, 2, 0)];
+        let shapes = [
+            (1, 1, 1),
+            (3, 5, 2),
+            (8, 32, 64),
+            (9, 33, 65),
+            (33, 16, 255),
+            (70, 161, 257),
+            (17, 129, 600),
+            (2, 2, 0),
+            (0, 3, 5),
+            (3, 0, 5),
+            (3, 0, 0),
+        ];
         for (m, n, k) in shapes {
             let (a, b) = (values(m * k, 1), values(k * n, 2));
             let (at, bt) = (turned(&a, m, k), turned(&b, k, n));
@@ -201,7 +221,7 @@ mod tests {
                 let va = if layout & 1 == 0 { View::new(&a, m, k, k) } else { View::new(&at, k, m, m).transposed() };
                 let vb = if layout & 2 == 0 { View::new(&b, k, n, n) } else { View::new(&bt, n, k, k).transposed() };
                 let mut words = vec![u32::MAX; Packed::words(k, n)];
-                bf16.pack(vb, &mut words);
+                bf16.pack_all(vb, &mut words);
                 let right = if layout & 4 == 0 { Right::Plain(vb) } else { Right::Packed(Packed::new(&words, k, n)) };
                 let mut out = vec![f32::NAN; m * (n + 2)];
                 bf16.multiply(&mut Tile::new(&mut out, m, n, n + 2), va, right, 2.0, false);

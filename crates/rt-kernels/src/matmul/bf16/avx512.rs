@@ -100,6 +100,7 @@ fn pack_columns(b: View<'_>, out: &mut [u32]) {
     if b.col == 1 {
         return interleave(b, out);
     }
+    debug_assert_eq!(b.row, 1, "cells of a column side by side");
     // Columns are turned: sixteen of them, as many pairs each.
     for at in (0..rows).step_by(2 * LANES) {
         for half in (0..COLUMNS).step_by(LANES) {
@@ -137,7 +138,7 @@ fn pack_panel(a: View<'_>, out: &mut [u32]) -> (usize, usize) {
 /// Rounds rows whose cells lie side by side, two at a time: a word for each of their columns, of which there are [`COLUMNS`] at most.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn interleave(mat: View<'_>, out: &mut [u32]) {
-    debug_assert!(mat.col == 1 || mat.cols <= 1, "rows or columns side by side");
+    debug_assert_eq!(mat.col, 1, "cells of a row side by side");
     let masks = [lanes(mat.cols), lanes(mat.cols.saturating_sub(LANES))];
     for pair in 0..mat.rows.div_ceil(2) {
         let row = |r: usize| &mat.data[r * mat.row..][..mat.cols];
@@ -186,23 +187,22 @@ fn cells(out: &mut Tile<'_>, a: &[u32], (row, pair): (usize, usize), b: &[u32], 
         }
     }
     let factor = _mm512_set1_ps(factor);
-    let masks = [lanes(out.cols), lanes(out.cols.saturating_sub(LANES))];
     for r in 0..ROWS {
         if r < out.rows {
             let row = out.row(r);
             for half in 0..2 {
                 let at = (half * LANES).min(row.len());
-                put(_mm512_mul_ps(sums[r][half], factor), masks[half], accumulate, &mut row[at..]);
+                put(_mm512_mul_ps(sums[r][half], factor), accumulate, &mut row[at..]);
             }
         }
     }
 }
 
-/// Writes or adds the lanes of a mask.
+/// Writes or adds as many lanes as the slice has, a vector at most.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn put(x: __m512, mask: u16, accumulate: bool, to: &mut [f32]) {
-    debug_assert!(mask == 0 || to.len() > mask.ilog2() as usize);
+fn put(x: __m512, accumulate: bool, to: &mut [f32]) {
+    let mask = lanes(to.len());
     // SAFETY: the mask leaves out what is past the end of the slice.
     unsafe {
         let x = if accumulate { _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, to.as_ptr())) } else { x };
