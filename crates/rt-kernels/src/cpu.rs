@@ -118,6 +118,13 @@ impl<'a> MatMut<'a> {
         self.stride == self.cols
     }
 
+    /// Rows before `at` and from `at` on.
+    pub(crate) fn split_rows(self, at: usize) -> (Self, Self) {
+        let Self { words, rows, cols, stride } = self;
+        let (above, below) = words.split_at_mut((at * stride).min(words.len()));
+        (Self::new(above, at, cols, stride), Self::new(below, rows - at, cols, stride))
+    }
+
     /// Consumes the matrix: its words as floats for the life of the buffer.
     #[must_use]
     pub fn into_f32(self) -> &'a mut [f32] {

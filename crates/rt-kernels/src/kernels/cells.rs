@@ -1,5 +1,6 @@
 //! What kernels that work cell by cell share: the cut into rows on the CPU, the launch on the GPU.
 
+use crate::parallel::join;
 use crate::simd::vectorize;
 use crate::{Binding, Dispatch, MatMut, Operand};
 
@@ -23,9 +24,32 @@ pub(super) fn each_row(out: MatMut<'_>, f: impl Fn(usize, &mut [f32]) + Sync + S
 
 /// Gives blocks of rows of `out`, with the first row of each, to `f`, in parallel where there are many cells.
 pub(super) fn each_block(out: MatMut<'_>, f: impl Fn(usize, MatMut<'_>) + Sync + Send) {
-    let cells = out.rows * out.cols;
-    let block = if cells <= SMALL { out.rows } else { (SMALL / 2 / out.cols.max(1)).max(1) };
-    out.par_blocks(block.max(1), f);
+    let block = block(&out);
+    out.par_blocks(block, f);
+}
+
+/// Rows of a block, by shapes alone.
+fn block(out: &MatMut<'_>) -> usize {
+    let few = out.rows * out.cols <= SMALL;
+    if few { out.rows.max(1) } else { (SMALL / 2 / out.cols.max(1)).max(1) }
+}
+
+/// Block of rows of an output and of a second one, if it was given.
+type OnBoth<'f> = dyn Fn(usize, MatMut<'_>, Option<MatMut<'_>>) + Sync + 'f;
+
+/// [`each_block`] of an output and, if it was given, a second one with as many rows.
+pub(super) fn each_block_of_both(out: MatMut<'_>, also: Option<MatMut<'_>>, f: &OnBoth<'_>) {
+    fn halve(first: usize, block: usize, out: MatMut<'_>, also: Option<MatMut<'_>>, f: &OnBoth<'_>) {
+        if out.rows <= block {
+            return f(first, out, also);
+        }
+        let at = out.rows.div_ceil(block) / 2 * block;
+        let (a, b) = out.split_rows(at);
+        let (also_a, also_b) = also.map(|m| m.split_rows(at)).unzip();
+        join(|| halve(first, block, a, also_a, f), || halve(first + at, block, b, also_b, f));
+    }
+    let block = block(&out);
+    halve(0, block, out, also, f);
 }
 
 /// Offset and stride of each operand; zeros for one that was not given.

@@ -1,6 +1,6 @@
 //! Rows scaled to length one.
 
-use super::cells::{dispatch, each_block};
+use super::cells::{dispatch, each_block, each_block_of_both};
 use crate::simd::{dot, vectorize};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
@@ -46,7 +46,7 @@ impl Kernel for L2Normalize {
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let x = io.read(0);
-        each_block(io.write(0), |first, mut y| {
+        each_block_of_both(io.write(0), io.write_opt(1), &|first, mut y, norm| {
             vectorize(
                 #[inline(always)]
                 || {
@@ -57,19 +57,15 @@ impl Kernel for L2Normalize {
                             *y = x * scale;
                         }
                     }
-                },
-            );
-        });
-        if let Some(mut norm) = io.write_opt(1) {
-            vectorize(
-                #[inline(always)]
-                || {
-                    for r in 0..norm.rows {
-                        norm.row(r)[0] = length(x.row(r));
+                    // Again, from the cache.
+                    if let Some(mut norm) = norm {
+                        for r in 0..norm.rows {
+                            norm.row(r)[0] = length(x.row(first + r));
+                        }
                     }
                 },
             );
-        }
+        });
     }
 
     #[cfg(feature = "naive")]
