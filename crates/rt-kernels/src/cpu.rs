@@ -1,6 +1,6 @@
 //! What a CPU twin is given: matrices over the program's buffers.
 
-use crate::matmul::Products;
+use crate::matmul::Precision;
 use crate::parallel::chunks;
 use crate::{Operand, Step};
 
@@ -160,7 +160,7 @@ impl<'a> MatMut<'a> {
 pub struct CpuIo<'a> {
     /// What changes from step to step.
     pub step: &'a Step,
-    pub(crate) products: Products,
+    pub(crate) precision: Precision,
     pub(crate) reads: Vec<Option<Mat<'a>>>,
     pub(crate) writes: Vec<Option<MatMut<'a>>>,
     pub(crate) scratch: Vec<Option<MatMut<'a>>>,
@@ -170,7 +170,7 @@ impl<'a> CpuIo<'a> {
     /// Operands for a call outside a program (tests, benches).
     #[must_use]
     pub fn new(step: &'a Step, reads: Vec<Option<Mat<'a>>>, writes: Vec<Option<MatMut<'a>>>) -> Self {
-        Self { step, products: Products::default(), reads, writes, scratch: Vec::new() }
+        Self { step, precision: Precision::default(), reads, writes, scratch: Vec::new() }
     }
 
     /// Read operand `i`, which the signature says must be there.

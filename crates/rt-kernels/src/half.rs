@@ -7,7 +7,8 @@ use crate::{Adapter, CpuDevice, Device, DeviceChoice, Error, Result};
 impl Device {
     /// The CPU path with `threads` threads (0 = one for each core) whose [`Gemm`](crate::kernels::Gemm) and
     /// [`SoftmaxLoss`](crate::kernels::SoftmaxLoss) round the operands of their products to bf16 (8 bits, f32's range) and sum in f32;
-    /// the other kernels stay f32, retrieval among them, and so do all matrices in memory. Results differ from those of [`Device::cpu`], and are the same for any number of threads.
+    /// the other kernels stay f32, retrieval among them, and so do all matrices in memory. Results differ from those of
+    /// [`Device::cpu`], and are the same for any number of threads.
     ///
     /// # Errors
     ///

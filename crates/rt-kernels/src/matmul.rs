@@ -191,7 +191,7 @@ impl<'a> From<MatMut<'a>> for Tile<'a> {
 
 /// How products round their operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Products {
+pub(crate) enum Precision {
     /// Not at all.
     #[default]
     F32,
@@ -199,7 +199,7 @@ pub(crate) enum Products {
     Bf16(Bf16),
 }
 
-impl Products {
+impl Precision {
     /// As [`multiply`].
     pub(crate) fn multiply(self, out: &mut Tile<'_>, a: View<'_>, b: View<'_>, factor: f32, accumulate: bool) {
         match self {

@@ -256,7 +256,7 @@ fn run_on_cpu(cpu: &CpuDevice, call: &Call, buffers: &[Buffer], step: &Step) -> 
     }
     let mut io = CpuIo {
         step,
-        products: cpu.products(),
+        precision: cpu.precision(),
         reads: reads.iter().map(|r| r.as_ref().map(|(guard, o)| Mat::of(guard.words(), o))).collect(),
         writes: writes.iter_mut().map(|w| w.as_mut().map(|(guard, o)| MatMut::of(guard.words_mut(), o))).collect(),
         scratch: scratch.iter_mut().map(|(guard, o)| Some(MatMut::of(guard.words_mut(), o))).collect(),

@@ -1,6 +1,6 @@
 //! The CPU path's threads.
 
-use crate::matmul::{Bf16, Products};
+use crate::matmul::{Bf16, Precision};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ const AT_MOST: Duration = Duration::from_millis(100);
 pub struct CpuDevice {
     pool: Arc<rayon::ThreadPool>,
     naive: bool,
-    products: Products,
+    precision: Precision,
 }
 
 impl CpuDevice {
@@ -31,7 +31,7 @@ impl CpuDevice {
             .thread_name(|i| format!("recall-tape-{i}"))
             .build()
             .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        Ok(Self { pool: Arc::new(pool), naive: false, products: Products::F32 })
+        Ok(Self { pool: Arc::new(pool), naive: false, precision: Precision::F32 })
     }
 
     /// As [`CpuDevice::new`], with matrix products that round their operands to bf16 and sum in f32.
@@ -46,7 +46,7 @@ impl CpuDevice {
                 "bf16 products are for a processor with AVX-512 BF16: this one has {set} without it"
             ))
         })?;
-        Ok(Self { products: Products::Bf16(bf16), ..Self::new(threads)? })
+        Ok(Self { precision: Precision::Bf16(bf16), ..Self::new(threads)? })
     }
 
     /// Can this processor open [`CpuDevice::bf16`]?
@@ -73,11 +73,11 @@ impl CpuDevice {
 
     /// Do its matrix products round their operands to bf16?
     pub(crate) fn is_bf16(&self) -> bool {
-        matches!(self.products, Products::Bf16(_))
+        matches!(self.precision, Precision::Bf16(_))
     }
 
-    pub(crate) fn products(&self) -> Products {
-        self.products
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Number of threads.

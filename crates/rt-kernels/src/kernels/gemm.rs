@@ -1,7 +1,7 @@
 //! Matrix product with bias, addend and activation.
 
 use super::{Activation, PartSum};
-use crate::matmul::{Products, Tile, View};
+use crate::matmul::{Precision, Tile, View};
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target, Variant};
 
@@ -10,8 +10,8 @@ use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature,
 /// Reads `a` `[m, k]` (`[k, m]` if `trans_a`), `b` `[k, n]` (`[n, k]` if `trans_b`), `bias` `[1, n]` or none, `add`
 /// `[m, n]` or none; writes `out` `[m, n]`. `2 m n k` operations. A product that is deep and narrow (the gradient
 /// of a layer's weights) is cut along k into at most [`Gemm::PARTS`] parts, added in order; the others sum over k in
-/// the order of the micro-kernel (CPU: the `gemm` crate's, ascending in bf16; GPU: ascending, in every variant, which have equal bits but
-/// for [`Variant::F16`]).
+/// the order of the micro-kernel (CPU: the `gemm` crate's, in bf16 ascending pairs; GPU: ascending, in every variant, which
+/// have equal bits but for [`Variant::F16`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gemm {
     /// Rows of the output.
@@ -118,7 +118,7 @@ impl Gemm {
             let first = row / m * depth;
             let length = depth.min(k - first);
             let (a, b) = (io.a.cols(first, length), io.b.rows(first, length));
-            io.products.multiply(&mut part, a, b, 1.0, false);
+            io.precision.multiply(&mut part, a, b, 1.0, false);
         });
         let words = &words[..count * m * n];
         out.par_tiles(((1 << 14) / n + 1, n), &|row, column, mut out| {
@@ -139,7 +139,7 @@ impl Gemm {
 }
 
 struct Epilogue<'a> {
-    products: Products,
+    precision: Precision,
     a: View<'a>,
     b: View<'a>,
     bias: Option<&'a [f32]>,
@@ -201,7 +201,7 @@ impl Kernel for Gemm {
     fn run(&self, io: &mut CpuIo<'_>) {
         let (a, b) = (View::from(io.read(0)), View::from(io.read(1)));
         let epilogue = Epilogue {
-            products: io.products,
+            precision: io.precision,
             a: if self.trans_a { a.transposed() } else { a },
             b: if self.trans_b { b.transposed() } else { b },
             bias: io.read_opt(2).map(|bias| bias.row(0)),
@@ -211,7 +211,7 @@ impl Kernel for Gemm {
         let block = |row, column, out: &mut Tile<'_>| {
             let a = epilogue.a.rows(row, out.rows());
             let b = epilogue.b.cols(column, out.cols());
-            epilogue.products.multiply(out, a, b, 1.0, false);
+            epilogue.precision.multiply(out, a, b, 1.0, false);
             self.finish(&epilogue, (row, column), out);
         };
         match self.cut() {

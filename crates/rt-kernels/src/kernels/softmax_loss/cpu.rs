@@ -45,7 +45,7 @@ impl SoftmaxLoss {
         let (panel, factors) = (panel.into_f32(), &mut factors.into_f32()[..self.rows]);
         let (logq, ids) = table.into_u32().split_at_mut(padded);
         self.lay_out(io, bytemuck::cast_slice_mut(logq), ids);
-        let v = Candidates::new(self, io.products, io.read(1), io.scratch(3).into_u32());
+        let v = Candidates::new(self, io.precision, io.read(1), io.scratch(3).into_u32());
         let users = io.scratch(4).into_u32();
         let rows = Rows {
             kernel: self,
@@ -90,11 +90,11 @@ impl SoftmaxLoss {
             groups.into_par_iter().for_each(|group| rows.forward(group, stride, loss_stride, gradients));
             if let Some(dv) = &mut dv {
                 let p = View::new(&panel[..count * stride], count, self.candidates, stride).transposed();
-                let u = Users::new(io.products, View::from(rows.u).rows(first, count), users);
+                let u = Users::new(io.precision, View::from(rows.u).rows(first, count), users);
                 let block = self.candidates.div_ceil(16).next_multiple_of(16).clamp(64, 512);
                 dv.borrow().par_tiles((block, self.dim.max(1)), &|candidate, _, mut out| {
                     let n = out.rows();
-                    u.candidates(p.rows(candidate, n), &mut out, first > 0);
+                    u.dv(p.rows(candidate, n), &mut out, first > 0);
                 });
             }
             first += count;
@@ -163,7 +163,7 @@ impl Rows<'_> {
             },
         );
         if let Some(mut du) = du {
-            self.v.users(View::new(panel, n, candidates, stride), du.borrow());
+            self.v.du(View::new(panel, n, candidates, stride), du.borrow());
             if let Some(own) = self.own {
                 vectorize(
                     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::SoftmaxLoss;
 use crate::Mat;
-use crate::matmul::{Bf16, NO_COPY, Packed, Products, Right, Tile, View, apart, multiply, turn};
+use crate::matmul::{Bf16, NO_COPY, Packed, Precision, Right, Tile, View, apart, multiply, turn};
 use crate::parallel::chunks_f32;
 use crate::simd::LANES;
 
@@ -38,10 +38,10 @@ impl<'a> Candidates<'a> {
         (candidates.div_ceil(width) * words).max(Packed::words(dim, candidates) + Packed::words(candidates, dim))
     }
 
-    pub(super) fn new(kernel: &SoftmaxLoss, products: Products, v: Mat<'a>, words: &'a mut [u32]) -> Self {
+    pub(super) fn new(kernel: &SoftmaxLoss, precision: Precision, v: Mat<'a>, words: &'a mut [u32]) -> Self {
         let (dim, candidates) = (kernel.dim, kernel.candidates);
-        match products {
-            Products::F32 => {
+        match precision {
+            Precision::F32 => {
                 let (width, tile_words) = tile(kernel);
                 let turned = bytemuck::cast_slice_mut(&mut words[..candidates.div_ceil(width) * tile_words]);
                 chunks_f32(turned, tile_words.max(1), &|t, tile| {
@@ -49,7 +49,7 @@ impl<'a> Candidates<'a> {
                 });
                 Self::F32 { v, turned, tile: (width, tile_words) }
             }
-            Products::Bf16(bf16) => {
+            Precision::Bf16(bf16) => {
                 let (columns, rows) = words.split_at_mut(Packed::words(dim, candidates));
                 let rows = &mut rows[..Packed::words(candidates, dim)];
                 let v = View::from(v);
@@ -86,8 +86,8 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// `g v`.
-    pub(super) fn users(&self, g: View<'_>, out: Tile<'_>) {
+    /// `dU = g v`.
+    pub(super) fn du(&self, g: View<'_>, out: Tile<'_>) {
         match *self {
             Self::F32 { v, .. } => {
                 let mut left = out;
@@ -118,10 +118,10 @@ impl<'a> Users<'a> {
         Packed::words(rows, dim)
     }
 
-    pub(super) fn new(products: Products, u: View<'a>, words: &'a mut [u32]) -> Self {
-        match products {
-            Products::F32 => Self::F32(u),
-            Products::Bf16(bf16) => {
+    pub(super) fn new(precision: Precision, u: View<'a>, words: &'a mut [u32]) -> Self {
+        match precision {
+            Precision::F32 => Self::F32(u),
+            Precision::Bf16(bf16) => {
                 let words = &mut words[..Packed::words(u.count(), u.width())];
                 bf16.pack_all(u, words);
                 Self::Bf16(bf16, Packed::new(words, u.count(), u.width()))
@@ -129,8 +129,8 @@ impl<'a> Users<'a> {
         }
     }
 
-    /// `g^T u` for some candidates (rows of `g^T`), added to what is there if so.
-    pub(super) fn candidates(&self, g: View<'_>, out: &mut Tile<'_>, accumulate: bool) {
+    /// `dV = g^T u` for some candidates, whose rows of `g^T` are given; added to what is there where `accumulate`.
+    pub(super) fn dv(&self, g: View<'_>, out: &mut Tile<'_>, accumulate: bool) {
         match *self {
             Self::F32(u) => multiply(out, g, u, 1.0, accumulate),
             Self::Bf16(bf16, u) => bf16.multiply(out, g, Right::Packed(u), 1.0, accumulate),
