@@ -1,10 +1,11 @@
 //! The tiled softmax loss and its gradients.
 
 use rt_kernels::kernels::{Positive, SoftmaxLoss};
-use rt_kernels::{Device, Step};
+use rt_kernels::{Call, Device, Operand, Operands, Program, Step};
 use rt_tests::{
     EPS, LAYS, Lay, Want, bf16_devices, devices, devices_with_checks, f, floats, hold_on, ids, out_f, run, u, uniform,
 };
+use std::sync::Arc;
 
 /// Everything that a case is made of.
 struct Data {
@@ -278,6 +279,51 @@ fn in_bf16() {
                 data.with_mask().hold(&bf16_devices(), what, &[Lay::Dense], [true; 3]);
             }
         }
+    }
+}
+
+/// Calls of a program share their scratch: what an earlier one left there, here NaN in all of a longer panel, is not read.
+#[test]
+fn what_an_earlier_call_left_in_scratch_is_not_read() {
+    let kernel = |candidates| SoftmaxLoss {
+        rows: 40,
+        candidates,
+        dim: 8,
+        scale: 3.0,
+        positive: Positive::Diagonal,
+        correct_positive: false,
+        mask_hits: false,
+        smoothing: 0.0,
+    };
+    let data = Data::new(kernel(50), false, 0);
+    for device in devices().iter().cloned().chain(bf16_devices()) {
+        let words = |n, value: f32| device.upload_f32(&vec![value; n], "operand").unwrap();
+        let given = |x: &[f32]| device.upload_f32(x, "operand").unwrap();
+        let buffers = vec![
+            words(40 * 8, f32::NAN),
+            words(64 * 8, f32::NAN),
+            given(&data.weight),
+            words(40, 0.0),
+            words(40 * 8, 0.0),
+            words(64 * 8, 0.0),
+            given(&data.u),
+            given(&data.v),
+        ];
+        let call = |candidates, [u, v]: [usize; 2]| {
+            let matrix = |buffer, rows, cols| Some(Operand::dense(buffer, rows, cols));
+            let mut reads = vec![matrix(u, 40, 8), matrix(v, candidates, 8), matrix(2, 40, 1)];
+            reads.resize(10, None);
+            let writes = vec![matrix(3, 40, 1), matrix(4, 40, 8), matrix(5, candidates, 8), None];
+            Call { kernel: Arc::new(kernel(candidates)), operands: Operands { reads, writes, scratch: vec![] } }
+        };
+        let outputs = |calls| {
+            let mut program = Program::new(&device, buffers.clone(), calls).unwrap();
+            program.run(&Step::default()).unwrap();
+            [3, 4, 5].map(|i| device.read_u32(&buffers[i]).unwrap()[..40].to_vec())
+        };
+        let alone = outputs(vec![call(50, [6, 7])]);
+        assert!(alone[0].iter().all(|x| f32::from_bits(*x).is_finite()), "{device:?}");
+        assert_eq!(outputs(vec![call(64, [0, 1]), call(50, [6, 7])]), alone, "{device:?}");
     }
 }
 
