@@ -41,148 +41,73 @@ use crate::grads::{Grad, Grads};
 use crate::reference::Env;
 use crate::tape::{Tape, Var};
 
-/// What backward needs of a node. There is no catch-all arm below: a new op has to say how it is differentiated and
-/// how its reference is computed.
-#[derive(Debug, Clone)]
-pub(crate) enum Op {
-    Activation(activation::ActivationOp),
-    Add(add::AddOp),
-    Bag(bag::BagOp),
-    BatchNorm(batch_norm::BatchNormOp),
-    Bce(bce::BceOp),
-    Concat(concat::ConcatOp),
-    ConcatRows(concat_rows::ConcatRowsOp),
-    Dropout(dropout::DropoutOp),
-    FieldMean(fields::FieldMeanOp),
-    FieldScale(fields::FieldScaleOp),
-    Gather(gather::GatherOp),
-    Gelu(gelu::GeluOp),
-    GroupDot(group_dot::GroupDotOp),
-    L2Normalize(l2_normalize::L2NormalizeOp),
-    LayerNorm(layer_norm::LayerNormOp),
-    Linear(linear::LinearOp),
-    ListSoftmax(list_softmax::ListSoftmaxOp),
-    Pairwise(pairwise::PairwiseOp),
-    Prelu(prelu::PreluOp),
-    Product(product::ProductOp),
-    Scale(scale::ScaleOp),
-    ScaleByExp(scale_by_exp::ScaleByExpOp),
-    SoftmaxLoss(softmax_loss::SoftmaxLossOp),
-    Sum(sum::SumOp),
-    MaxPool(max_pool::MaxPoolOp),
-    HistoryWeights(history_weights::HistoryWeightsOp),
-    WeightedPool(weighted_pool::WeightedPoolOp),
-}
+/// The ops, each once: from this list come the enum, the calls of each op's own backward and reference, and the names that the
+/// gradient checker covers. So an op without a gradient does not compile, and one without a case fails the checker.
+macro_rules! ops {
+    ($($variant:ident($op:ty) = $name:literal,)+) => {
+        /// What backward needs of a node.
+        #[derive(Debug, Clone)]
+        pub(crate) enum Op {
+            $($variant($op),)+
+        }
 
-macro_rules! each {
-    ($self:expr, $op:ident => $body:expr) => {
-        match $self {
-            Op::Activation($op) => $body,
-            Op::Add($op) => $body,
-            Op::Bag($op) => $body,
-            Op::BatchNorm($op) => $body,
-            Op::Bce($op) => $body,
-            Op::Concat($op) => $body,
-            Op::ConcatRows($op) => $body,
-            Op::Dropout($op) => $body,
-            Op::FieldMean($op) => $body,
-            Op::FieldScale($op) => $body,
-            Op::Gather($op) => $body,
-            Op::Gelu($op) => $body,
-            Op::GroupDot($op) => $body,
-            Op::L2Normalize($op) => $body,
-            Op::LayerNorm($op) => $body,
-            Op::Linear($op) => $body,
-            Op::ListSoftmax($op) => $body,
-            Op::Pairwise($op) => $body,
-            Op::Prelu($op) => $body,
-            Op::Product($op) => $body,
-            Op::Scale($op) => $body,
-            Op::ScaleByExp($op) => $body,
-            Op::SoftmaxLoss($op) => $body,
-            Op::Sum($op) => $body,
-            Op::MaxPool($op) => $body,
-            Op::HistoryWeights($op) => $body,
-            Op::WeightedPool($op) => $body,
+        impl Op {
+            /// Contributes the gradients of the op's inputs, given the gradient of its output.
+            pub(crate) fn backward(&self, tape: &mut Tape, out: Grad, needs: &[bool], grads: &mut Grads) -> Result<()> {
+                let needs = |v: Var| needs[v.0 as usize];
+                match self {
+                    $(Self::$variant(op) => op.backward(tape, out, &needs, grads),)+
+                }
+            }
+
+            /// The op's first output in f64, row-major.
+            pub(crate) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
+                match self {
+                    $(Self::$variant(op) => op.reference(env),)+
+                }
+            }
+
+            /// Its name in the gradient checker's list and in errors.
+            pub(crate) fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)+
+                }
+            }
+
+            /// Names of all ops: what the gradient checker has to cover.
+            pub(crate) const NAMES: &'static [&'static str] = &[$($name),+];
         }
     };
 }
 
-impl Op {
-    /// Contributes the gradients of the op's inputs, given the gradient of its output.
-    pub(crate) fn backward(&self, tape: &mut Tape, out: Grad, needs: &[bool], grads: &mut Grads) -> Result<()> {
-        let needs = |v: Var| needs[v.0 as usize];
-        each!(self, op => op.backward(tape, out, &needs, grads))
-    }
-
-    /// The op's first output in f64, row-major.
-    pub(crate) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
-        each!(self, op => op.reference(env))
-    }
-
-    /// Name for the gradient checker's list.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Activation(_) => "activation",
-            Self::Add(_) => "add",
-            Self::Bag(_) => "bag",
-            Self::BatchNorm(_) => "batch_norm",
-            Self::Bce(_) => "bce",
-            Self::Concat(_) => "concat",
-            Self::ConcatRows(_) => "concat_rows",
-            Self::Dropout(_) => "dropout",
-            Self::FieldMean(_) => "field_mean",
-            Self::FieldScale(_) => "field_scale",
-            Self::Gather(_) => "gather",
-            Self::Gelu(_) => "gelu",
-            Self::GroupDot(_) => "group_dot",
-            Self::L2Normalize(_) => "l2_normalize",
-            Self::LayerNorm(_) => "layer_norm",
-            Self::Linear(_) => "linear",
-            Self::ListSoftmax(_) => "list_softmax",
-            Self::Pairwise(_) => "pairwise",
-            Self::Prelu(_) => "prelu",
-            Self::Product(_) => "product",
-            Self::Scale(_) => "scale",
-            Self::ScaleByExp(_) => "scale_by_exp",
-            Self::SoftmaxLoss(_) => "softmax_loss",
-            Self::Sum(_) => "sum",
-            Self::MaxPool(_) => "max_pool",
-            Self::HistoryWeights(_) => "history_weights",
-            Self::WeightedPool(_) => "weighted_pool",
-        }
-    }
-
-    /// Names of all ops: what the gradient checker has to cover.
-    pub(crate) const NAMES: &'static [&'static str] = &[
-        "activation",
-        "add",
-        "bag",
-        "batch_norm",
-        "bce",
-        "concat",
-        "concat_rows",
-        "dropout",
-        "field_mean",
-        "field_scale",
-        "gather",
-        "gelu",
-        "group_dot",
-        "l2_normalize",
-        "layer_norm",
-        "linear",
-        "list_softmax",
-        "pairwise",
-        "prelu",
-        "product",
-        "scale",
-        "scale_by_exp",
-        "softmax_loss",
-        "sum",
-        "max_pool",
-        "history_weights",
-        "weighted_pool",
-    ];
+ops! {
+    Activation(activation::ActivationOp) = "activation",
+    Add(add::AddOp) = "add",
+    Bag(bag::BagOp) = "bag",
+    BatchNorm(batch_norm::BatchNormOp) = "batch_norm",
+    Bce(bce::BceOp) = "bce",
+    Concat(concat::ConcatOp) = "concat",
+    ConcatRows(concat_rows::ConcatRowsOp) = "concat_rows",
+    Dropout(dropout::DropoutOp) = "dropout",
+    FieldMean(fields::FieldMeanOp) = "field_mean",
+    FieldScale(fields::FieldScaleOp) = "field_scale",
+    Gather(gather::GatherOp) = "gather",
+    Gelu(gelu::GeluOp) = "gelu",
+    GroupDot(group_dot::GroupDotOp) = "group_dot",
+    L2Normalize(l2_normalize::L2NormalizeOp) = "l2_normalize",
+    LayerNorm(layer_norm::LayerNormOp) = "layer_norm",
+    Linear(linear::LinearOp) = "linear",
+    ListSoftmax(list_softmax::ListSoftmaxOp) = "list_softmax",
+    Pairwise(pairwise::PairwiseOp) = "pairwise",
+    Prelu(prelu::PreluOp) = "prelu",
+    Product(product::ProductOp) = "product",
+    Scale(scale::ScaleOp) = "scale",
+    ScaleByExp(scale_by_exp::ScaleByExpOp) = "scale_by_exp",
+    SoftmaxLoss(softmax_loss::SoftmaxLossOp) = "softmax_loss",
+    Sum(sum::SumOp) = "sum",
+    MaxPool(max_pool::MaxPoolOp) = "max_pool",
+    HistoryWeights(history_weights::HistoryWeightsOp) = "history_weights",
+    WeightedPool(weighted_pool::WeightedPoolOp) = "weighted_pool",
 }
 
 /// Refuses a label smoothing outside 0 to 1.
