@@ -1,19 +1,30 @@
 //! Gradients of every op and of both whole models, on every device, against central differences of the f64 reference.
 
+mod faults;
+mod large;
+mod optimizers;
 mod sampling;
 
 use rt_models::check_models;
-use rt_tensor::{Init, Optimizer, Step, Store, TOLERANCE, Tape, check_gradients, check_ops};
+use rt_tensor::{Init, OpCheck, Optimizer, Step, Store, TOLERANCE, Tape, check_ops};
 use rt_tests::devices;
+
+/// All of them pass, and none because its differences said nothing.
+fn hold(device: &rt_tensor::Device, checks: &[OpCheck]) {
+    for OpCheck { op, check } in checks {
+        let report = check.parameters.iter().map(|p| format!("{}: {:e}", p.parameter, p.error)).collect::<Vec<_>>();
+        assert!(check.fault().is_none(), "{device:?}: {op}: {}\n{report:?}", check.fault().unwrap());
+        assert!(check.error() <= TOLERANCE, "{device:?}: {op}: {report:?}");
+        let skipped: usize = check.parameters.iter().map(|p| p.skipped).sum();
+        let cells: usize = check.parameters.iter().map(|p| p.cells).sum();
+        assert!(skipped * 50 <= cells, "{device:?}: {op}: {skipped} of {cells} cells lie on kinks");
+    }
+}
 
 #[test]
 fn every_op() {
     for device in devices() {
-        for check in check_ops(device, 42).unwrap() {
-            for p in &check.parameters {
-                assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);
-            }
-        }
+        hold(device, &check_ops(device, 42).unwrap());
     }
 }
 
@@ -26,12 +37,8 @@ fn whole_models_with_every_loss() {
             26,
             "two models with seven losses and four sets of options, three with parts that are off by default, and searches"
         );
-        assert!(checks[25].parameters.iter().any(|p| p.parameter == "search"), "{:?}", checks[25]);
-        for check in checks {
-            for p in &check.parameters {
-                assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);
-            }
-        }
+        assert!(checks[25].check.parameters.iter().any(|p| p.parameter == "search"), "{:?}", checks[25]);
+        hold(device, &checks);
     }
 }
 
@@ -40,38 +47,8 @@ fn the_text_model_with_both_losses() {
     for device in devices() {
         let checks = rt_models::text::check_text(device, 7).unwrap();
         assert_eq!(checks.len(), 3, "in-batch with one tower and with two, list");
-        for check in checks {
-            for p in &check.parameters {
-                assert!(p.error <= TOLERANCE, "{device:?}: {}: {} is off by {:e}", check.op, p.parameter, p.error);
-            }
-        }
+        hold(device, &checks);
     }
-}
-
-/// The checker itself has to be able to fail: a tape whose gradient is doubled on its way.
-#[test]
-fn a_wrong_gradient_is_found() {
-    let device = &devices()[0];
-    let mut tape = Tape::new();
-    let x = tape.param("x", [4, 3], Init::Normal(1.0)).unwrap();
-    let c = tape.constant(&[0.5; 12], 4, 3).unwrap();
-    let z = tape.group_dot(x, c, 1.0).unwrap();
-    let loss = tape.sum(z).unwrap();
-    tape.backward(loss).unwrap();
-    let store = Store::new(device, tape.params(), 1).unwrap();
-    let right = check_gradients(&tape, loss, &store, &Step::new(1, 1, 0, 4), 12, |_| Ok(())).unwrap();
-    assert!(right.iter().all(|p| p.error < TOLERANCE));
-    // The same parameters, another loss: its differences are not this tape's gradients.
-    let mut other = Tape::new();
-    let x = other.param("x", [4, 3], Init::Normal(1.0)).unwrap();
-    let c = other.input("c", 4, 3);
-    let z = other.group_dot(x, c, 1.0).unwrap();
-    let loss = other.sum(z).unwrap();
-    other.backward(loss).unwrap();
-    let write = |p: &mut rt_tensor::Program| p.write_f32("c", &[0.5; 12]);
-    let store = Store::new(device, other.params(), 1).unwrap();
-    let good = check_gradients(&other, loss, &store, &Step::new(1, 1, 0, 4), 12, write).unwrap();
-    assert!(good.iter().all(|p| p.error < TOLERANCE));
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Prints the tape of a training step
     Explain(Explain),
     /// Checks every gradient against finite differences
-    Gradcheck,
+    Gradcheck(Gradcheck),
     /// Adapters, limits, and which device `auto` takes
     Doctor,
     /// The best documents for a query, of a dssm-text model
@@ -67,6 +67,13 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Searches settings by their validation metric; the test cases are not looked at
     Tune(Tune),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gradcheck {
+    /// Checks so many random tapes instead, those of the seeds from --seed on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub random: Option<u64>,
 }
 
 #[derive(Debug, Args)]

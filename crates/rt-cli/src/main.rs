@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Command::Recommend(args) => commands::recommend::run(&cli.global, args),
         Command::Bench(args) => commands::bench::run(&cli.global, args),
         Command::Explain(args) => commands::explain::run(&cli.global, args),
-        Command::Gradcheck => commands::gradcheck::run(&cli.global),
+        Command::Gradcheck(args) => commands::gradcheck::run(&cli.global, args),
         Command::Doctor => commands::doctor::run(&cli.global),
         Command::Search(args) => commands::text::run_search(&cli.global, args),
         Command::TextPairs(args) => commands::text::run_pairs(&cli.global, args),

@@ -16,7 +16,7 @@ const ITEM_ROWS: [&str; 2] = ["items.hashed", "items.hashed again"];
 
 /// Records a training step.
 pub(crate) fn record(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
-    let (mut tape, _) = record_gradients(config, schema, counts)?;
+    let mut tape = record_gradients(config, schema, counts)?;
     tape.optimize(&config.optimizer())?;
     candidates::limit(&mut tape, config)?;
     Ok(tape)
@@ -46,9 +46,9 @@ impl OptimizerKind {
     }
 }
 
-/// Records a training step without its updates; gives the tape and its loss. With `accumulate` the step has several batches, and each
-/// hands its gradient down before the next one starts.
-pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes) -> Result<(Tape, Var)> {
+/// Records a training step without its updates. With `accumulate` the step has several batches, and each hands its gradient down
+/// before the next one starts.
+pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes) -> Result<Tape> {
     let mut tape = Tape::new();
     let mut towers = Towers { config, schema, training: true, draws: 0, built: crate::blocks::Built::default() };
     let mut parts = Vec::new();
@@ -66,10 +66,9 @@ pub(crate) fn record_gradients(config: &Config, schema: &Schema, counts: &Sizes)
     towers.built.check(config)?;
     let rows = tape.concat_rows(&parts)?;
     let last = tape.sum(parts[parts.len() - 1])?;
-    let loss = if parts.len() > 1 { tape.sum(rows)? } else { last };
     tape.log_sum("loss", rows, counts.steps(config.step_examples()))?;
     tape.backward(last)?;
-    Ok((tape, loss))
+    Ok(tape)
 }
 
 /// Records a batch and its towers; gives the loss of each row.

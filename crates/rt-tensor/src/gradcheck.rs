@@ -3,27 +3,53 @@
 //! The differences are taken of the reference, not of the kernels, so that they are good to nine digits; the kernels'
 //! gradient is held against them.
 
+mod differences;
 mod history;
+mod measure;
 
 use crate::ops::{BagOptions, Negatives, Op, PositiveVar, SoftmaxSpec};
 use crate::params::{Init, ParamKind};
-use crate::reference::Env;
+use crate::reference::Plan;
 use crate::store::Store;
-use crate::tape::{Kind, Phase, Tape, Var};
+use crate::tape::{Tape, Var};
 use crate::{Error, Result};
-use rt_kernels::kernels::{Activation, PairRule, SegmentSum};
-use rt_kernels::{Device, Dtype, Step, philox};
-use std::collections::BTreeMap;
+use differences::{Difference, Reference};
+use measure::{Bench, Recorded};
+use rt_kernels::kernels::{Activation, PairRule};
+use rt_kernels::{Device, Step, philox};
 
-/// How one parameter's gradient compares.
+/// How one parameter's gradient compares, or the values of the forward pass, or the loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParamCheck {
     /// The parameter.
     pub parameter: String,
     /// Cells that were compared.
     pub cells: usize,
-    /// The largest |gradient - difference| over the largest |difference| of the parameter.
+    /// Cells that were left out: on a kink, where there is no derivative to compare with.
+    pub skipped: usize,
+    /// The largest |gradient - difference| over the parameter's scale, which is such that [`TOLERANCE`] passes; infinite where
+    /// something is not a number.
     pub error: f64,
+    /// The worst cell, and why it does not pass; none if all do.
+    pub fault: Option<String>,
+}
+
+/// A value that a parameter reaches and that was held at what the device made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The value.
+    pub value: String,
+    /// `stop_gradient`, or `integers`: a choice, constant but for jumps.
+    pub why: &'static str,
+}
+
+/// How the gradients of one tape compare.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GradCheck {
+    /// Its loss, its values, its parameters.
+    pub parameters: Vec<ParamCheck>,
+    /// What was not differentiated.
+    pub held: Vec<Held>,
 }
 
 /// How one op's gradients compare.
@@ -32,157 +58,171 @@ pub struct OpCheck {
     /// The op, and the variant of it.
     pub op: String,
     /// Its parameters.
-    pub parameters: Vec<ParamCheck>,
+    pub check: GradCheck,
 }
 
-/// Largest error that passes: f32 kernels against f64 differences.
+/// Largest error that passes, as a share of the parameter's scale: f32 kernels against f64 differences.
+///
+/// The scale is the parameter's largest difference, and an absolute part beside it. True gradients may be zero, or next to it, while
+/// the terms that they are sums of are not: weights in front of a normalisation, a bias in front of batch normalisation. There f32
+/// leaves the rounding of the terms. How much that is, is measured: the program runs again with all parameters moved by a few units
+/// in their last place, and what a gradient moves by that (times [`ROUNDINGS`]) is allowed, and so is what the differences may be off
+/// themselves. A wrong gradient does not move by rounding, so this hides none.
 pub const TOLERANCE: f64 = 2e-4;
+
+/// What rounding may do, over what it was seen to do in a few runs.
+const ROUNDINGS: f64 = 16.0;
+
+/// What writes a program's inputs.
+type Prepare<'a> = &'a dyn Fn(&mut crate::Program) -> Result<()>;
+
+impl GradCheck {
+    /// The worst of its parameters; infinite where something is not a number.
+    #[must_use]
+    pub fn error(&self) -> f64 {
+        self.parameters.iter().map(|p| p.error).fold(0.0, largest)
+    }
+
+    /// The first thing that is wrong, with the parameter's name.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.parameters.iter().find_map(|p| Some(format!("`{}`: {}", p.parameter, p.fault.as_ref()?)))
+    }
+}
 
 impl OpCheck {
     /// The worst of its parameters.
     #[must_use]
     pub fn error(&self) -> f64 {
-        self.parameters.iter().map(|p| p.error).fold(0.0, f64::max)
+        self.check.error()
     }
 }
 
-/// Compares the gradients of a tape that has [`Tape::backward`] recorded (and no optimiser) with central differences.
-/// At most `cells` cells of each parameter are taken. `prepare` writes the program's inputs.
+/// The larger of two, where what is not a number is larger than all numbers: `f64::max` would drop it.
+fn largest(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::INFINITY } else { a.max(b) }
+}
+
+/// Compares the gradients of a tape that has [`Tape::backward`] recorded (and no optimiser) with central differences of its losses,
+/// the ones that [`Tape::accumulate`] and [`Tape::backward`] were given, in the f64 reference; and the values of its ops with the
+/// reference. At most `cells` cells of each parameter are taken. `prepare` writes the program's inputs.
+///
+/// Everything that depends on a parameter is differentiated, through views too. Held at what the device made of them are integers,
+/// which are constant but for jumps, and what passes [`Tape::stop_gradient`]; the report lists both. What is not a number, in a
+/// gradient, the reference or a difference, is a failure.
 ///
 /// # Errors
 ///
-/// [`Error::NoGradient`] before `backward`; whatever compiling and running give.
+/// [`Error::NoGradient`] before `backward`, and for a float that depends on a parameter and that the reference cannot compute;
+/// whatever compiling and running give.
 pub fn check_gradients(
     tape: &Tape,
-    loss: Var,
     store: &Store,
     step: &Step,
     cells: usize,
-    prepare: impl FnOnce(&mut crate::Program) -> Result<()>,
-) -> Result<Vec<ParamCheck>> {
-    let mut tape = tape.clone();
-    tape.phase = Some(Phase::Backward);
-    let mut row_vars = Vec::new();
-    if let Some(rows) = tape.row_grads.clone() {
-        let sources: Vec<Var> = rows.tables.iter().map(|t| t.source).collect();
-        let segments = tape.segments(&rows, &sources)?;
-        for (t, segment) in rows.tables.iter().zip(segments) {
-            let dim = tape.shape(t.table)[1];
-            let out = tape.temp(t.capacity, dim);
-            let kernel = SegmentSum { rows: t.capacity, entries: t.entries, dim };
-            tape.push(kernel, segment.reads(&rows, t.source), vec![Some(out)], None)?;
-            row_vars.push(out);
-        }
-    } else if tape.dense_grads.is_none() {
-        return Err(Error::NoGradient("record `backward` before checking".into()));
+    prepare: impl Fn(&mut crate::Program) -> Result<()>,
+) -> Result<GradCheck> {
+    let plan = Plan::new(tape);
+    let bench = Bench::new(tape, store, step)?;
+    let gradients = bench.gradients(&prepare)?;
+    let recorded = bench.record(&plan, &prepare)?;
+    let reference = Reference::new(tape, step, &plan, &recorded)?;
+    let mut checks =
+        vec![compare_values("(the loss itself)", tape, &reference, &recorded, |v| tape.losses.contains(&v))];
+    checks.push(compare_values("(all values)", tape, &reference, &recorded, |_| true));
+    for (number, (v, param)) in measure::parameters(tape).into_iter().enumerate() {
+        let chosen = choose(&gradients[number], tape.shape(v)[1], tape.params.list()[param].kind, cells);
+        let differences = reference.differences(v, &chosen);
+        checks.push(compare(tape, v, &gradients[number], &differences, recorded.gradient_noise[number]));
     }
-    // Everything that the reference does not compute itself: integers, and floats of nodes without an op.
-    let made_by_op = |v: &Var| {
-        tape.nodes.iter().any(|n| n.op.is_some() && n.phase == Phase::Forward && n.writes.contains(&Some(*v)))
-    };
-    let used = |v: &Var| tape.nodes.iter().any(|n| n.phase == Phase::Forward && n.reads.contains(&Some(*v)));
-    let given: Vec<Var> = tape
-        .vars()
-        .filter(|v| {
-            let value = &tape.values[v.0 as usize];
-            value.param.is_none() && value.kind != Kind::Arena && used(v) && !made_by_op(v)
-        })
-        .collect();
-    let mut keep = given.clone();
-    keep.push(loss);
-    keep.extend(&row_vars);
-    if let Some(rows) = &tape.row_grads {
-        keep.extend([rows.keys, rows.first]);
-    }
-    keep.extend(tape.dense_grads);
-    let mut program = tape.compile_keeping(store, &keep)?;
-    prepare(&mut program)?;
-    program.run(step)?;
-    let (mut floats, mut ints) = (BTreeMap::new(), BTreeMap::new());
-    for v in given {
-        let words = program.read_u32(&format!("%{}", v.0))?;
-        match tape.dtype(v) {
-            Dtype::U32 => drop(ints.insert(v, words)),
-            Dtype::F32 => drop(floats.insert(v, words.iter().map(|w| f64::from(f32::from_bits(*w))).collect())),
-        }
-    }
-    let mut params: Vec<(Var, usize)> = Vec::new();
-    for v in tape.vars() {
-        if let Some(param) = tape.values[v.0 as usize].param {
-            let values = store.get(&tape.params.list()[param].name)?;
-            floats.insert(v, values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>());
-            params.push((v, param));
-        }
-    }
-    let mut env = Env::new(&tape, step, floats.clone(), &ints);
-    let value = env.loss(loss);
-    let got = f64::from(program.read_f32(&format!("%{}", loss.0))?[0]);
-    let mut checks = vec![ParamCheck {
-        parameter: "(the loss itself)".into(),
-        cells: 1,
-        error: (got - value).abs() / value.abs().max(1e-3),
-    }];
-    for (v, param) in params {
-        let gradient = gradient_of(&tape, &program, v, param, &row_vars)?;
-        let differ = |cell: usize| {
-            let x = floats[&v][cell];
-            let h = 1e-5 * x.abs().max(1.0);
-            let at = |x: f64| {
-                let mut moved = floats.clone();
-                if let Some(values) = moved.get_mut(&v) {
-                    values[cell] = x;
-                }
-                Env::new(&tape, step, moved, &ints).loss(loss)
-            };
-            (at(x + h) - at(x - h)) / (2.0 * h)
-        };
-        let mut pairs = Vec::new();
-        for cell in choose(&gradient, tape.shape(v)[1], tape.params.list()[param].kind, cells) {
-            pairs.push((gradient[cell], differ(cell)));
-        }
-        let scale = pairs.iter().map(|(_, d)| d.abs()).fold(1e-6, f64::max);
-        let error = pairs.iter().map(|(g, d)| if g.is_finite() { (g - d).abs() / scale } else { f64::MAX });
-        let error = error.fold(0.0, f64::max);
-        checks.push(ParamCheck { parameter: tape.param_name(v), cells: pairs.len(), error });
-    }
-    Ok(checks)
+    let held = plan.held.iter().map(|(v, why)| Held { value: tape.name(*v), why }).collect();
+    Ok(GradCheck { parameters: checks, held })
 }
 
-/// The program's gradient of a parameter, dense.
-fn gradient_of(tape: &Tape, program: &crate::Program, v: Var, param: usize, row_vars: &[Var]) -> Result<Vec<f64>> {
-    let [rows, cols] = tape.shape(v);
-    let mut gradient = vec![0.0; rows * cols];
-    let declared = &tape.params.list()[param];
-    if declared.kind == ParamKind::Dense {
-        if let Some(arena) = tape.dense_grads {
-            let all = program.read_f32(&format!("%{}", arena.0))?;
-            for (g, x) in gradient.iter_mut().zip(&all[declared.offset..]) {
-                *g = f64::from(*x);
-            }
+/// The device's values against the reference's, each over its own scale.
+fn compare_values(
+    name: &str,
+    tape: &Tape,
+    reference: &Reference<'_>,
+    recorded: &Recorded,
+    which: impl Fn(Var) -> bool,
+) -> ParamCheck {
+    let mut check = ParamCheck { parameter: name.into(), cells: 0, skipped: 0, error: 0.0, fault: None };
+    for (v, got) in recorded.values.iter().filter(|(v, _)| which(**v)) {
+        let want = &reference.values[v];
+        let scale = want.iter().map(|x| x.abs()).fold(0.0, largest);
+        let scale = scale + ROUNDINGS * recorded.value_noise[v] / TOLERANCE + f64::from(f32::MIN_POSITIVE);
+        check.cells += got.len();
+        if !recorded.value_noise[v].is_finite() {
+            let what = "is not a number, there or once the parameters are moved by rounding";
+            check.take(f64::INFINITY, || format!("{} {what}", tape.name(*v)));
         }
-        return Ok(gradient);
-    }
-    let Some(grads) = &tape.row_grads else {
-        return Ok(gradient);
-    };
-    let keys = program.read_u32(&format!("%{}", grads.keys.0))?;
-    let first = program.read_u32(&format!("%{}", grads.first.0))?;
-    for (number, t) in grads.tables.iter().enumerate().filter(|(_, t)| t.table == v) {
-        let sums = program.read_f32(&format!("%{}", row_vars[number].0))?;
-        for (k, key) in keys[first[number] as usize..first[number + 1] as usize].iter().enumerate() {
-            let id = (key - t.base) as usize;
-            for c in 0..cols {
-                gradient[id * cols + c] = f64::from(sums[k * cols + c]);
-            }
+        for (i, (g, w)) in got.iter().zip(want).enumerate() {
+            check.take(over(g - w, scale), || format!("{} cell {i} is {g:e}, the reference says {w:e}", tape.name(*v)));
         }
     }
-    Ok(gradient)
+    check
+}
+
+/// A parameter's gradient against its differences.
+fn compare(tape: &Tape, v: Var, gradient: &[f64], differences: &[Difference], noise: f64) -> ParamCheck {
+    let cols = tape.shape(v)[1];
+    let place = |cell: usize| format!("cell [{}, {}]", cell / cols, cell % cols);
+    let parameter = tape.param_name(v);
+    let mut check = ParamCheck { parameter, cells: differences.len(), skipped: 0, error: 0.0, fault: None };
+    if let Some((cell, g)) = gradient.iter().enumerate().find(|(_, g)| !g.is_finite()) {
+        check.take(f64::INFINITY, || format!("{}: the gradient is {g}", place(cell)));
+    }
+    if !noise.is_finite() {
+        check.take(f64::INFINITY, || "the gradient is not a number once the parameters are moved by rounding".into());
+    }
+    let largest_difference = differences.iter().map(|d| d.value.abs()).fold(0.0, largest);
+    let scale = largest_difference + ROUNDINGS * noise / TOLERANCE;
+    for d in differences {
+        if !d.value.is_finite() {
+            check.take(f64::INFINITY, || format!("{}: the difference is {}", place(d.cell), d.value));
+        } else if d.settled {
+            let g = gradient[d.cell];
+            check.take(over(g - d.value, scale + d.error / TOLERANCE), || {
+                format!("{}: the gradient is {g:e}, the difference {:e}", place(d.cell), d.value)
+            });
+        } else {
+            check.skipped += 1;
+        }
+    }
+    if check.skipped > check.cells / 2 && check.fault.is_none() {
+        check.fault =
+            Some(format!("{} of {} differences come to no value: they lie on kinks", check.skipped, check.cells));
+        check.error = f64::INFINITY;
+    }
+    check
+}
+
+/// An error over a scale; infinite for what is not a number.
+fn over(error: f64, scale: f64) -> f64 {
+    let error = error.abs() / scale.max(f64::MIN_POSITIVE);
+    if error.is_finite() { error } else { f64::INFINITY }
+}
+
+impl ParamCheck {
+    /// Takes the error of a cell in.
+    fn take(&mut self, error: f64, what: impl FnOnce() -> String) {
+        if error > self.error {
+            self.error = error;
+            if error > TOLERANCE {
+                self.fault = Some(what());
+            }
+        }
+    }
 }
 
 /// Up to `cells` cells: for tables, of rows that have a gradient first, then others; never row 0, which stays zero.
 fn choose(gradient: &[f64], cols: usize, kind: ParamKind, cells: usize) -> Vec<usize> {
     let start = if kind == ParamKind::Table { cols } else { 0 };
     let all = || start..gradient.len();
+    if all().len() <= cells {
+        return all().collect();
+    }
     let (touched, rest): (Vec<usize>, Vec<usize>) = all().partition(|i| gradient[*i] != 0.0);
     let spread = |list: &[usize], n: usize| {
         let step = list.len().div_ceil(n.max(1)).max(1);
@@ -205,15 +245,14 @@ pub fn check_ops(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let mut checks = Vec::new();
     for name in Op::NAMES {
         for (variant, mut tape, loss) in cases(name, seed)? {
-            let covered = tape.nodes.iter().any(|n| n.op.as_ref().is_some_and(|op| op.name() == *name));
-            if !covered {
+            if !tape.has_op(name) {
                 return Err(Error::NoGradient(format!("the case `{variant}` does not contain the op `{name}`")));
             }
             tape.backward(loss)?;
             let store = Store::new(device, tape.params(), seed)?;
             let step = Step::new(3, seed, 0, 5);
-            let parameters = check_gradients(&tape, loss, &store, &step, 40, |_| Ok(()))?;
-            checks.push(OpCheck { op: variant, parameters });
+            let check = check_gradients(&tape, &store, &step, 40, |_| Ok(()))?;
+            checks.push(OpCheck { op: variant, check });
         }
     }
     Ok(checks)

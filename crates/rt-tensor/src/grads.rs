@@ -142,6 +142,7 @@ impl Tape {
         if !needs[loss.0 as usize] {
             return Err(Error::NoGradient("the loss depends on no parameter".into()));
         }
+        self.losses.push(loss);
         let mut grads = std::mem::take(&mut self.grads);
         grads.add(loss, Grad::Fill(1.0));
         for i in (0..self.nodes.len()).rev() {

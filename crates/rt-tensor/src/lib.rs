@@ -55,6 +55,7 @@
 mod average;
 mod clip;
 mod error;
+mod faults;
 mod gradcheck;
 mod grads;
 mod listing;
@@ -64,18 +65,22 @@ mod packed;
 mod params;
 mod plan;
 mod program;
+mod random;
 mod reference;
 mod slabs;
 mod store;
 mod tape;
 
 pub use error::{Error, Result};
-pub use gradcheck::{OpCheck, ParamCheck, TOLERANCE, check_gradients, check_ops};
+#[doc(hidden)]
+pub use faults::{Fault, FaultPlace};
+pub use gradcheck::{GradCheck, Held, OpCheck, ParamCheck, TOLERANCE, check_gradients, check_ops};
 pub use listing::NodeInfo;
 pub use ops::{BagOptions, BatchSpec, BatchVars, Negatives, PositiveVar, ShownSpec, SoftmaxSpec, UnseenSpec};
 pub use optimizer::Optimizer;
 pub use params::{Init, Param, ParamKind, Params};
 pub use program::{Program, Watch};
+pub use random::{RandomCheck, RandomTape};
 pub use rt_kernels::kernels::{Activation, DenseRule, RowRule};
 pub use rt_kernels::{Cost, Device, DeviceChoice, SharedWords, Step};
 pub use store::Store;

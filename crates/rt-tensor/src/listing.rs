@@ -158,7 +158,14 @@ impl Tape {
         self.nodes.is_empty()
     }
 
-    /// Every value that is not a parameter, for the gradient checker.
+    /// Does a node have the op of this name in the gradient checker's list?
+    #[doc(hidden)]
+    #[must_use]
+    pub fn has_op(&self, name: &str) -> bool {
+        self.nodes.iter().any(|n| n.op.as_ref().is_some_and(|op| op.name() == name))
+    }
+
+    /// Every value.
     pub(crate) fn vars(&self) -> impl Iterator<Item = Var> {
         (0..self.values.len() as u32).map(Var)
     }

@@ -77,6 +77,8 @@ pub struct Tape {
     pub(crate) row_grads: Option<crate::grads::RowGrads>,
     pub(crate) dense_grads: Option<Var>,
     pub(crate) phase: Option<Phase>,
+    /// What was differentiated: the parts of the loss, which is their sum.
+    pub(crate) losses: Vec<Var>,
     /// Inputs that are ids of something: all have to lie below this.
     pub(crate) bounds: std::collections::BTreeMap<String, u32>,
     /// What the parts of a step have handed down so far.

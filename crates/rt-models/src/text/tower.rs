@@ -127,8 +127,8 @@ pub(crate) struct TextSizes {
     pub longest: [usize; 2],
 }
 
-/// Records the loss and its gradients; gives the tape and the loss.
-pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result<(Tape, Var)> {
+/// Records the loss and its gradients.
+pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result<Tape> {
     let mut tape = Tape::new();
     let mut recorder = Recorder { config, vocab: sizes.vocab, training: true, draws: 0 };
     let documents = sizes.rows[1];
@@ -189,7 +189,7 @@ pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result
     let loss = tape.sum(rows)?;
     tape.log_sum("loss", rows, sizes.examples.div_ceil(config.batch))?;
     tape.backward(loss)?;
-    Ok((tape, loss))
+    Ok(tape)
 }
 
 /// Texts that run together at inference, with room for `chunk * max_trigrams` trigrams.

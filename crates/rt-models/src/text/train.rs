@@ -120,7 +120,7 @@ impl TextModel {
     /// [`Error::Config`] for settings that are wrong.
     pub fn training_tape(config: &TextConfig, pairs: &Pairs, split: &TextSplit) -> Result<Tape> {
         config.check()?;
-        let (mut tape, _) = record_gradients(config, &Prepared::new(config, pairs, split).sizes())?;
+        let mut tape = record_gradients(config, &Prepared::new(config, pairs, split).sizes())?;
         tape.optimize(&config.optimizer())?;
         Ok(tape)
     }
@@ -171,7 +171,7 @@ pub fn train(
         return Err(Error::Training("no pair of the data is in the training part".into()));
     }
     let data = Prepared::new(config, pairs, split);
-    let (mut tape, _) = record_gradients(config, &data.sizes())?;
+    let mut tape = record_gradients(config, &data.sizes())?;
     let optimizer = config.optimizer();
     tape.optimize(&optimizer)?;
     let (documents, name) = (pairs.documents.clone(), pairs.name.clone());

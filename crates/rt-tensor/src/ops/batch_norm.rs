@@ -85,13 +85,17 @@ impl BatchNormOp {
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
         let cols = env.shape(self.x)[1];
         let (x, gain, bias) = (env.f(self.x), env.f(self.gain), env.f(self.bias));
-        let (mut mean, mut variance) = (env.f(self.mean).to_vec(), env.f(self.variance).to_vec());
-        if let Some((weight, _)) = self.step {
-            let rows = || x.chunks(cols).zip(env.f(weight)).filter(|(_, w)| **w > 0.0).map(|(row, _)| row);
-            let n = rows().count().max(1) as f64;
-            mean = (0..cols).map(|c| rows().map(|x| x[c]).sum::<f64>() / n).collect();
-            variance = (0..cols).map(|c| rows().map(|x| (x[c] - mean[c]).powi(2)).sum::<f64>() / n).collect();
-        }
+        let (mean, variance) = match self.step {
+            Some((weight, _)) => {
+                let rows = || x.chunks(cols).zip(env.f(weight)).filter(|(_, w)| **w > 0.0).map(|(row, _)| row);
+                let n = rows().count().max(1) as f64;
+                let mean: Vec<f64> = (0..cols).map(|c| rows().map(|x| x[c]).sum::<f64>() / n).collect();
+                let square = |c: usize| rows().map(|x| (x[c] - mean[c]).powi(2)).sum::<f64>() / n;
+                let variance = (0..cols).map(square).collect();
+                (mean, variance)
+            }
+            None => (env.f(self.mean).to_vec(), env.f(self.variance).to_vec()),
+        };
         let cell = |(i, x): (usize, &f64)| {
             let c = i % cols;
             gain[c] * (x - mean[c]) / (variance[c] + f64::from(NORM_EPS)).sqrt() + bias[c]

@@ -157,7 +157,11 @@ impl SoftmaxLossOp {
         let scale = f64::from(s.scale);
         let dot =
             |i: usize, b: &[f64], j: usize| scale * (0..dim).map(|c| u[i * dim + c] * b[j * dim + c]).sum::<f64>();
-        let logq = |j: usize| s.candidates.logq.map_or(0.0, |q| env.f(q)[j]);
+        // Looked up once: there are rows x candidates of these.
+        let logq = s.candidates.logq.map(|q| env.f(q));
+        let logq = |j: usize| logq.map_or(0.0, |q| q[j]);
+        let hits = s.mask_hits.zip(s.candidates.ids).map(|(targets, ids)| (env.u(targets), env.u(ids)));
+        let (mask, words) = (s.mask.map(|m| env.u(m)), candidates.div_ceil(32));
         let mut out = Vec::with_capacity(rows);
         for i in 0..rows {
             let (positive, mut z_positive) = match s.positive {
@@ -174,12 +178,8 @@ impl SoftmaxLossOp {
             }
             let mut z = vec![z_positive];
             for j in (0..candidates).filter(|j| Some(*j) != positive && logq(*j) < 1e29) {
-                let hit = match (s.mask_hits, s.candidates.ids) {
-                    (Some(targets), Some(ids)) => env.u(targets)[i] == env.u(ids)[j],
-                    _ => false,
-                };
-                let masked =
-                    s.mask.is_some_and(|m| env.u(m)[i * candidates.div_ceil(32) + j / 32] >> (j % 32) & 1 != 0);
+                let hit = hits.is_some_and(|(targets, ids)| targets[i] == ids[j]);
+                let masked = mask.is_some_and(|m| m[i * words + j / 32] >> (j % 32) & 1 != 0);
                 if !hit && !masked {
                     z.push(dot(i, v, j) - logq(j));
                 }
