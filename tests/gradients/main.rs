@@ -1,9 +1,13 @@
 //! Gradients of every op and of both whole models, on every device, against central differences of the f64 reference.
 
+mod differ;
+mod dropout;
 mod faults;
 mod large;
+mod operands;
 mod optimizers;
 mod sampling;
+mod views;
 
 use rt_models::check_models;
 use rt_tensor::{Init, OpCheck, Optimizer, Step, Store, TOLERANCE, Tape, check_ops};

@@ -52,7 +52,7 @@ pub(crate) fn learned_temperature(store: &Store) -> Result<Option<f32>> {
 pub(crate) struct Pool {
     /// Vectors, ln q and ids.
     pub candidates: Negatives,
-    /// Vectors of the batch's own targets; with drawn items beside them a view, through which no gradient flows.
+    /// Vectors of the batch's own targets.
     pub targets: Var,
     ids: Var,
     queue: Option<[Var; 2]>,
@@ -99,10 +99,11 @@ impl Pool {
         Ok(Self { candidates, targets, ids, queue })
     }
 
-    /// Records that the batch's targets enter the queue, once the loss has read it.
+    /// Records that the batch's targets enter the queue, once the loss has read it. To later steps they are constants.
     pub(crate) fn keep(&self, tape: &mut Tape, target: Var) -> Result<()> {
         if let Some([vectors, ids]) = self.queue {
-            tape.queue_push(vectors, self.targets)?;
+            let targets = tape.stop_gradient(self.targets);
+            tape.queue_push(vectors, targets)?;
             tape.queue_push(ids, target)?;
         }
         Ok(())

@@ -145,7 +145,14 @@ impl Tape {
     }
 
     fn insert(&mut self, place: FaultPlace, kernel: crate::tape::AnyKernel, reads: Vec<Option<Var>>, out: Var) {
-        let node = Node { kernel: Some(kernel), reads, writes: vec![Some(out)], op: None, phase: Phase::Backward };
+        let node = Node {
+            kernel: Some(kernel),
+            reads,
+            writes: vec![Some(out)],
+            op: None,
+            phase: Phase::Backward,
+            fusible: None,
+        };
         self.nodes.insert(place.node + 1, node);
     }
 }

@@ -517,6 +517,11 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                 add(variant, &*record)?;
             }
         }
+        "view" | "reshape" | "take" | "weigh" | "stop_gradient" => {
+            for case in crate::ops::cases(name, seed) {
+                add(case.variant, &*case.record)?;
+            }
+        }
         _ => {
             return Err(Error::NoGradient(format!("the op `{name}` has no gradient check")));
         }

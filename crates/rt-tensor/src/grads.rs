@@ -4,7 +4,7 @@ use crate::tape::{Kind, Phase, Tape, Var};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
 use rt_kernels::kernels::{Add, Copy, Group, GroupTable, GroupUse, Scale, SegmentRuns, SegmentTable, UseKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The gradient of a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,6 +13,23 @@ pub(crate) enum Grad {
     Dense(Var),
     /// Every cell has this gradient: what `sum` hands down, so that losses need no multiplication by one.
     Fill(f32),
+}
+
+/// The rows and columns of a value that a gradient belongs to: a view's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Area {
+    pub row: usize,
+    pub col: usize,
+    pub rows: usize,
+    pub cols: usize,
+}
+
+/// What one use of a value adds to its gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Contribution {
+    grad: Grad,
+    /// `None`: the whole value.
+    area: Option<Area>,
 }
 
 /// One use of a table: which rows a step looked up, and the gradient rows that go back to them.
@@ -75,22 +92,34 @@ impl TableRuns {
 /// Gradients while backward runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Grads {
-    dense: BTreeMap<Var, Vec<Grad>>,
+    dense: BTreeMap<Var, Vec<Contribution>>,
     rows: Vec<(Var, Vec<RowUse>)>,
+    /// Values to whose gradient the op contributed that is being differentiated.
+    given: BTreeSet<Var>,
 }
 
 impl Grads {
     /// Adds a contribution to the gradient of `v`.
     pub(crate) fn add(&mut self, v: Var, grad: Grad) {
-        self.dense.entry(v).or_default().push(grad);
+        self.contribute(v, Contribution { grad, area: None });
+    }
+
+    /// Adds a contribution to the gradient of an area of `v`.
+    pub(crate) fn add_to(&mut self, v: Var, area: Area, grad: Grad) {
+        self.contribute(v, Contribution { grad, area: Some(area) });
+    }
+
+    fn contribute(&mut self, v: Var, contribution: Contribution) {
+        self.given.insert(v);
+        self.dense.entry(v).or_default().push(contribution);
     }
 
     /// Takes the only contribution to the gradient of `v` so far, if it is a value: for an op that adds its own to it on the
-    /// way, which gives the bits that their sum would have.
+    /// way, which gives the bits that their sum would have. The value stays as it is: others may hold it too.
     pub(crate) fn take_only(&mut self, v: Var) -> Option<Var> {
         let list = self.dense.get_mut(&v)?;
         match list.as_slice() {
-            [Grad::Dense(only)] => {
+            [Contribution { grad: Grad::Dense(only), area: None }] => {
                 let only = *only;
                 list.clear();
                 Some(only)
@@ -99,8 +128,18 @@ impl Grads {
         }
     }
 
+    /// The values that are gradients, or source rows of tables' gradients, and have not been read yet.
+    pub(crate) fn held(&self) -> impl Iterator<Item = Var> {
+        let dense = self.dense.values().flatten().filter_map(|c| match c.grad {
+            Grad::Dense(v) => Some(v),
+            Grad::Fill(_) => None,
+        });
+        dense.chain(self.rows.iter().flat_map(|(_, uses)| uses.iter().map(|u| u.source)))
+    }
+
     /// Adds rows to the gradient of a table.
     pub(crate) fn add_rows(&mut self, table: Var, rows: RowUse) {
+        self.given.insert(table);
         match self.rows.iter_mut().find(|(t, _)| *t == table) {
             Some((_, uses)) => uses.push(rows),
             None => self.rows.push((table, vec![rows])),
@@ -108,13 +147,27 @@ impl Grads {
     }
 }
 
+/// The sum of contributions that are numbers known when recorded, cell by cell; `None` if one is a value.
+fn filled(list: &[Contribution], [rows, cols]: [usize; 2]) -> Option<Vec<f32>> {
+    let mut cells = vec![0.0; rows * cols];
+    for c in list {
+        let Grad::Fill(x) = c.grad else { return None };
+        let a = c.area.unwrap_or(Area { row: 0, col: 0, rows, cols });
+        for row in cells.chunks_mut(cols.max(1)).skip(a.row).take(a.rows) {
+            row[a.col..a.col + a.cols].iter_mut().for_each(|cell| *cell += x);
+        }
+    }
+    Some(cells)
+}
+
 impl Tape {
     /// Appends the gradient of `loss` `[1, 1]` with respect to every parameter that it depends on.
     ///
     /// # Errors
     ///
-    /// [`Error::NoGradient`] where the loss depends on no parameter, where a parameter of this tape gets no gradient, or
-    /// where a gradient would have to flow through a node that has none. [`Error::Shape`] if `loss` is no scalar.
+    /// [`Error::NoGradient`] if the loss depends on no parameter, if a parameter of this tape gets no gradient, or if the loss depends
+    /// on a parameter through a node, or an operand of an op, that has no gradient ([`Tape::stop_gradient`] says that this is meant).
+    /// [`Error::Shape`] if `loss` is no scalar.
     pub fn backward(&mut self, loss: Var) -> Result<()> {
         self.accumulate(loss)?;
         let mut grads = std::mem::take(&mut self.grads);
@@ -145,39 +198,80 @@ impl Tape {
         self.losses.push(loss);
         let mut grads = std::mem::take(&mut self.grads);
         grads.add(loss, Grad::Fill(1.0));
-        for i in (0..self.nodes.len()).rev() {
-            let outputs: Vec<Var> = self.nodes[i].writes.iter().flatten().copied().collect();
-            let Some(out) = outputs.iter().copied().find(|v| grads.dense.contains_key(v)) else {
-                continue;
-            };
-            if !needs[out.0 as usize] {
-                continue;
+        let forward = self.nodes.len();
+        for i in (0..forward).rev() {
+            let written = self.nodes[i].writes.iter().flatten().copied();
+            let with_gradient = |v: &Var| needs[v.0 as usize] && grads.dense.contains_key(v);
+            let outputs: Vec<Var> = written.filter(with_gradient).collect();
+            if let Some(out) = outputs.first() {
+                self.differentiate(i, *out, &needs, &mut grads)?;
             }
-            let Some(op) = self.nodes[i].op.clone() else {
-                let name = self.nodes[i].kernel.as_ref().map_or("?", |k| k.name());
-                return Err(Error::NoGradient(format!("`{name}` (node {i}) has none, and the loss flows through it")));
-            };
-            let grad = self.total(&mut grads, out)?;
-            op.backward(self, grad, &needs, &mut grads)?;
         }
         for i in 0..self.values.len() as u32 {
             let v = Var(i);
-            if grads.dense.get(&v).is_some_and(|parts| parts.len() > 1) {
+            let whole = |list: &Vec<Contribution>| matches!(list.as_slice(), [Contribution { area: None, .. }]);
+            if grads.dense.get(&v).is_some_and(|list| !whole(list)) {
                 let sum = self.total(&mut grads, v)?;
                 grads.add(v, sum);
             }
         }
+        self.fuse(forward, &grads);
         self.grads = grads;
         Ok(())
     }
 
-    /// Which values depend on a parameter through nodes that have a gradient.
+    /// Hands the gradient of `out`, which node `i` writes, down to what the node reads. What it reads and depends on a parameter
+    /// has to get its part: else the loss would flow through it unseen.
+    fn differentiate(&mut self, i: usize, out: Var, needs: &[bool], grads: &mut Grads) -> Result<()> {
+        let node = self.nodes[i].clone();
+        let name = node.name();
+        let meant = "pass it through `stop_gradient` if it is meant to count as a constant";
+        let Some(op) = node.op else {
+            let value = self.name(out);
+            let what =
+                format!("`{name}` (node {i}) has none, and the loss depends on parameters through its `{value}`");
+            return Err(Error::NoGradient(format!("{what}: {meant}")));
+        };
+        let grad = self.total(grads, out)?;
+        grads.given.clear();
+        op.backward(self, grad, needs, grads)?;
+        for (slot, v) in node.reads.iter().enumerate().filter_map(|(slot, v)| Some((slot, (*v)?))) {
+            if !needs[v.0 as usize] {
+                continue;
+            }
+            let value = self.name(v);
+            if !grads.given.contains(&v) {
+                let slots = node.kernel.as_ref().map(|k| k.signature().reads);
+                let slot = slots.map_or_else(String::new, |slots| format!(" as `{}`", slots[slot].name));
+                let what =
+                    format!("`{name}` (node {i}) has none for `{value}`, which depends on parameters, read{slot}");
+                return Err(Error::NoGradient(format!("{what}: {meant}")));
+            }
+            if self.is_table(v) && grads.dense.contains_key(&v) {
+                let what = format!("`{name}` (node {i}) reads the whole table `{value}`, whose gradient is rows");
+                return Err(Error::NoGradient(format!(
+                    "{what}: gather those that it needs, or declare it with `param`"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which values depend on a parameter: through ops, and through nodes that have no gradient, so that a loss that flows through
+    /// one of those is an error. Integers are choices, and have none.
     fn needs_grad(&self) -> Vec<bool> {
         let mut needs: Vec<bool> = self.values.iter().map(|v| v.param.is_some()).collect();
-        for node in &self.nodes {
-            if node.op.is_some() && node.reads.iter().flatten().any(|v| needs[v.0 as usize]) {
-                for v in node.writes.iter().flatten() {
-                    needs[v.0 as usize] = true;
+        for node in self.nodes.iter().filter(|n| n.phase == Phase::Forward && !n.stops_gradient()) {
+            if !node.reads.iter().flatten().any(|v| needs[v.0 as usize]) {
+                continue;
+            }
+            for v in node.writes.iter().flatten().filter(|v| self.dtype(**v) == Dtype::F32) {
+                needs[v.0 as usize] = true;
+                // A state stands on the tape once for each time that it was asked for.
+                let kind = &self.values[v.0 as usize].kind;
+                if matches!(kind, Kind::State { .. }) {
+                    let same = self.values.iter().enumerate().filter(|(_, v)| v.kind == *kind);
+                    same.for_each(|(i, _)| needs[i] = true);
                 }
             }
         }
@@ -187,16 +281,25 @@ impl Tape {
     /// Takes and sums the contributions to a value, in the order in which they came.
     fn total(&mut self, grads: &mut Grads, v: Var) -> Result<Grad> {
         let list = grads.dense.remove(&v).unwrap_or_default();
-        let mut list = list.into_iter();
-        let Some(mut sum) = list.next() else {
-            return Err(Error::NoGradient(format!("value {} got none", v.0)));
-        };
+        if list.is_empty() {
+            return Err(Error::NoGradient(format!("`{}` got none", self.name(v))));
+        }
+        if list.iter().any(|c| c.area.is_some()) {
+            return self.total_of_areas(&list, v);
+        }
+        let all: Vec<Grad> = list.iter().map(|c| c.grad).collect();
+        self.sum_of(&all, self.shape(v))
+    }
+
+    /// The sum of gradients of one shape, in their order; zero of none.
+    fn sum_of(&mut self, list: &[Grad], [rows, cols]: [usize; 2]) -> Result<Grad> {
+        let mut list = list.iter().copied();
+        let mut sum = list.next().unwrap_or(Grad::Fill(0.0));
         for next in list {
             sum = match (sum, next) {
                 (Grad::Fill(a), Grad::Fill(b)) => Grad::Fill(a + b),
                 (a, b) => {
-                    let [rows, cols] = self.shape(v);
-                    let (a, b) = (self.grad_var(a, v)?, self.grad_var(b, v)?);
+                    let (a, b) = (self.dense_grad(a, [rows, cols])?, self.dense_grad(b, [rows, cols])?);
                     let out = self.temp(rows, cols);
                     self.push(Add { rows, cols }, vec![Some(a), Some(b)], vec![Some(out)], None)?;
                     Grad::Dense(out)
@@ -206,14 +309,65 @@ impl Tape {
         Ok(sum)
     }
 
+    /// The same if some belong to areas of the value. The areas' edges cut it into blocks that no edge crosses; each is the sum of
+    /// what covers it. So areas side by side, which views that split a value have, are moved to their place and never added to zero.
+    fn total_of_areas(&mut self, list: &[Contribution], v: Var) -> Result<Grad> {
+        let [rows, cols] = self.shape(v);
+        if let Some(cells) = filled(list, [rows, cols]) {
+            return Ok(Grad::Dense(self.constant(&cells, rows, cols)?));
+        }
+        let areas = || list.iter().filter_map(|c| c.area);
+        let edges = |length: usize, of: fn(&Area) -> [usize; 2]| -> Vec<usize> {
+            let all: BTreeSet<usize> = [0, length].into_iter().chain(areas().flat_map(|a| of(&a))).collect();
+            all.into_iter().collect()
+        };
+        let (tops, lefts) = (edges(rows, |a| [a.row, a.row + a.rows]), edges(cols, |a| [a.col, a.col + a.cols]));
+        let whole = self.temp(rows, cols);
+        let mut parts = Vec::new();
+        for top in tops.windows(2) {
+            for left in lefts.windows(2) {
+                let block = Area { row: top[0], col: left[0], rows: top[1] - top[0], cols: left[1] - left[0] };
+                let covers: Vec<Grad> = list.iter().filter_map(|c| self.within(c, block)).collect();
+                let sum = self.sum_of(&covers, [block.rows, block.cols])?;
+                let sum = self.dense_grad(sum, [block.rows, block.cols])?;
+                parts.push((sum, Kind::View { of: whole, row: block.row, col: block.col }));
+            }
+        }
+        self.assemble(&parts, whole)?;
+        Ok(Grad::Dense(whole))
+    }
+
+    /// What a contribution gives to a block, which lies within its area or outside it.
+    fn within(&mut self, c: &Contribution, block: Area) -> Option<Grad> {
+        let (row, col) = match c.area {
+            Some(a) if a == block => return Some(c.grad),
+            Some(a) => {
+                let inside = |first: usize, at: usize, n: usize| at >= first && at < first + n;
+                if !inside(a.row, block.row, a.rows) || !inside(a.col, block.col, a.cols) {
+                    return None;
+                }
+                (block.row - a.row, block.col - a.col)
+            }
+            None => (block.row, block.col),
+        };
+        Some(match c.grad {
+            Grad::Fill(_) => c.grad,
+            Grad::Dense(of) => {
+                let kind = Kind::View { of, row, col };
+                Grad::Dense(self.value([block.rows, block.cols], Dtype::F32, kind))
+            }
+        })
+    }
+
     /// A gradient as a value of the shape of `like`.
     pub(crate) fn grad_var(&mut self, grad: Grad, like: Var) -> Result<Var> {
+        self.dense_grad(grad, self.shape(like))
+    }
+
+    fn dense_grad(&mut self, grad: Grad, [rows, cols]: [usize; 2]) -> Result<Var> {
         match grad {
             Grad::Dense(v) => Ok(v),
-            Grad::Fill(x) => {
-                let [rows, cols] = self.shape(like);
-                self.constant(&vec![x; rows * cols], rows, cols)
-            }
+            Grad::Fill(x) => self.constant(&vec![x; rows * cols], rows, cols),
         }
     }
 
@@ -239,7 +393,7 @@ impl Tape {
         let [rows, cols] = self.shape(from);
         let dtype = self.dtype(from);
         let to = self.value([rows, cols], dtype, kind);
-        self.push_words(Copy { rows, cols }, vec![Some(from)], vec![Some(to)])?;
+        self.push_words(Copy { rows, cols }, vec![Some(from)], vec![Some(to)], None)?;
         Ok(to)
     }
 
@@ -253,6 +407,7 @@ impl Tape {
             return Ok(());
         }
         let arena = self.value([self.params.dense_words(), 1], Dtype::F32, Kind::State { name: "dense.grad".into() });
+        let mut parts = Vec::new();
         for (v, param) in vars {
             if !grads.dense.contains_key(&v) {
                 let name = self.param_name(v);
@@ -260,11 +415,9 @@ impl Tape {
             }
             let total = self.total(grads, v)?;
             let grad = self.grad_var(total, v)?;
-            let kind = Kind::Slice { of: arena, offset: self.params.list()[param].offset };
-            if !self.place(grad, kind.clone(), arena) {
-                self.copy_into(grad, kind)?;
-            }
+            parts.push((grad, Kind::Slice { of: arena, offset: self.params.list()[param].offset }));
         }
+        self.assemble(&parts, arena)?;
         self.dense_grads = Some(arena);
         Ok(())
     }
@@ -367,15 +520,13 @@ impl Tape {
         let dim = self.shape(table)[1];
         let rows = distinct.iter().map(|source| self.shape(*source)[0]).sum();
         let joined = self.temp(rows, dim);
-        let (mut places, mut row) = (Vec::new(), 0);
+        let (mut places, mut parts, mut row) = (Vec::new(), Vec::new(), 0);
         for source in distinct {
-            let kind = Kind::View { of: joined, row, col: 0 };
-            if !self.place(source, kind.clone(), joined) {
-                self.copy_into(source, kind)?;
-            }
+            parts.push((source, Kind::View { of: joined, row, col: 0 }));
             places.push((source, row));
             row += self.shape(source)[0];
         }
+        self.assemble(&parts, joined)?;
         let first = |row_use: &RowUse| places.iter().find(|(source, _)| *source == row_use.source).map_or(0, |p| p.1);
         let firsts = uses.iter().map(first).collect();
         Ok((joined, firsts))

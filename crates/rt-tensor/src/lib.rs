@@ -56,6 +56,7 @@ mod average;
 mod clip;
 mod error;
 mod faults;
+mod fuse;
 mod gradcheck;
 mod grads;
 mod listing;

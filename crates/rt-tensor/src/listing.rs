@@ -11,7 +11,7 @@ pub struct NodeInfo {
     pub node: usize,
     /// Forward, backward or update.
     pub phase: Phase,
-    /// The kernel, or `concat` where nothing runs.
+    /// The kernel, or the op `(in place)` if nothing runs.
     pub op: String,
     /// What it reads, by name or %number.
     pub inputs: Vec<String>,
@@ -37,7 +37,7 @@ impl Tape {
             NodeInfo {
                 node,
                 phase: n.phase,
-                op: n.kernel.as_ref().map_or("concat (in place)", |k| k.name()).to_owned(),
+                op: n.kernel.as_ref().map_or_else(|| format!("{} (in place)", n.name()), |k| k.name().to_owned()),
                 inputs: n.reads.iter().flatten().map(|v| self.name(*v)).collect(),
                 outputs: n.writes.iter().flatten().map(|v| (self.name(*v), self.shape(*v))).collect(),
                 bytes: cost.bytes,

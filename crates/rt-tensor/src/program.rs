@@ -6,7 +6,7 @@ use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
 use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, Target, slabs};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A tape prepared for the device of a store.
 pub struct Program {
@@ -63,8 +63,8 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuch`] for a parameter that the store does not have, [`Error::Data`] for data of the wrong size,
-    /// [`Error::Kernels`] where memory does not suffice or the device refuses.
+    /// [`Error::NoSuch`] for a parameter that the store does not have, [`Error::Data`] for data of the wrong size and for a value
+    /// that is read and that nothing writes, [`Error::Kernels`] where memory does not suffice or the device refuses.
     pub fn compile(&self, store: &Store) -> Result<Program> {
         self.compile_keeping(store, &[])
     }
@@ -75,6 +75,7 @@ impl Tape {
         keep.extend(extra);
         let device = store.device();
         let plan = plan(self, &keep, device.target() == Target::Gpu);
+        self.check_written(&plan.nodes, &keep)?;
         let mut bound = Bound {
             tape: self,
             store,
@@ -126,6 +127,33 @@ impl Tape {
         let inner = rt_kernels::Program::new(device, buffers, calls)?;
         let bounds = self.bounds.clone();
         Ok(Program { store: store.clone(), inner, inputs, outputs, bounds, nodes, planned })
+    }
+}
+
+impl Tape {
+    /// Refuses what would read words that nothing has written: operands of the nodes that run, which may be left out and then would
+    /// be missing unseen, and values that are kept.
+    fn check_written(&self, nodes: &[usize], keep: &[Var]) -> Result<()> {
+        let mut written: BTreeSet<Var> = BTreeSet::new();
+        let is_there = |written: &BTreeSet<Var>, v: Var| {
+            let root = self.root(v);
+            self.values[root.0 as usize].kind != Kind::Temp || written.contains(&root)
+        };
+        for &i in nodes {
+            let node = &self.nodes[i];
+            let Some(kernel) = &node.kernel else { continue };
+            let in_place = kernel.signature().writes.into_iter().map(|slot| slot.in_place);
+            let updated = node.writes.iter().zip(in_place).filter(|(_, in_place)| *in_place).map(|(v, _)| v);
+            if let Some(v) = node.reads.iter().chain(updated).flatten().find(|v| !is_there(&written, **v)) {
+                let what = format!("`{}` (node {i}) reads it, and no node before writes it", node.name());
+                return Err(Error::Data { name: self.name(*v), what });
+            }
+            written.extend(node.writes.iter().flatten().map(|v| self.root(*v)));
+        }
+        match keep.iter().find(|v| !is_there(&written, **v)) {
+            Some(v) => Err(Error::Data { name: self.name(*v), what: "is an output, and no node writes it".into() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -374,5 +402,71 @@ impl Program {
     #[must_use]
     pub fn temporary_bytes(&self) -> [usize; 2] {
         self.planned.map(|words| words * 4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Params;
+    use rt_kernels::Device;
+    use rt_kernels::kernels::{Activation, Add, Gemm, ScatterRows};
+
+    fn refused(tape: &Tape) -> String {
+        let store = Store::new(&Device::cpu(1).unwrap(), &Params::default(), 1).unwrap();
+        tape.compile(&store).map(|_| ()).expect_err("it reads what nothing writes").to_string()
+    }
+
+    #[test]
+    fn what_nothing_writes_is_not_read() {
+        let mut tape = Tape::new();
+        let (x, never, out) = (tape.input("x", 2, 2), tape.temp(2, 2), tape.temp(2, 2));
+        tape.push(Add { rows: 2, cols: 2 }, vec![Some(x), Some(never)], vec![Some(out)], None).unwrap();
+        tape.output("out", out);
+        let error = refused(&tape);
+        assert!(error.contains("`%1`") && error.contains("`add` (node 0) reads it"), "{error}");
+    }
+
+    #[test]
+    fn an_operand_that_may_be_left_out_is_not_lost() {
+        let mut tape = Tape::new();
+        let (x, never, out) = (tape.input("x", 2, 2), tape.temp(2, 2), tape.temp(2, 2));
+        let view = tape.rows(never, 0, 1).unwrap();
+        let gemm = Gemm { m: 2, n: 2, k: 2, trans_a: false, trans_b: false, activation: Activation::None };
+        tape.push(gemm, vec![Some(x), Some(x), Some(view), None], vec![Some(out)], None).unwrap();
+        tape.output("out", out);
+        let error = refused(&tape);
+        assert!(error.contains("`gemm` (node 1) reads it"), "{error}");
+    }
+
+    #[test]
+    fn what_is_updated_in_place_has_to_be_there() {
+        let mut tape = Tape::new();
+        let (rows, dense) = (tape.input("rows", 2, 3), tape.temp(4, 3));
+        let (keys, first) = (tape.input_ids("keys", 2, 1), tape.input_ids("first", 2, 1));
+        let kernel = ScatterRows { table: 0, base: 0, capacity: 2, dim: 3, rows: 4 };
+        tape.push(kernel, vec![Some(rows), Some(keys), Some(first)], vec![Some(dense)], None).unwrap();
+        tape.output("dense", dense);
+        let error = refused(&tape);
+        assert!(error.contains("`%1`") && error.contains("scatter_rows"), "{error}");
+    }
+
+    #[test]
+    fn an_output_has_to_be_written() {
+        let mut tape = Tape::new();
+        let never = tape.temp(2, 2);
+        tape.output("never", never);
+        assert!(refused(&tape).contains("no node writes it"));
+    }
+
+    #[test]
+    fn the_order_of_nodes_counts() {
+        let mut tape = Tape::new();
+        let (x, a, b) = (tape.input("x", 2, 2), tape.temp(2, 2), tape.temp(2, 2));
+        let add = Add { rows: 2, cols: 2 };
+        tape.push(add.clone(), vec![Some(x), Some(a)], vec![Some(b)], None).unwrap();
+        tape.push(add, vec![Some(x), Some(x)], vec![Some(a)], None).unwrap();
+        tape.output("b", b);
+        assert!(refused(&tape).contains("(node 0) reads it"));
     }
 }

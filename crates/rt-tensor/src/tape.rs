@@ -1,9 +1,9 @@
 //! The tape: a flat list of nodes in topological order, plain data.
 
+use crate::fuse::Fusible;
 use crate::ops::Op;
 use crate::params::{Init, ParamKind, Params};
 use crate::{Error, Result};
-use rt_kernels::kernels::Dropout;
 use rt_kernels::{Dtype, Kernel};
 use std::sync::Arc;
 
@@ -58,13 +58,31 @@ pub(crate) type AnyKernel = Arc<dyn Kernel + Send + Sync>;
 /// One node: what runs, on what, and how its gradient is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    /// `None` where nothing has to run: a concatenation whose parts were written in place.
+    /// `None` if nothing has to run: a view, or a concatenation whose parts were written in place.
     pub kernel: Option<AnyKernel>,
     pub reads: Vec<Option<Var>>,
     pub writes: Vec<Option<Var>>,
     /// What backward needs; `None` for nodes that have no gradient (ids, draws, adjoints, updates).
     pub op: Option<Op>,
     pub phase: Phase,
+    /// What the pass after backward may make one kernel of.
+    pub fusible: Option<Fusible>,
+}
+
+impl Node {
+    /// What errors and listings call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match (&self.op, &self.kernel) {
+            (Some(op), _) => op.name(),
+            (None, Some(kernel)) => kernel.name(),
+            (None, None) => "nothing",
+        }
+    }
+
+    /// Is what it writes a constant to backward, because it was recorded to be one?
+    pub(crate) fn stops_gradient(&self) -> bool {
+        matches!(self.op, Some(Op::StopGradient(_)))
+    }
 }
 
 /// The tape: see the crate's documentation.
@@ -84,8 +102,6 @@ pub struct Tape {
     /// What the parts of a step have handed down so far.
     pub(crate) grads: crate::grads::Grads,
     pub(crate) part: Part,
-    /// The gradient that the last dropout of backward made, of which, and how: [`Tape::undo_dropout`].
-    pub(crate) dropped: Option<(Var, Var, Dropout)>,
     arena: Option<Var>,
 }
 
@@ -282,8 +298,9 @@ impl Tape {
         kernel: impl Kernel + Send + Sync + 'static,
         reads: Vec<Option<Var>>,
         writes: Vec<Option<Var>>,
+        op: Option<Op>,
     ) -> Result<()> {
-        self.push_node(kernel, reads, writes, None, false)
+        self.push_node(kernel, reads, writes, op, false)
     }
 
     fn push_node(
@@ -323,8 +340,25 @@ impl Tape {
             }
         }
         let phase = self.phase.unwrap_or(Phase::Forward);
-        self.nodes.push(Node { kernel: Some(Arc::new(kernel)), reads, writes, op, phase });
+        self.nodes.push(Node { kernel: Some(Arc::new(kernel)), reads, writes, op, phase, fusible: None });
         Ok(())
+    }
+
+    /// Appends a node for which nothing runs: what it writes lies in what it reads, or the other way round.
+    pub(crate) fn push_in_place(&mut self, reads: &[Var], write: Var, op: Op) {
+        let reads = reads.iter().copied().map(Some).collect();
+        let phase = self.phase.unwrap_or(Phase::Forward);
+        self.nodes.push(Node { kernel: None, reads, writes: vec![Some(write)], op: Some(op), phase, fusible: None });
+    }
+
+    /// A value that lies in the words of another one; of floats with the op that hands its gradient on.
+    pub(crate) fn alias(&mut self, of: Var, shape: [usize; 2], kind: Kind, op: Op) -> Var {
+        let dtype = self.dtype(of);
+        let v = self.value(shape, dtype, kind);
+        if dtype == Dtype::F32 {
+            self.push_in_place(&[of], v, op);
+        }
+        v
     }
 
     /// The value that holds a value's words, with its first word and row stride there.
@@ -348,31 +382,57 @@ impl Tape {
         }
     }
 
-    /// Makes `part` live inside `of` if that is possible: it is a temporary made by a node that touches nothing else of
-    /// `of`. Else `false`, and the caller copies.
-    pub(crate) fn place(&mut self, part: Var, kind: Kind, of: Var) -> bool {
-        if self.values[part.0 as usize].kind != Kind::Temp {
+    /// The value that holds a value's words.
+    pub(crate) fn root(&self, v: Var) -> Var {
+        self.layout(v).0
+    }
+
+    /// Makes the parts live inside `whole`, each at its place: in place if that is possible, else copied.
+    pub(crate) fn assemble(&mut self, parts: &[(Var, Kind)], whole: Var) -> Result<()> {
+        let roots: Vec<Var> = parts.iter().map(|(part, _)| self.root(*part)).collect();
+        for (i, (part, kind)) in parts.iter().enumerate() {
+            // If one of several parts of a value moved into the whole, the others would be copied from the whole to itself.
+            let shared = roots.iter().enumerate().any(|(j, root)| j != i && *root == roots[i]);
+            if shared || !self.place(*part, kind.clone(), whole) {
+                self.copy_into(*part, kind.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `part` live inside `of` if that is possible: it is a temporary, and no node that touches it touches anything else
+    /// of `of` (WebGPU: no dispatch may read and write one buffer, or write it twice). Else `false`, and the caller copies.
+    fn place(&mut self, part: Var, kind: Kind, of: Var) -> bool {
+        let root = self.root(of);
+        if self.values[part.0 as usize].kind != Kind::Temp || root == part {
             return false;
         }
         // A reshaped value has to stay without gaps between its rows.
-        if self.values.iter().any(|v| matches!(v.kind, Kind::Slice { of, .. } if of == part)) {
+        let reshaped = |v: &Value| matches!(v.kind, Kind::Slice { of, .. } if self.root(of) == part);
+        if self.values.iter().any(reshaped) {
             return false;
         }
-        let Some(maker) = self.nodes.iter().find(|n| n.writes.contains(&Some(part))) else {
-            return false;
-        };
-        let root = self.layout(of).0;
-        let others = maker.reads.iter().chain(&maker.writes).flatten().filter(|v| **v != part);
-        if maker.kernel.is_none() || others.into_iter().any(|v| self.layout(*v).0 == root) {
-            return false;
+        let mut made = false;
+        for node in &self.nodes {
+            let touches = |list: &[Option<Var>], what: Var| list.iter().flatten().any(|v| self.root(*v) == what);
+            if node.kernel.is_none() {
+                // A concatenation: its parts live in it.
+                if node.writes.contains(&Some(part)) {
+                    return false;
+                }
+                continue;
+            }
+            let writes = touches(&node.writes, part);
+            made |= writes;
+            let other = touches(&node.writes, root) || writes && touches(&node.reads, root);
+            if other && (writes || touches(&node.reads, part)) {
+                return false;
+            }
         }
-        // WebGPU: no dispatch may read and write one buffer, so a reader of the part must not write into `of` either.
-        let reads_part = |n: &&Node| n.reads.contains(&Some(part));
-        if self.nodes.iter().filter(reads_part).any(|n| n.writes.iter().flatten().any(|v| self.layout(*v).0 == root)) {
-            return false;
+        if made {
+            self.values[part.0 as usize].kind = kind;
         }
-        self.values[part.0 as usize].kind = kind;
-        true
+        made
     }
 
     pub(crate) fn check_dtype(&self, op: &'static str, name: &str, v: Var, want: Dtype) -> Result<()> {
@@ -413,6 +473,10 @@ impl Tape {
             Some(i) => self.params.list()[i].name.clone(),
             None => format!("%{}", v.0),
         }
+    }
+
+    pub(crate) fn is_table(&self, v: Var) -> bool {
+        matches!(self.values[v.0 as usize].kind, Kind::Table { .. })
     }
 
     /// Fails where a value is not a parameter table.

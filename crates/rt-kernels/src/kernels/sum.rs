@@ -22,7 +22,10 @@ impl Kernel for Sum {
     }
 
     fn signature(&self) -> Signature {
-        Signature { reads: vec![Slot::f32("x", self.rows, 1)], writes: vec![Slot::f32("out", self.ring, 1).in_place()] }
+        let out = Slot::f32("out", self.ring, 1);
+        // The other rows of a ring stay.
+        let out = if self.ring == 1 { out } else { out.in_place() };
+        Signature { reads: vec![Slot::f32("x", self.rows, 1)], writes: vec![out] }
     }
 
     fn cost(&self) -> Cost {

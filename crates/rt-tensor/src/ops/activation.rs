@@ -2,10 +2,11 @@
 
 use super::{Needs, Op};
 use crate::Result;
+use crate::fuse::Fusible;
 use crate::grads::{Grad, Grads};
 use crate::reference::Env;
 use crate::tape::{Tape, Var};
-use rt_kernels::kernels::{Activation, ActivationBackward, ActivationForward, DropoutBackward};
+use rt_kernels::kernels::{Activation, ActivationBackward, ActivationForward};
 
 #[derive(Debug, Clone)]
 pub(crate) struct ActivationOp {
@@ -29,19 +30,16 @@ impl Tape {
     }
 }
 
-/// dx = dy f'(x), where f' follows from y = f(x). Shared with the fused activation of a linear layer. Where dy comes from a dropout
-/// behind the layer, one node does both.
+/// dx = dy f'(x), where f' follows from y = f(x). Shared with the fused activation of a linear layer. [`Tape::fuse`] makes one
+/// node of this one and of a dropout's that made dy.
 pub(super) fn backward(tape: &mut Tape, y: Var, dy: Var, activation: Activation) -> Result<Var> {
     if activation == Activation::None {
         return Ok(dy);
     }
     let [rows, cols] = tape.shape(y);
     let dx = tape.temp(rows, cols);
-    if let Some((behind, dropout)) = tape.undo_dropout(dy) {
-        tape.push(DropoutBackward { dropout, activation }, vec![Some(y), Some(behind)], vec![Some(dx)], None)?;
-        return Ok(dx);
-    }
     tape.push(ActivationBackward { rows, cols, activation }, vec![Some(y), Some(dy)], vec![Some(dx)], None)?;
+    tape.mark(Fusible::Slope(activation));
     Ok(dx)
 }
 

@@ -8,7 +8,7 @@ use super::{Needs, Op};
 use crate::Result;
 use crate::grads::{Grad, Grads};
 use crate::reference::Env;
-use crate::tape::{Kind, Node, Phase, Tape, Var};
+use crate::tape::{Kind, Tape, Var};
 use rt_kernels::Dtype;
 
 #[derive(Debug, Clone)]
@@ -39,18 +39,13 @@ impl Tape {
             }
         }
         let out = self.temp(rows, parts.iter().map(|p| self.shape(*p)[1]).sum());
-        let mut col = 0;
+        let (mut places, mut col) = (Vec::new(), 0);
         for part in parts {
-            let kind = Kind::View { of: out, row: 0, col };
-            if !self.place(*part, kind.clone(), out) {
-                self.copy_into(*part, kind)?;
-            }
+            places.push((*part, Kind::View { of: out, row: 0, col }));
             col += self.shape(*part)[1];
         }
-        let op = Some(Op::Concat(ConcatOp { parts: parts.to_vec(), out }));
-        let reads = parts.iter().copied().map(Some).collect();
-        let phase = self.phase.unwrap_or(Phase::Forward);
-        self.nodes.push(Node { kernel: None, reads, writes: vec![Some(out)], op, phase });
+        self.assemble(&places, out)?;
+        self.push_in_place(parts, out, Op::Concat(ConcatOp { parts: parts.to_vec(), out }));
         Ok(out)
     }
 }

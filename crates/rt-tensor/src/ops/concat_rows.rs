@@ -7,7 +7,7 @@ use super::{Needs, Op};
 use crate::Result;
 use crate::grads::{Grad, Grads};
 use crate::reference::Env;
-use crate::tape::{Kind, Node, Phase, Tape, Var};
+use crate::tape::{Kind, Tape, Var};
 use rt_kernels::Dtype;
 
 #[derive(Debug, Clone)]
@@ -37,18 +37,13 @@ impl Tape {
             }
         }
         let out = self.temp(parts.iter().map(|p| self.shape(*p)[0]).sum(), cols);
-        let mut row = 0;
+        let (mut places, mut row) = (Vec::new(), 0);
         for part in parts {
-            let kind = Kind::View { of: out, row, col: 0 };
-            if !self.place(*part, kind.clone(), out) {
-                self.copy_into(*part, kind)?;
-            }
+            places.push((*part, Kind::View { of: out, row, col: 0 }));
             row += self.shape(*part)[0];
         }
-        let op = Some(Op::ConcatRows(ConcatRowsOp { parts: parts.to_vec() }));
-        let reads = parts.iter().copied().map(Some).collect();
-        let phase = self.phase.unwrap_or(Phase::Forward);
-        self.nodes.push(Node { kernel: None, reads, writes: vec![Some(out)], op, phase });
+        self.assemble(&places, out)?;
+        self.push_in_place(parts, out, Op::ConcatRows(ConcatRowsOp { parts: parts.to_vec() }));
         Ok(out)
     }
 

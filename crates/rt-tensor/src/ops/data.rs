@@ -4,7 +4,7 @@ use super::dropout::threshold;
 use crate::Result;
 use crate::tape::{Tape, Var};
 use rt_kernels::Dtype;
-use rt_kernels::kernels::{Batch, DrawAlias, DrawUniform, DropIds, HistoryMask, LogQ, ShownNegatives, Take};
+use rt_kernels::kernels::{Batch, DrawAlias, DrawUniform, DropIds, HistoryMask, LogQ, ShownNegatives};
 use rt_kernels::philox;
 
 /// The interactions on the device, and how a batch is cut from them.
@@ -65,51 +65,6 @@ impl Tape {
         let first = self.part.first;
         self.push(Batch { batch, history, set, first }, reads, writes, None)?;
         Ok(vars)
-    }
-
-    /// Records `out[i, :] = data[ids[i], :]` of data that has no gradient: ids or numbers by row.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::Error::Shape`] where `ids` is no column of ids.
-    pub fn take(&mut self, data: Var, ids: Var) -> Result<Var> {
-        self.ids_below("take", ids, self.shape(data)[0])?;
-        let (rows, cols) = (self.shape(ids)[0], self.shape(data)[1]);
-        let out = match self.dtype(data) {
-            Dtype::U32 => self.temp_ids(rows, cols),
-            Dtype::F32 => self.temp(rows, cols),
-        };
-        self.push_words(Take { rows, cols }, vec![Some(data), Some(ids)], vec![Some(out)])?;
-        Ok(out)
-    }
-
-    /// Columns `first .. first + cols` of a value without gradient (one category of a matrix of ids): nothing runs.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::Error::Shape`] past its last column.
-    pub fn columns(&mut self, of: Var, first: usize, cols: usize) -> Result<Var> {
-        let [rows, width] = self.shape(of);
-        if first + cols > width {
-            let what = format!("columns {first} .. {} of {width}", first + cols);
-            return Err(crate::error::shape("columns", what));
-        }
-        let kind = crate::tape::Kind::View { of, row: 0, col: first };
-        Ok(self.value([rows, cols], self.dtype(of), kind))
-    }
-
-    /// Rows `first .. first + rows` of a value, through which no gradient flows: nothing runs.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::Error::Shape`] past its last row.
-    pub fn rows(&mut self, of: Var, first: usize, rows: usize) -> Result<Var> {
-        let [height, cols] = self.shape(of);
-        if first + rows > height {
-            return Err(crate::error::shape("rows", format!("rows {first} .. {} of {height}", first + rows)));
-        }
-        let kind = crate::tape::Kind::View { of, row: first, col: 0 };
-        Ok(self.value([rows, cols], self.dtype(of), kind))
     }
 
     /// Records the bits of the history positions that are kept: each of the newest `32 * words` with probability
@@ -191,21 +146,6 @@ impl Tape {
 }
 
 impl Tape {
-    /// The words of a value without gradient as another shape: nothing runs.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::Error::Shape`] where the number of words differs, or rows do not follow each other without a gap.
-    pub fn reshape(&mut self, v: Var, rows: usize, cols: usize) -> Result<Var> {
-        let [r, c] = self.shape(v);
-        let (_, _, stride) = self.layout(v);
-        if r * c != rows * cols || stride != c {
-            return Err(crate::error::shape("reshape", format!("[{r}, {c}] with stride {stride} as [{rows}, {cols}]")));
-        }
-        let kind = crate::tape::Kind::Slice { of: v, offset: 0 };
-        Ok(self.value([rows, cols], self.dtype(v), kind))
-    }
-
     /// Records `[a | b | ...]` of ids.
     ///
     /// # Errors

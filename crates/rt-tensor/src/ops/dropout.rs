@@ -3,6 +3,7 @@
 
 use super::{Needs, Op};
 use crate::Result;
+use crate::fuse::Fusible;
 use crate::grads::{Grad, Grads};
 use crate::reference::Env;
 use crate::tape::{Tape, Var};
@@ -40,20 +41,6 @@ impl Tape {
     }
 }
 
-impl Tape {
-    /// Takes the last node back where it is the dropout that made the gradient `dx`, for a kernel that does it on the way: gives
-    /// what it was made of, and how.
-    pub(super) fn undo_dropout(&mut self, dx: Var) -> Option<(Var, Dropout)> {
-        let (made, dy, kernel) = self.dropped.take()?;
-        let last = self.nodes.last()?;
-        if made != dx || last.writes != [Some(dx)] {
-            return None;
-        }
-        self.nodes.pop();
-        Some((dy, kernel))
-    }
-}
-
 /// A draw below this has the given probability.
 pub(super) fn threshold(probability: f32) -> u32 {
     (f64::from(probability) * 4_294_967_296.0).min(f64::from(u32::MAX)) as u32
@@ -65,7 +52,7 @@ impl DropoutOp {
         let [rows, cols] = tape.shape(self.x);
         let dx = tape.temp(rows, cols);
         tape.push(self.kernel.clone(), vec![Some(dy)], vec![Some(dx)], None)?;
-        tape.dropped = Some((dx, dy, self.kernel.clone()));
+        tape.mark(Fusible::Dropout(self.kernel.clone()));
         grads.add(self.x, Grad::Dense(dx));
         Ok(())
     }

@@ -25,10 +25,15 @@ mod pairwise;
 mod prelu;
 mod product;
 mod queue;
+mod reshape;
 mod scale;
 mod scale_by_exp;
 mod softmax_loss;
+mod stop_gradient;
 mod sum;
+mod take;
+mod view;
+mod weigh;
 mod weighted_pool;
 
 pub use bag::BagOptions;
@@ -108,6 +113,11 @@ ops! {
     MaxPool(max_pool::MaxPoolOp) = "max_pool",
     HistoryWeights(history_weights::HistoryWeightsOp) = "history_weights",
     WeightedPool(weighted_pool::WeightedPoolOp) = "weighted_pool",
+    View(view::ViewOp) = "view",
+    Reshape(reshape::ReshapeOp) = "reshape",
+    Take(take::TakeOp) = "take",
+    Weigh(weigh::WeighOp) = "weigh",
+    StopGradient(stop_gradient::StopGradientOp) = "stop_gradient",
 }
 
 /// Refuses a label smoothing outside 0 to 1.
@@ -120,3 +130,37 @@ fn check_smoothing(op: &'static str, smoothing: f32) -> Result<()> {
 
 /// Does a value need a gradient?
 type Needs<'a> = &'a dyn Fn(Var) -> bool;
+
+/// Records a tape up to the loss of each row.
+type Record = dyn Fn(&mut Tape) -> Result<Var>;
+
+/// A case of the gradient checker: what a variant of an op records.
+pub(crate) struct Case {
+    pub variant: &'static str,
+    pub record: Box<Record>,
+}
+
+impl Case {
+    fn new(variant: &'static str, record: impl Fn(&mut Tape) -> Result<Var> + 'static) -> Self {
+        Self { variant, record: Box::new(record) }
+    }
+}
+
+/// The cases that stand beside their ops.
+pub(crate) fn cases(name: &str, seed: u64) -> Vec<Case> {
+    match name {
+        "view" => view::cases(seed),
+        "reshape" => reshape::cases(seed),
+        "take" => take::cases(seed),
+        "weigh" => weigh::cases(seed),
+        "stop_gradient" => stop_gradient::cases(seed),
+        _ => Vec::new(),
+    }
+}
+
+/// Sums of the rows of `y`, each cell times a number of its own: a loss whose gradient differs from cell to cell.
+fn weighted(tape: &mut Tape, y: Var, seed: u64) -> Result<Var> {
+    let [rows, cols] = tape.shape(y);
+    let c = tape.constant(&rt_kernels::philox::uniform(seed, 1001, rows * cols, 1.0), rows, cols)?;
+    tape.group_dot(y, c, 1.0)
+}

@@ -3,7 +3,7 @@
 use super::dropout::threshold;
 use crate::Result;
 use crate::tape::{Kind, Tape, Var};
-use rt_kernels::kernels::{DrawUnseen, Frequency, KeepMined, Mul};
+use rt_kernels::kernels::{DrawUnseen, Frequency, KeepMined};
 use rt_kernels::{Dtype, philox};
 
 /// Draws for an id before it is given up.
@@ -83,18 +83,6 @@ impl Tape {
         let out = self.temp(n, 1);
         let kernel = Frequency { n, hashes, slots, hashed, rate };
         self.push(kernel, vec![Some(ids)], vec![Some(last), Some(gap), Some(out)], None)?;
-        Ok(out)
-    }
-
-    /// Records the product, cell by cell, of two values without gradient, such as weights of rows.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::Error::Shape`] where the shapes differ.
-    pub fn weigh(&mut self, weight: Var, factor: Var) -> Result<Var> {
-        let [rows, cols] = self.shape(weight);
-        let out = self.temp(rows, cols);
-        self.push(Mul { rows, cols }, vec![Some(weight), Some(factor)], vec![Some(out)], None)?;
         Ok(out)
     }
 }

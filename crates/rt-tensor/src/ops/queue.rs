@@ -7,7 +7,8 @@ use rt_kernels::kernels::{CandidateLogQ, Copy, HARD_MASK_TILE, HardMask, OwnMask
 
 impl Tape {
     /// Records the last `slots` batches of a value `like` `[n, cols]`: gives the state under `name`, and what it holds now,
-    /// both `[slots * n, cols]`, zero at first. After [`Tape::queue_push`] later steps see this step's value too.
+    /// both `[slots * n, cols]`, zero at first. After [`Tape::queue_push`] later steps see this step's value too; to them it is a
+    /// constant.
     ///
     /// # Errors
     ///
@@ -17,11 +18,12 @@ impl Tape {
         let rows = slots * n;
         let state = self.value([rows, cols], dtype, Kind::State { name: name.into() });
         let now = self.value([rows, cols], dtype, Kind::Temp);
-        self.push_words(Copy { rows, cols }, vec![Some(state)], vec![Some(now)])?;
+        self.push_words(Copy { rows, cols }, vec![Some(state)], vec![Some(now)], None)?;
         Ok((state, now))
     }
 
-    /// Records that `x` takes the place of the oldest batch in the queue `state`.
+    /// Records that `x` takes the place of the oldest batch in the queue `state`. What depends on parameters goes in through
+    /// [`Tape::stop_gradient`], if this step reads the state again.
     ///
     /// # Errors
     ///
@@ -29,7 +31,7 @@ impl Tape {
     pub fn queue_push(&mut self, state: Var, x: Var) -> Result<()> {
         let ([held, _], [rows, cols]) = (self.shape(state), self.shape(x));
         let slots = held / rows.max(1);
-        self.push_words(QueuePush { rows, cols, slots }, vec![Some(x)], vec![Some(state)])
+        self.push_words(QueuePush { rows, cols, slots }, vec![Some(x)], vec![Some(state)], None)
     }
 
     /// Records ln of how often each candidate is expected among the negatives, where `ids` `[n, 1]` are `batch` targets of the

@@ -233,6 +233,11 @@ impl Maker {
                 let factor = if self.draws.one_in(5) { x } else { self.operand([rows, cols])? };
                 self.tape.weigh(x, factor)
             }
+            "stop_gradient" => {
+                // Beside the value itself, through which the parameters have their gradient.
+                let still = self.tape.stop_gradient(x);
+                self.tape.weigh(x, still)
+            }
             _ => Err(Error::NoGradient(format!("random tapes do not know the view `{name}`"))),
         }
     }
