@@ -27,9 +27,17 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn activate(x: f32) -> f32 {
+    if is_nan(x) {
+        return x;
+    }
     if ACTIVATION == 1u {
-        return max(x, 0.0);
+        return select(x, 0.0, x < 0.0);
     }
     if ACTIVATION == 2u {
         // WGSL's tanh may overflow far out; exp(-2|x|) does not. Near zero the quotient would cancel.

@@ -32,7 +32,7 @@ struct Params {
 
 fn derivative(y: f32, dy: f32) -> f32 {
     if ACTIVATION == 1u {
-        return select(0.0, dy, y > 0.0);
+        return select(dy, 0.0, y <= 0.0);
     }
     if ACTIVATION == 2u {
         return dy * (1.0 - y * y);

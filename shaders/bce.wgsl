@@ -39,6 +39,11 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dz: array<f32>;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 // ln(1 + e) for e in (0, 1]: WGSL has no log1p, and log loses small e.
 fn ln_1p(e: f32) -> f32 {
     let series = e * (1.0 - e * (0.5 - e * (1.0 / 3.0 - e * 0.25)));
@@ -83,7 +88,7 @@ fn main(
         sum += select(0.0, max(logit, 0.0) - logit * label + ln_1p(e), counted);
         if (params.flags & 2u) != 0u {
             let small = e / (1.0 + e);
-            let probability = select(1.0 - small, small, logit < 0.0);
+            let probability = select(select(1.0 - small, small, logit < 0.0), logit, is_nan(logit));
             dz[params.dz_offset + row * params.dz_stride + j] = select(0.0, w * (probability - label), counted);
         }
     }

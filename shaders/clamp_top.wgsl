@@ -22,6 +22,11 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -33,5 +38,5 @@ fn main(
         return;
     }
     let place = params.x_offset + cell / params.cols * params.x_stride + cell % params.cols;
-    x[place] = min(x[place], params.most);
+    x[place] = select(min(x[place], params.most), x[place], is_nan(x[place]));
 }

@@ -4,11 +4,15 @@
 //
 // shapes    m0 .. m5: matrices [rows, cols] f32, slot says which one is whose | out: [1, cols] of each; offsets and strides
 //           in words
-// launch    of each a workgroup of 8 x 8 lanes for eight columns: lane (part, column)
+// launch    of each a workgroup of PARTS x 8 lanes for eight columns, lane (part, column); PARTS is 8, or 32 for long sums
 // writes    every cell of each out once
-// sums      eight runs of rows, each ascending in one f32, then added in order
+// sums      PARTS runs of rows. Of a short sum each ascending in one f32, then added in order; of a long one (block > 0) groups of
+//           eight rows as a binary tree, block groups ascending, blocks ascending, then the runs as a binary tree
 // cost      reads rows * cols words of each. Weak spot: few workgroups where there are few columns.
 // twin      crates/rt-kernels/src/kernels/column_sum.rs
+
+override PARTS: u32 = 8u;
+override LANES: u32 = PARTS * 8u;
 
 const SUMS: u32 = 16u;
 
@@ -20,7 +24,7 @@ struct Sum {
     x_offset: u32,
     x_stride: u32,
     out_offset: u32,
-    reserved: u32,
+    block: u32,
 }
 
 struct Params {
@@ -40,8 +44,8 @@ struct Params {
 @group(0) @binding(7) var<storage, read> m5: array<f32>;
 @group(0) @binding(8) var<storage, read_write> out: array<f32>;
 
-const PARTS: u32 = 8u;
-var<workgroup> parts: array<f32, 64>;
+const FEW: u32 = 8u;
+var<workgroup> parts: array<f32, 256>;
 
 fn value(slot: u32, at: u32) -> f32 {
     switch slot {
@@ -54,7 +58,16 @@ fn value(slot: u32, at: u32) -> f32 {
     }
 }
 
-@compute @workgroup_size(64)
+// Cell (row, column) of a sum; 0 past the end of a run.
+fn cell(own: Sum, row: u32, last: u32, column: u32) -> f32 {
+    var x = 0.0;
+    if row < last {
+        x = value(own.slot, own.x_offset + row * own.x_stride + column);
+    }
+    return x;
+}
+
+@compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -67,19 +80,49 @@ fn main(
     }
     let own = params.list[i];
     let column = (number - own.group) * 8u + lane % 8u;
-    let run = max((own.rows + PARTS - 1u) / PARTS, 1u);
+    var run = max((own.rows + PARTS - 1u) / PARTS, 1u);
+    if own.block > 0u {
+        run = (run + 7u) / 8u * 8u;
+    }
     let first = min(lane / 8u * run, own.rows);
     let last = select(first, min(first + run, own.rows), column < own.cols);
     var sum = 0.0;
-    for (var r = first; r < last; r += 1u) {
-        sum += value(own.slot, own.x_offset + r * own.x_stride + column);
+    if own.block == 0u {
+        for (var r = first; r < last; r += 1u) {
+            sum += cell(own, r, last, column);
+        }
+    } else {
+        var block = 0.0;
+        var filled = 0u;
+        for (var r = first; r < last; r += 8u) {
+            let low = (cell(own, r, last, column) + cell(own, r + 1u, last, column))
+                + (cell(own, r + 2u, last, column) + cell(own, r + 3u, last, column));
+            let high = (cell(own, r + 4u, last, column) + cell(own, r + 5u, last, column))
+                + (cell(own, r + 6u, last, column) + cell(own, r + 7u, last, column));
+            block += low + high;
+            filled += 1u;
+            if filled == own.block {
+                sum += block;
+                block = 0.0;
+                filled = 0u;
+            }
+        }
+        sum += block;
     }
     parts[lane] = sum;
     workgroupBarrier();
+    for (var width = PARTS / 2u; width > 0u && PARTS > FEW; width /= 2u) {
+        if lane < width * 8u {
+            parts[lane] += parts[lane + width * 8u];
+        }
+        workgroupBarrier();
+    }
     if lane < 8u && column < own.cols {
-        var total = 0.0;
-        for (var p = 0u; p < PARTS; p += 1u) {
-            total += parts[p * 8u + lane];
+        var total = parts[lane];
+        if PARTS == FEW {
+            for (var p = 1u; p < FEW; p += 1u) {
+                total += parts[p * 8u + lane];
+            }
         }
         out[own.out_offset + column] = total;
     }

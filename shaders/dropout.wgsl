@@ -81,7 +81,7 @@ fn philox(index: u32, stream: u32) -> vec4<u32> {
 
 fn derivative(f: f32, dy: f32) -> f32 {
     if ACTIVATION == 1u {
-        return select(0.0, dy, f > 0.0);
+        return select(dy, 0.0, f <= 0.0);
     }
     if ACTIVATION == 2u {
         return dy * (1.0 - f * f);

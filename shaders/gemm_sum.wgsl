@@ -31,9 +31,17 @@ struct Params {
 @group(0) @binding(4) var<storage, read> add: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn activate(x: f32) -> f32 {
+    if is_nan(x) {
+        return x;
+    }
     if ACTIVATION == 1u {
-        return select(0.0, x, x > 0.0);
+        return select(x, 0.0, x < 0.0);
     }
     if ACTIVATION == 2u {
         return tanh(clamp(x, -20.0, 20.0));

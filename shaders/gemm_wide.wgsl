@@ -113,9 +113,17 @@ fn load_b(column: u32, q: u32, k: u32, d: u32, end: u32) {
     }
 }
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn activate(x: f32) -> f32 {
+    if is_nan(x) {
+        return x;
+    }
     if ACTIVATION == 1u {
-        return select(0.0, x, x > 0.0);
+        return select(x, 0.0, x < 0.0);
     }
     if ACTIVATION == 2u {
         return tanh(clamp(x, -20.0, 20.0));

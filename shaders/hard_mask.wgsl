@@ -71,8 +71,10 @@ fn key_of(row: u32, j: u32, positive: u32, goal: u32) -> u32 {
         left_out = left_out || ((word >> (j % 32u)) & 1u) != 0u;
     }
     let z = params.scale * scores[row * params.candidates + j] - q;
-    let bits = select(bitcast<u32>(z), 0u, z == 0.0); // minus zero ranks as zero
-    let key = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+    let word = bitcast<u32>(z);
+    let bits = select(word, 0u, word == 0x80000000u); // minus zero ranks as zero
+    var key = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+    key = select(key, NONE, (bits & 0x7fffffffu) > 0x7f800000u); // NaN first: left out, the loss would not see it
     return select(key, 0u, left_out);
 }
 

@@ -39,6 +39,16 @@ fn kept(row: u32, k: u32) -> bool {
     return ids[params.ids_offset + (row * params.history + k) * params.ids_stride] != 0u;
 }
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// exp(difference), NaN if it is.
+fn share(difference: f32) -> f32 {
+    return select(exp(difference), difference, is_nan(difference));
+}
+
 fn score(row: u32, head: u32, k: u32) -> f32 {
     if params.decay != 0u {
         return -exp(learned[params.param_offset + head]) * gaps[params.gaps_offset + row * params.gaps_stride + k];
@@ -67,13 +77,13 @@ fn main(
     var sum = 0.0;
     for (var k = 0u; k < params.history; k += 1u) {
         if kept(row, k) {
-            sum += exp(score(row, head, k) - largest);
+            sum += share(score(row, head, k) - largest);
         }
     }
     for (var k = 0u; k < params.history; k += 1u) {
         var weight = 0.0;
         if kept(row, k) {
-            weight = exp(score(row, head, k) - largest) / sum;
+            weight = share(score(row, head, k) - largest) / sum;
         }
         w[params.w_offset + row * params.w_stride + head * params.history + k] = weight;
     }

@@ -29,6 +29,11 @@ struct Params {
 const LANES: u32 = 64u;
 var<workgroup> sums: array<f32, LANES>;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -51,7 +56,7 @@ fn main(
         }
         workgroupBarrier();
     }
-    let length = max(sqrt(sums[0]), 1e-12);
+    let length = select(max(sqrt(sums[0]), 1e-12), sums[0], is_nan(sums[0]));
     let to_word = params.y_offset + row * params.y_stride;
     for (var c = lane; c < dim; c += LANES) {
         y[to_word + c] = x[from_word + c] / length;

@@ -41,6 +41,16 @@ struct Params {
 
 const MASKED: f32 = -1e30;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// exp(difference), NaN if it is.
+fn share(difference: f32) -> f32 {
+    return select(exp(difference), difference, is_nan(difference));
+}
+
 fn logit(row: u32, j: u32) -> f32 {
     var value = z[params.z_offset + row * params.z_stride + j];
     if (params.flags & 2u) != 0u && (j > 0u || (params.flags & 4u) != 0u) {
@@ -69,7 +79,7 @@ fn main(
     }
     var sum = 0.0;
     for (var j = 0u; j < params.n; j += 1u) {
-        sum += exp(logit(row, j) - largest);
+        sum += share(logit(row, j) - largest);
     }
     let w = weight[params.weight_offset + row * params.weight_stride];
     var kept = 1.0;
@@ -93,8 +103,8 @@ fn main(
     }
     for (var j = 0u; j < params.n; j += 1u) {
         let value = logit(row, j);
-        let p = exp(value - largest) / sum;
-        let share = select(0.0, spread, value > MASKED) + select(0.0, kept, j == 0u);
-        dz[params.dz_offset + row * params.dz_stride + j] = w * (p - share);
+        let p = share(value - largest) / sum;
+        let target_share = select(0.0, spread, value > MASKED) + select(0.0, kept, j == 0u);
+        dz[params.dz_offset + row * params.dz_stride + j] = w * (p - target_share);
     }
 }

@@ -45,6 +45,11 @@ struct Params {
 
 const NONE: u32 = 0xFFFFFFFFu;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -70,7 +75,7 @@ fn main(
             let position = row * params.history + k;
             if ids[params.ids_offset + position * params.ids_stride] != 0u {
                 let value = x[params.x_offset + position * params.x_stride + column];
-                if at == NONE || value > best {
+                if at == NONE || value > best || (is_nan(value) && !is_nan(best)) {
                     best = value;
                     at = k;
                 }

@@ -43,8 +43,16 @@ fn ln_1p(e: f32) -> f32 {
     return select(log(1.0 + e), series, e < 0.01);
 }
 
-// A pair's loss and its derivative.
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// A pair's loss and its derivative; NaN goes through to both.
 fn pair(d: f32) -> vec2<f32> {
+    if is_nan(d) {
+        return vec2(d);
+    }
     let e = exp(-abs(d));
     let small = e / (1.0 + e);
     let bpr = vec2<f32>(max(d, 0.0) + ln_1p(e), select(small, 1.0 - small, d > 0.0));

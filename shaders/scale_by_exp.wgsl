@@ -27,6 +27,11 @@ struct Params {
 @group(0) @binding(3) var<storage, read> s: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -39,6 +44,7 @@ fn main(
     }
     let row = cell / params.cols;
     let column = cell % params.cols;
+    let exponent = s[params.s_offset];
     y[params.y_offset + row * params.y_stride + column] =
-        exp(s[params.s_offset]) * x[params.x_offset + row * params.x_stride + column];
+        select(exp(exponent), exponent, is_nan(exponent)) * x[params.x_offset + row * params.x_stride + column];
 }

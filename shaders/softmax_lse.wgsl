@@ -109,6 +109,11 @@ fn mask_words(row: u32, candidate: u32) -> vec4<u32> {
     return words;
 }
 
+// By their bits: compilers may take comparisons of floats to be between numbers.
+fn are_nan(x: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+}
+
 // exp(z - top), exactly 0 where masked.
 fn share(z: vec4<f32>, top: vec4<f32>) -> vec4<f32> {
     return select(exp(max(z - top, vec4(-80.0))), vec4(0.0), z <= vec4(-1e29));
@@ -149,6 +154,7 @@ fn main(
     var sum = vec4(0.0);
     var total = vec4(0.0);
     var number_of = vec4(0.0);
+    var seen = vec4(0.0); // the maximum may drop NaN, a sum of all logits does not
     for (var first = part * params.span; first < end; first += TILE) {
         // c0 .. c3 hold the products of rows 4 y .. 4 y + 3 with candidates 4 x .. 4 x + 3.
         var c0 = vec4(0.0);
@@ -178,6 +184,7 @@ fn main(
         let z1 = logits(candidate + 1u, c1, positives, targets, masks);
         let z2 = logits(candidate + 2u, c2, positives, targets, masks);
         let z3 = logits(candidate + 3u, c3, positives, targets, masks);
+        seen += (z0 + z1) + (z2 + z3);
         let top = max(running, max(max(z0, z1), max(z2, z3)));
         sum = sum * exp(max(running - top, vec4(-80.0))) + share(z0, top) + share(z1, top) + share(z2, top)
             + share(z3, top);
@@ -189,6 +196,7 @@ fn main(
         }
     }
 
+    sum = select(sum, seen, are_nan(seen));
     let width = select(2u, 4u, SMOOTHED != 0u);
     u_tile[x * 16u + y] = running;
     v_tile[x * 16u + y] = sum;

@@ -66,6 +66,11 @@ struct Eight {
     c7: vec4<f32>,
 }
 
+// By their bits: compilers may take comparisons of floats to be between numbers.
+fn are_nan(x: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+}
+
 // Column `column` of rows that start at words `places`; 0 past the width.
 fn column_of(places: vec4<u32>, column: u32) -> vec4<f32> {
     let c = min(column, params.dim - 1u);
@@ -177,6 +182,7 @@ fn main(
     var sum = vec4(0.0);
     var total = vec4(0.0);
     var number_of = vec4(0.0);
+    var seen = vec4(0.0); // the maximum may drop NaN, a sum of all logits does not
     for (var first = part * params.span; first < end; first += LANES) {
         // Lane l holds what candidate first + l brings.
         let own = min(first + lane, params.candidates - 1u);
@@ -219,12 +225,14 @@ fn main(
             let share = exp(max(-abs(z - running), vec4(-80.0)));
             sum = select(sum + select(share, vec4(0.0), out), sum * share + 1.0, z > running);
             running = max(running, z);
+            seen += z;
             if SMOOTHED != 0u {
                 total += select(z, vec4(0.0), out);
                 number_of += select(vec4(1.0), vec4(0.0), out);
             }
         }
     }
+    sum = select(sum, seen, are_nan(seen));
     for (var e = 0u; e < 4u; e += 1u) {
         if row[e] < params.rows {
             let width = select(2u, 4u, SMOOTHED != 0u);

@@ -36,6 +36,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> info: array<u32>;
 @group(0) @binding(5) var<storage, read_write> loss: array<f32>;
 
+const NAN: u32 = 0x7fc00000u;
+
+// By its bits: compilers may take comparisons of floats to be between numbers.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -58,7 +65,14 @@ fn main(
         let place = (p * params.rows + row) * width;
         sum += partial_sums[place + 1u] * exp(max(partial_sums[place] - top, -80.0));
     }
+    var lse = top + log(sum);
     var cost = top - positive + log(sum);
+    // A NaN logit is in the sum. Maxima, exp and log may drop it; from here on it is the row's, and its factor's.
+    let odd = is_nan(sum) || is_nan(positive);
+    if odd {
+        lse = select(sum, positive, is_nan(positive));
+        cost = lse;
+    }
     var spread = 0.0;
     if SMOOTHED != 0u {
         var total = positive;
@@ -72,7 +86,7 @@ fn main(
         cost += params.smoothing * (positive - total / count);
     }
     loss[params.loss_offset + row * params.loss_stride] = w * cost;
-    info[row * 6u + 2u] = bitcast<u32>(top + log(sum));
-    info[row * 6u + 3u] = bitcast<u32>(w);
+    info[row * 6u + 2u] = bitcast<u32>(lse);
+    info[row * 6u + 3u] = select(bitcast<u32>(w), NAN, odd);
     info[row * 6u + 4u] = bitcast<u32>(spread);
 }

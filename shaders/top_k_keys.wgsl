@@ -1,8 +1,9 @@
 // top_k_keys: scores as integers in the same order.
 //
-//   key = bits with the sign flipped where positive, all bits flipped where negative; never 0
+//   key = bits with the sign flipped if positive, all bits flipped if negative; 0 for NaN and minus infinity, which are
+//   never listed
 //
-// shapes    scores [queries, items] f32 | keys [queries, items] u32 without gaps; offset and stride in words
+// shapes    scores [queries, items], the words of f32: floats may be assumed to be finite, words may not | keys [queries, items] u32 without gaps; offset and stride in words
 // launch    one invocation per score
 // writes    every key once
 // sums      none
@@ -19,7 +20,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> scores: array<f32>;
+@group(0) @binding(2) var<storage, read> scores: array<u32>;
 @group(0) @binding(3) var<storage, read_write> keys: array<u32>;
 
 @compute @workgroup_size(WG)
@@ -32,7 +33,9 @@ fn main(
     if cell >= params.queries * params.items {
         return;
     }
-    var bits = bitcast<u32>(scores[params.scores_offset + cell / params.items * params.scores_stride + cell % params.items]);
+    var bits = scores[params.scores_offset + cell / params.items * params.scores_stride + cell % params.items];
     bits = select(bits, 0u, bits == 0x80000000u); // -0 ties with 0
-    keys[cell] = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+    let listed = (bits & 0x7fffffffu) <= 0x7f800000u && bits != 0xff800000u;
+    let key = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+    keys[cell] = select(0u, key, listed);
 }

@@ -3,7 +3,7 @@
 //   four passes of a radix select find the k-th largest key; what lies above it, and the first items that equal it, are
 //   collected in order of items; each counts how many come before it, which is its place
 //
-// shapes    keys [queries, items] u32 without gaps, 0 = excluded | chosen [queries, k, 2] u32 | value [queries, k] f32 |
+// shapes    keys [queries, items] u32 without gaps, 0 = never listed | chosen [queries, k, 2] u32 | value [queries, k] f32 |
 //           id [queries, k] u32; offsets and strides in words
 // launch    one workgroup of 256 lanes per query
 // writes    every cell of value and id once (id 0xffffffff and value -1e30 where no item is left)

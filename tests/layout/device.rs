@@ -93,7 +93,8 @@ impl Kernel for Given {
 }
 
 fn refused(device: &Device, shader: &'static str, bindings: Vec<Binding>) -> Error {
-    let dispatch = Dispatch { shader, constants: vec![], params: vec![0; 8], step: false, bindings, workgroups: 1 };
+    let dispatch =
+        Dispatch { shader, constants: vec![], params: vec![0; 8], step: false, bindings, workgroups: 1, iterations: 0 };
     let buffer = device.zeros(Dtype::F32, 64, "x").expect("x");
     let given = call(Given(vec![dispatch]), &[Some(Operand::dense(0, 8, 8))], &[]);
     match Program::new(device, vec![buffer], vec![given]) {

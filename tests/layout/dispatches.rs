@@ -4,8 +4,8 @@
 use crate::reflect::{Declared, Kind, declared, fixed, workgroup_bytes};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::ModuleInfo;
-use naga::{Module, ShaderStage};
-use rt_kernels::{Binding, Dispatch, Step, Variant};
+use naga::{Module, ShaderStage, Statement};
+use rt_kernels::{Binding, Dispatch, MOST_ITERATIONS, Step, Variant};
 use rt_tests::representative_kernels;
 use std::collections::BTreeSet;
 use std::mem::offset_of;
@@ -96,6 +96,31 @@ fn check_step(at: &str, step: &Declared) {
         .collect();
     assert_eq!(named, fields, "{at}: fields of Step");
     assert_eq!(step.bytes as usize, size_of::<Step>(), "{at}: bytes of Step");
+}
+
+/// Does a block loop, or what stands in it?
+fn loops(block: &naga::Block) -> bool {
+    block.iter().any(|statement| match statement {
+        Statement::Loop { .. } => true,
+        Statement::Block(block) => loops(block),
+        Statement::If { accept, reject, .. } => loops(accept) || loops(reject),
+        Statement::Switch { cases, .. } => cases.iter().any(|case| loops(&case.body)),
+        _ => false,
+    })
+}
+
+/// Software drivers end an invocation that loops too long, so that every launch says how long that is.
+#[test]
+fn who_loops_says_how_long_and_keeps_to_the_bound() {
+    for (kernel, dispatch) in dispatches() {
+        let (module, _) = fixed(&dispatch).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        let bodies =
+            module.functions.iter().map(|(_, f)| &f.body).chain(module.entry_points.iter().map(|e| &e.function.body));
+        let looping = bodies.into_iter().any(loops);
+        let (shader, said) = (dispatch.shader, dispatch.iterations);
+        assert!(looping == (said > 0), "{kernel}, {shader}.wgsl: loops: {looping}, iterations that it states: {said}");
+        assert!(said <= MOST_ITERATIONS, "{kernel}, {shader}.wgsl: {said} iterations at an everyday shape");
+    }
 }
 
 #[test]

@@ -189,6 +189,7 @@ fn dense(cases: &mut Vec<Case>) {
     both(cases, Mul { rows, cols });
     both(cases, Sum { rows: 1000, ring: 8 });
     both(cases, ClipFactor { n: 128, clip: 1.0 });
+    cases.push(Case::new(GradientNorm { list: vec![[rows, cols], [5000, 1]], ring: 9 }, &[]));
     both(cases, L2Normalize { rows, dim });
     both(cases, L2NormalizeBackward { rows, dim });
     both(cases, LayerNorm { rows, dim });

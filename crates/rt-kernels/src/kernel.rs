@@ -179,7 +179,22 @@ pub struct Dispatch {
     /// Workgroups in all; the device folds them into (x, y), so the shader takes `y * num_workgroups.x + x`
     /// and returns past its end.
     pub workgroups: usize,
+    /// Iterations of all loops of the shader together that one invocation goes through at most, for these shapes, the pass that ends
+    /// a loop counted too; 0 for a shader without loops. See [`MOST_ITERATIONS`].
+    pub iterations: usize,
 }
+
+impl Dispatch {
+    /// The same with so many iterations.
+    pub(crate) fn looping(self, iterations: usize) -> Self {
+        Self { iterations, ..self }
+    }
+}
+
+/// Iterations that every adapter lets an invocation go through. llvmpipe ends it after these, without a word, and counts all loops
+/// of a shader together: a program with more is refused on software drivers. Kernels whose work can be cut keep below it for every
+/// shape, on every GPU alike.
+pub const MOST_ITERATIONS: usize = 65_535;
 
 /// A way of computing a kernel on a GPU, where it has several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -22,6 +22,7 @@ mod naive_norm;
 mod parallel;
 pub mod philox;
 mod program;
+pub mod rank;
 mod readback;
 pub mod simd;
 pub mod slabs;
@@ -32,7 +33,9 @@ pub use device::{Adapter, Buffer, CpuDevice, Device, DeviceChoice};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::{Counters, GpuDevice, GpuOptions};
-pub use kernel::{Binding, Cost, Dispatch, Dtype, Kernel, Operand, Operands, Signature, Slot, Target, Variant, check};
+pub use kernel::{
+    Binding, Cost, Dispatch, Dtype, Kernel, MOST_ITERATIONS, Operand, Operands, Signature, Slot, Target, Variant, check,
+};
 pub use memory::SharedWords;
 pub use program::{Call, Program};
 pub use readback::Readback;

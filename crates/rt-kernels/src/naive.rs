@@ -8,9 +8,9 @@ pub(crate) mod history;
 use crate::kernels::{
     Activation, Bag, BagBackward, ColumnSum, Dropout, DropoutBackward, Gather, Gemm, Group, GroupDot, GroupDotBackward,
     HardMask, L2Normalize, L2NormalizeBackward, Positive, Ranked, RowRule, Search, SegmentSum, SoftmaxLoss, TopK,
-    UpdatePart, UpdateRows, UseKind,
+    UpdatePart, UpdateRows, UseKind, hardness,
 };
-use crate::{CpuIo, Mat, philox};
+use crate::{CpuIo, Mat, philox, rank};
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
@@ -204,7 +204,8 @@ pub(crate) fn gemm(k: &Gemm, io: &mut CpuIo<'_>) {
             let x = sum + bias + add;
             out.row(i)[j] = match k.activation {
                 Activation::None => x,
-                Activation::Relu => x.max(0.0),
+                Activation::Relu if x < 0.0 => 0.0,
+                Activation::Relu => x,
                 Activation::Tanh => x.tanh(),
                 Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             };
@@ -214,8 +215,9 @@ pub(crate) fn gemm(k: &Gemm, io: &mut CpuIo<'_>) {
 
 pub(crate) fn column_sum(k: &ColumnSum, io: &mut CpuIo<'_>) {
     let (x, mut out) = (io.read(0), io.write(0));
-    out.row(0).fill(0.0);
-    (0..k.rows).for_each(|r| axpy(1.0, x.row(r), out.row(0)));
+    for (c, out) in out.row(0).iter_mut().enumerate() {
+        *out = (0..k.rows).map(|r| f64::from(x.row(r)[c])).sum::<f64>() as f32;
+    }
 }
 
 pub(crate) fn dropout(k: &Dropout, io: &mut CpuIo<'_>) {
@@ -245,7 +247,8 @@ pub(crate) fn dropout_backward(k: &DropoutBackward, io: &mut CpuIo<'_>) {
 pub(crate) fn l2_normalize(k: &L2Normalize, io: &mut CpuIo<'_>) {
     let (x, mut y, mut norm) = (io.read(0), io.write(0), io.write_opt(1));
     for r in 0..k.rows {
-        let length = dot(x.row(r), x.row(r)).sqrt().max(1e-12);
+        let length = dot(x.row(r), x.row(r)).sqrt();
+        let length = if length < 1e-12 { 1e-12 } else { length };
         y.row(r).iter_mut().zip(x.row(r)).for_each(|(y, x)| *y = x / length);
         if let Some(norm) = &mut norm {
             norm.row(r)[0] = length;
@@ -374,9 +377,9 @@ pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
 pub(crate) fn hard_mask(k: &HardMask, io: &mut CpuIo<'_>) {
     let (u, v, ranked, mut hard) = (io.read(0), io.read(1), Ranked::new(k, io), io.write(0));
     for i in 0..k.rows {
-        let logit = |j: usize| Some((ranked.logit(i, j, k.scale * dot(u.row(i), v.row(j)))?, j));
-        let mut all: Vec<(f32, usize)> = (0..k.candidates).filter_map(logit).collect();
-        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let logit = |j: usize| Some((hardness(ranked.logit(i, j, k.scale * dot(u.row(i), v.row(j)))?), j));
+        let mut all: Vec<(u32, usize)> = (0..k.candidates).filter_map(logit).collect();
+        all.sort_by_key(|(hard, j)| (std::cmp::Reverse(*hard), *j));
         let bits = hard.row_u32(i);
         bits.fill(u32::MAX);
         let kept = all.iter().map(|(_, j)| *j).skip(k.from.saturating_sub(1)).take(k.count);
@@ -387,7 +390,8 @@ pub(crate) fn hard_mask(k: &HardMask, io: &mut CpuIo<'_>) {
 /// Sorts everything.
 fn best(scores: impl Iterator<Item = (f32, u32)>, excluded: &[u32], values: &mut [f32], ids: &mut [u32]) {
     let mut all: Vec<(f32, u32)> = scores.filter(|(_, id)| !excluded.contains(id)).collect();
-    all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    all.retain(|(score, _)| rank::key(*score) != rank::UNLISTED);
+    all.sort_by_key(|(score, id)| (std::cmp::Reverse(rank::key(*score)), *id));
     for (j, (value, id)) in values.iter_mut().zip(ids).enumerate() {
         (*value, *id) = all.get(j).copied().unwrap_or((-1e30, u32::MAX));
     }

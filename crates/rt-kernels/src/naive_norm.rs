@@ -42,8 +42,9 @@ pub(crate) fn batch_norm_stats(k: &BatchNormStats, io: &mut CpuIo<'_>) {
     let counts: Vec<usize> = (0..k.rows).filter(|r| weight.row(*r)[0] > 0.0).collect();
     let n = counts.len().max(1) as f32;
     for c in 0..k.cols {
-        let mean = counts.iter().map(|r| x.row(*r)[c]).sum::<f32>() / n;
-        let variance = counts.iter().map(|r| (x.row(*r)[c] - mean).powi(2)).sum::<f32>() / n;
+        let cells = || counts.iter().map(|r| f64::from(x.row(*r)[c]));
+        let mean = (cells().sum::<f64>() / f64::from(n)) as f32;
+        let variance = (cells().map(|x| (x - f64::from(mean)).powi(2)).sum::<f64>() / f64::from(n)) as f32;
         stats.row(0)[c] = mean;
         stats.row(1)[c] = variance;
         stats.row(2)[c] = 1.0 / n;
@@ -58,8 +59,9 @@ pub(crate) fn batch_norm_sums(k: &BatchNormSums, io: &mut CpuIo<'_>) {
     for c in 0..k.cols {
         let rstd = 1.0 / (stats.row(1)[c] + NORM_EPS).sqrt();
         let mean = stats.row(0)[c];
-        sums.row(0)[c] = (0..k.rows).map(|r| dy.row(r)[c] * (x.row(r)[c] - mean) * rstd).sum();
-        sums.row(1)[c] = (0..k.rows).map(|r| dy.row(r)[c]).sum();
+        let along = |r: usize| f64::from(dy.row(r)[c] * (x.row(r)[c] - mean) * rstd);
+        sums.row(0)[c] = (0..k.rows).map(along).sum::<f64>() as f32;
+        sums.row(1)[c] = (0..k.rows).map(|r| f64::from(dy.row(r)[c])).sum::<f64>() as f32;
     }
 }
 

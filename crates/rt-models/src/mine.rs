@@ -10,6 +10,7 @@ use crate::{Error, Result};
 use rayon::prelude::*;
 use rt_data::Split;
 use rt_kernels::philox::{self, stream};
+use rt_kernels::rank;
 use rt_tensor::Device;
 use std::time::Instant;
 
@@ -116,14 +117,15 @@ impl<'a> Miner<'a> {
         if all_but_target(&model.config, &model.schema) { Vec::new() } else { data.clock_times(start..event) }
     }
 
-    /// Items at ranks drawn from the window among the catalogue without the user's train items, best first, ties by id; 0
-    /// where there are too few items.
+    /// Items at ranks drawn from the window among the catalogue without the user's train items, best first, ties by id; a score
+    /// that is NaN or minus infinity has no rank. 0 where there are too few items.
     fn choose(&self, model: &Model, scores: &[f32], event: u32, seed: u64, t: u32) -> Vec<u32> {
         let (n, data) = (model.config.mine, &model.data);
         let user = data.user_of(event as usize) as usize;
         let [start, length] = [self.own.1[2 * user] as usize, self.own.1[2 * user + 1] as usize];
         let own = &self.own.0[start..start + length];
-        let free = |item: &&u32| own.binary_search(item).is_err();
+        let rank_of = |item: u32| rank::key(scores[item as usize]);
+        let free = |item: &&u32| own.binary_search(item).is_err() && rank_of(**item) != rank::UNLISTED;
         let mut items: Vec<u32> = data.catalogue.iter().filter(free).copied().collect();
         let last = model.config.mine_ranks[1].min(items.len());
         let first = model.config.mine_ranks[0].min((last + 1).saturating_sub(n)).max(1);
@@ -145,7 +147,7 @@ impl<'a> Miner<'a> {
             ranks.push(rank);
             ranks.sort_unstable();
         }
-        let better = |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b));
+        let better = |a: &u32, b: &u32| rank_of(*b).cmp(&rank_of(*a)).then(a.cmp(b));
         ranks.into_iter().map(|rank| *items.select_nth_unstable_by(rank, better).1).collect()
     }
 }

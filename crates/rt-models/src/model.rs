@@ -222,7 +222,8 @@ impl Model {
         Ok(())
     }
 
-    /// The best `k` items of the catalogue for a user, without those in `exclude` (dense ids); ties in ascending id.
+    /// The best `k` items of the catalogue for a user, without those in `exclude` (dense ids); ties in ascending id. Fewer if
+    /// fewer are left; an item without a finite or plus infinite score is none of them.
     ///
     /// # Errors
     ///

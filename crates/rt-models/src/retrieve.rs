@@ -113,7 +113,8 @@ impl Index {
     }
 
     /// The `k` best items for each row of `queries` `[any, dim]`: (item, score), best first, ties in ascending id; fewer
-    /// where fewer are left. Query i does not get the items of `excluded[i]`; `excluded` may be empty.
+    /// where fewer are left: places that the kernel found nothing for are dropped here. An item whose score overflows to NaN or to
+    /// minus infinity is not listed. Query i does not get the items of `excluded[i]`; `excluded` may be empty.
     ///
     /// # Errors
     ///
@@ -203,7 +204,8 @@ impl Index {
 }
 
 /// The `k` best items for one user: (dense item, score), best first, ties in ascending id. Items of `exclude` and items
-/// that are not in the catalogue never appear; fewer than `k` are given where fewer are left.
+/// that are not in the catalogue never appear, nor do scores that are NaN or minus infinity; fewer than `k` are given if fewer
+/// are left.
 pub(crate) fn top_k(model: &Model, query: &Query<'_>, exclude: &[u32], k: usize) -> Result<Vec<(u32, f32)>> {
     let damaged = |_| Error::Evaluation("a score is not a finite number: the model's weights are damaged".into());
     let index = model.index().map_err(|error| match error {

@@ -3,6 +3,7 @@
 mod adapter;
 mod cache;
 mod device;
+mod driver;
 mod faults;
 mod join;
 mod pipeline;

@@ -190,7 +190,7 @@ fn variant(device: &GpuDevice, kernel: &dyn Kernel, only: Option<Variant>) -> Va
     }
 }
 
-/// Refuses a dispatch that the device's limits or WebGPU's rules do not allow.
+/// Refuses a dispatch that the device's limits or WebGPU's rules do not allow, or that its driver would not finish.
 fn check(device: &GpuDevice, kernel: &'static str, dispatch: &Dispatch) -> Result<()> {
     let bindings = dispatch.bindings.len();
     let limit = device.limits().max_storage_buffers_per_shader_stage;
@@ -198,6 +198,16 @@ fn check(device: &GpuDevice, kernel: &'static str, dispatch: &Dispatch) -> Resul
         return Err(Error::Device(format!(
             "{kernel} binds {bindings} storage buffers in `{}`, the device allows {limit}",
             dispatch.shader
+        )));
+    }
+    let most = super::driver::most_iterations(device.adapter().hardware);
+    if dispatch.iterations > most {
+        return Err(Error::Device(format!(
+            "{kernel} is too large for {}: one invocation of `{}` takes {} iterations, and software drivers end it after {most}, \
+             without a word. Use the CPU or a hardware GPU, or cut the operands into pieces",
+            device.adapter().name,
+            dispatch.shader,
+            dispatch.iterations
         )));
     }
     let written = |b: &Binding| matches!(b, Binding::Write(_));

@@ -9,7 +9,7 @@ use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 pub enum Activation {
     /// `x`.
     None,
-    /// `max(x, 0)`.
+    /// 0 if `x < 0`, else `x`: NaN goes through.
     Relu,
     /// Hyperbolic tangent.
     Tanh,
@@ -33,7 +33,7 @@ impl Activation {
     pub(crate) fn apply(self, row: &mut [f32]) {
         match self {
             Self::None => {}
-            Self::Relu => row.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
+            Self::Relu => row.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x }),
             Self::Tanh => row.iter_mut().for_each(|x| *x = tanh(*x)),
             Self::Sigmoid => row.iter_mut().for_each(|x| *x = sigmoid(*x)),
         }
@@ -45,7 +45,7 @@ impl Activation {
         let cells = dx.iter_mut().zip(y);
         match self {
             Self::None => {}
-            Self::Relu => cells.for_each(|(dx, y)| *dx = if *y > 0.0 { *dx } else { 0.0 }),
+            Self::Relu => cells.for_each(|(dx, y)| *dx = if *y <= 0.0 { 0.0 } else { *dx }),
             Self::Tanh => cells.for_each(|(dx, y)| *dx *= 1.0 - y * y),
             Self::Sigmoid => cells.for_each(|(dx, y)| *dx *= y * (1.0 - y)),
         }

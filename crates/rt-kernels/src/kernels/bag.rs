@@ -15,6 +15,12 @@ use std::ops::Range;
 /// Most windows that a bag may have.
 pub const MAX_WINDOWS: usize = 16;
 
+/// Items of a bag that the shape bounds. Of a last window that has no end the data alone says how many there are: tapes cut the
+/// lists before.
+pub(super) fn longest(windows: &[usize]) -> usize {
+    windows.last().copied().filter(|end| *end < u32::MAX as usize).unwrap_or(0)
+}
+
 /// Rows of a batch in one CPU task.
 const BLOCK: usize = 64;
 /// Positions that the CPU twin prefetches ahead.
@@ -187,6 +193,7 @@ impl Kernel for Bag {
             step: false,
             bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
+            iterations: longest(&self.windows) + 2 * MAX_WINDOWS,
         }]
     }
 }

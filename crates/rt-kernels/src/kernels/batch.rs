@@ -27,6 +27,8 @@ pub struct Batch {
 
 /// Rows that are searched at once.
 const TOGETHER: usize = 16;
+/// Iterations of a binary search over u32.
+const SEARCH: usize = 33;
 
 /// Of each event the last user whose events begin there or before: of users without events the start is that of the next
 /// one, so it is the one that has the event.
@@ -164,6 +166,7 @@ impl Kernel for Batch {
                     Binding::write(event),
                 ],
                 workgroups,
+                iterations: SEARCH,
             },
             Dispatch {
                 shader: "batch_history",
@@ -178,6 +181,7 @@ impl Kernel for Batch {
                     Binding::write(hole),
                 ],
                 workgroups,
+                iterations: SEARCH,
             },
         ]
     }

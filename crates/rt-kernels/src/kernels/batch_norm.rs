@@ -2,6 +2,7 @@
 
 use super::cells::{dispatch, each_row};
 use super::layer_norm::NORM_EPS;
+use super::sums::Order;
 use crate::parallel::chunks_f32;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target};
@@ -92,6 +93,23 @@ fn by_column(
     }
 }
 
+/// The order of a sum on the GPU. (The CPU sums in f64.)
+fn gpu_order(rows: usize) -> Order {
+    Order::new(rows, 32)
+}
+
+/// Rows of a part, and of a block of a long one: single rows, not groups of eight.
+fn gpu_run(order: &Order) -> [u32; 2] {
+    [order.run as u32, if order.is_long() { order.run.isqrt() as u32 } else { 0 }]
+}
+
+/// A dispatch of a workgroup for each eight columns.
+fn by_columns(dispatch: Dispatch, rows: usize, cols: usize) -> Dispatch {
+    let order = gpu_order(rows);
+    let constants = if order.is_long() { vec![("PARTS", order.parts as f64)] } else { vec![] };
+    Dispatch { workgroups: cols.div_ceil(8), constants, ..dispatch }
+}
+
 fn column(name: &'static str, cols: usize) -> Slot {
     Slot::f32(name, 1, cols)
 }
@@ -162,10 +180,11 @@ impl Kernel for BatchNormStats {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.rows as u32, self.cols as u32, self.momentum.to_bits()];
-        let mut d = dispatch("batch_norm_stats", &attributes, &operands.reads, &operands.writes, 0);
-        d.workgroups = self.cols.div_ceil(8);
-        vec![d]
+        let [run, block] = gpu_run(&gpu_order(self.rows));
+        let attributes = [self.rows as u32, self.cols as u32, self.momentum.to_bits(), run, block];
+        let d = dispatch("batch_norm_stats", &attributes, &operands.reads, &operands.writes, 0)
+            .looping(2 * gpu_order(self.rows).run + 64);
+        vec![by_columns(d, self.rows, self.cols)]
     }
 }
 
@@ -257,10 +276,11 @@ impl Kernel for BatchNormSums {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.rows as u32, self.cols as u32];
-        let mut d = dispatch("batch_norm_sums", &attributes, &operands.reads, &operands.writes, 0);
-        d.workgroups = self.cols.div_ceil(8);
-        vec![d]
+        let [run, block] = gpu_run(&gpu_order(self.rows));
+        let attributes = [self.rows as u32, self.cols as u32, run, block];
+        let d = dispatch("batch_norm_sums", &attributes, &operands.reads, &operands.writes, 0)
+            .looping(gpu_order(self.rows).run + 64);
+        vec![by_columns(d, self.rows, self.cols)]
     }
 }
 

@@ -1,6 +1,6 @@
 //! The k best of many scores.
 
-use crate::Mat;
+use crate::{Mat, rank};
 use std::cmp::Ordering;
 
 /// Value of a place that no item is left for.
@@ -17,7 +17,7 @@ impl Eq for Candidate {}
 
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
+        rank::key(other.score).cmp(&rank::key(self.score)).then(self.id.cmp(&other.id))
     }
 }
 
@@ -32,7 +32,8 @@ impl PartialOrd for Candidate {
 #[derive(Debug, Clone)]
 pub(super) struct Best {
     k: usize,
-    /// Score of the k-th best at the last cut: a later one has to be greater, because later ids lose ties.
+    /// Score of the k-th best at the last cut: a later one has to be greater, because later ids lose ties. Minus infinity until
+    /// then: neither that nor NaN is greater, so neither ever gets in.
     threshold: f32,
     list: Vec<Candidate>,
     excluded: Vec<u32>,

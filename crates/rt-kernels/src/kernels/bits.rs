@@ -1,6 +1,6 @@
 //! Raw draws, for tests and benches of the generator.
 
-use super::cells::{dispatch, each_block};
+use super::cells::{PHILOX, dispatch, each_block};
 use crate::philox::draws;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
@@ -50,7 +50,7 @@ impl Kernel for Bits {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.n as u32, self.stream];
-        let mut d = dispatch("bits", &attributes, &[], &operands.writes, self.n);
+        let mut d = dispatch("bits", &attributes, &[], &operands.writes, self.n).looping(PHILOX);
         d.step = true;
         vec![d]
     }

@@ -78,7 +78,8 @@ impl Kernel for CandidateLogQ {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let sizes = [self.batch, self.drawn, self.queued, self.catalogue, usize::from(self.corrected), self.first];
         let attributes = sizes.map(|x| x as u32);
-        let mut d = dispatch("candidate_logq", &attributes, &operands.reads, &operands.writes, self.n());
+        let mut d = dispatch("candidate_logq", &attributes, &operands.reads, &operands.writes, self.n())
+            .looping(self.queued.div_ceil(64) + 8);
         d.step = true;
         vec![d]
     }

@@ -4,6 +4,9 @@ use crate::parallel::join;
 use crate::simd::vectorize;
 use crate::{Binding, Dispatch, MatMut, Operand};
 
+/// Iterations of Philox's rounds, and of what the four words of a counter are for.
+pub(super) const PHILOX: usize = 10 + 4;
+
 /// Matrices of fewer cells run on one thread: they take less time than waking another.
 const SMALL: usize = 1 << 15;
 
@@ -58,7 +61,7 @@ pub(super) fn places(operands: &[Option<Operand>]) -> impl Iterator<Item = u32> 
 }
 
 /// A dispatch of `invocations` in workgroups of 64, whose params are `attributes` and then the place of each operand,
-/// reads before writes.
+/// reads before writes. For a shader without loops; others say [`Dispatch::looping`].
 pub(super) fn dispatch(
     shader: &'static str,
     attributes: &[u32],
@@ -78,5 +81,6 @@ pub(super) fn dispatch(
         step: false,
         bindings: read.chain(write).collect(),
         workgroups: invocations.div_ceil(64),
+        iterations: 0,
     }
 }

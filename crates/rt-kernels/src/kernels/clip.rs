@@ -2,7 +2,8 @@
 
 use super::cells::{dispatch, each_row, places};
 use crate::simd::{dot, vectorize};
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
+use std::ops::Range;
 
 /// Partial sums of a [`SquaredNorm`].
 pub const NORM_PARTS: usize = 64;
@@ -11,8 +12,12 @@ pub const NORM_PARTS: usize = 64;
 /// Where `first` is given, only as many rows count as the table has distinct ids in the step (the output of
 /// [`SegmentSum`](super::SegmentSum)).
 ///
-/// Reads `x` `[rows, cols]`, optional `first` `[tables + 1, 1]` u32; writes `parts` `[NORM_PARTS, 1]`. A part is summed in an
-/// order that its shape fixes. Reads `rows * cols` words.
+/// Squares overflow from 1.8e19 on, so of each part there are two sums: of `x^2`, and of `(x / 2^80)^2`, which holds for every float
+/// but is 0 for small ones.
+///
+/// Reads `x` `[rows, cols]`, optional `first` `[tables + 1, 1]` u32; writes `parts` `[NORM_PARTS, 2]`. A part is summed in an
+/// order that its shape fixes: up to 32,768 cells in one piece, else in pieces of as many, added ascending. Reads `rows * cols`
+/// words, twice where squares overflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SquaredNorm {
     /// Rows, at most.
@@ -23,6 +28,30 @@ pub struct SquaredNorm {
     pub table: usize,
     /// Tables of the grouping.
     pub tables: usize,
+}
+
+/// 2^-80: the square of the largest float times this is 8e28, and a billion of them have a finite sum.
+const SCALE: f32 = f32::from_bits((127 - 80) << 23);
+/// Cells that are summed in one piece.
+const PIECE: usize = 1 << 15;
+
+/// The squares of rows, each piece of them summed by `sum`.
+#[inline(always)]
+fn squares(x: &Mat<'_>, rows: Range<usize>, sum: impl Fn(&[f32]) -> f32) -> f32 {
+    let mut total = 0.0;
+    if x.is_dense() && !rows.is_empty() {
+        for piece in x.f32()[rows.start * x.cols..rows.end * x.cols].chunks(PIECE) {
+            total += sum(piece);
+        }
+        return total;
+    }
+    let piece = (PIECE / x.cols.max(1)).max(1);
+    for first in rows.clone().step_by(piece) {
+        let mut of_piece = 0.0;
+        (first..rows.end.min(first + piece)).for_each(|r| of_piece += sum(x.row(r)));
+        total += of_piece;
+    }
+    total
 }
 
 impl SquaredNorm {
@@ -39,7 +68,7 @@ impl Kernel for SquaredNorm {
     fn signature(&self) -> Signature {
         Signature {
             reads: vec![Slot::f32("x", self.rows, self.cols), Slot::u32("first", self.tables + 1, 1).optional()],
-            writes: vec![Slot::f32("parts", NORM_PARTS, 1)],
+            writes: vec![Slot::f32("parts", NORM_PARTS, 2)],
         }
     }
 
@@ -58,17 +87,13 @@ impl Kernel for SquaredNorm {
                 #[inline(always)]
                 || {
                     for p in 0..parts.rows {
-                        let (from, to) = (((begin + p) * run).min(counted), ((begin + p + 1) * run).min(counted));
-                        let mut sum = 0.0;
-                        if x.is_dense() && from < to {
-                            let cells = &x.f32()[from * self.cols..to * self.cols];
-                            sum = dot(cells, cells);
-                        } else {
-                            for r in from..to {
-                                sum += dot(x.row(r), x.row(r));
-                            }
-                        }
-                        parts.row(p)[0] = sum;
+                        let rows = ((begin + p) * run).min(counted)..((begin + p + 1) * run).min(counted);
+                        let sum = squares(&x, rows.clone(), |cells| dot(cells, cells));
+                        let scaled = match sum.is_finite() {
+                            true => sum * SCALE * SCALE,
+                            false => squares(&x, rows, |cells| cells.iter().map(|x| (x * SCALE) * (x * SCALE)).sum()),
+                        };
+                        parts.row(p).copy_from_slice(&[sum, scaled]);
                     }
                 },
             );
@@ -91,14 +116,17 @@ impl Kernel for SquaredNorm {
                 Binding::write(operands.writes[0]),
             ],
             workgroups: NORM_PARTS,
+            // Once more if squares overflow.
+            iterations: 2 * (self.part_rows() * self.cols).div_ceil(64) + 6,
         }]
     }
 }
 
 /// What gradients are multiplied with so that their norm is at most `clip` (Pascanu et al. 2013): `clip / norm` where
-/// `norm = sqrt(sum of parts)` is above it, else 1.
+/// `norm = sqrt(sum of parts)` is above it, else 1. Of a norm that is NaN the factor is NaN: it must not pass for a small one.
 ///
-/// Reads `parts` `[n, 1]`, summed ascending; writes `factor` `[1, 1]`.
+/// Reads `parts` `[n, 2]` of [`SquaredNorm`], summed ascending: the second column where the first overflows; writes `factor`
+/// `[1, 1]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipFactor {
     /// Parts.
@@ -113,28 +141,29 @@ impl Kernel for ClipFactor {
     }
 
     fn signature(&self) -> Signature {
-        Signature { reads: vec![Slot::f32("parts", self.n, 1)], writes: vec![Slot::f32("factor", 1, 1)] }
+        Signature { reads: vec![Slot::f32("parts", self.n, 2)], writes: vec![Slot::f32("factor", 1, 1)] }
     }
 
     fn cost(&self) -> Cost {
-        Cost { bytes: 4.0 * (self.n + 1) as f64, flops: self.n as f64 }
+        Cost { bytes: 4.0 * (2 * self.n + 1) as f64, flops: 2.0 * self.n as f64 }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let parts = io.read(0);
-        let mut sum = 0.0f32;
+        let (mut sum, mut scaled) = (0.0f32, 0.0f32);
         for p in 0..self.n {
             sum += parts.row(p)[0];
+            scaled += parts.row(p)[1];
         }
-        let norm = sum.sqrt();
-        io.write(0).row(0)[0] = if norm > self.clip { self.clip / norm } else { 1.0 };
+        let (norm, clip) = if sum.is_finite() { (sum.sqrt(), self.clip) } else { (scaled.sqrt(), self.clip * SCALE) };
+        io.write(0).row(0)[0] = if norm <= clip { 1.0 } else { clip / norm };
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.n as u32, self.clip.to_bits()];
+        let attributes = [self.n as u32, self.clip.to_bits(), (self.clip * SCALE).to_bits(), 0];
         let mut d = dispatch("clip_factor", &attributes, &operands.reads, &operands.writes, 1);
         d.workgroups = 1;
-        vec![d]
+        vec![d.looping(self.n)]
     }
 }
 

@@ -1,11 +1,12 @@
 //! Sums of columns: the gradient of a bias.
 
+use super::sums::{FEW, GROUP, Order, eight};
 use crate::parallel::chunks_f32;
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Target};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot, Target};
 
-/// `out[0, c] = sum over r of x[r, c]`: x `[rows, cols]`, out `[1, cols]`. Eight runs of rows are summed on their own,
-/// ascending, then added in order. Reads `rows * cols` words.
+/// `out[0, c] = sum over r of x[r, c]`: x `[rows, cols]`, out `[1, cols]`. Up to 16,384 rows eight runs are summed on their own,
+/// ascending, then added in order; more are cut into 32 parts, in the order that `sums.rs` states. Reads `rows * cols` words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnSum {
     /// Rows.
@@ -14,13 +15,60 @@ pub struct ColumnSum {
     pub cols: usize,
 }
 
-/// Partial sums.
-const PARTS: usize = 8;
+/// Partial sums of many rows: with eight columns the lanes of a workgroup.
+const MANY: usize = 32;
 
 impl ColumnSum {
-    fn part(&self, part: usize) -> std::ops::Range<usize> {
-        let run = self.rows.div_ceil(PARTS).max(1);
-        (part * run).min(self.rows)..((part + 1) * run).min(self.rows)
+    fn order(&self) -> Order {
+        Order::new(self.rows, MANY)
+    }
+
+    /// Words of a part on the CPU: its sums and, of a long one, those of the block that it is at.
+    fn part_words(&self) -> usize {
+        if self.order().is_long() { 2 * self.cols } else { self.cols }
+    }
+
+    /// Sums a part. For use inside [`vectorize`].
+    #[inline(always)]
+    fn part(&self, order: &Order, x: &Mat<'_>, part: usize, words: &mut [f32]) {
+        let (sums, block) = words.split_at_mut(self.cols);
+        let rows = order.part(part);
+        sums.fill(0.0);
+        if !order.is_long() {
+            for r in rows {
+                plus(sums, x.row(r));
+            }
+            return;
+        }
+        block.fill(0.0);
+        let mut filled = 0;
+        for first in rows.clone().step_by(GROUP) {
+            if first + GROUP <= rows.end {
+                let x: [&[f32]; GROUP] = std::array::from_fn(|i| &x.row(first + i)[..sums.len()]);
+                for (c, block) in block.iter_mut().enumerate() {
+                    *block += eight(std::array::from_fn(|i| x[i][c]));
+                }
+            } else {
+                for (c, block) in block.iter_mut().enumerate() {
+                    let cell = |i: usize| if first + i < rows.end { x.row(first + i)[c] } else { 0.0 };
+                    *block += eight(std::array::from_fn(cell));
+                }
+            }
+            filled += 1;
+            if filled == order.block {
+                plus(sums, block);
+                block.fill(0.0);
+                filled = 0;
+            }
+        }
+        plus(sums, block);
+    }
+}
+
+#[inline(always)]
+fn plus(sums: &mut [f32], x: &[f32]) {
+    for (sum, x) in sums.iter_mut().zip(x) {
+        *sum += x;
     }
 }
 
@@ -40,40 +88,35 @@ impl Kernel for ColumnSum {
 
     fn scratch(&self, target: Target) -> Vec<usize> {
         match target {
-            Target::Cpu => vec![PARTS * self.cols],
+            Target::Cpu => vec![self.order().parts * self.part_words()],
             Target::Gpu => Vec::new(),
         }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let (x, mut out) = (io.read(0), io.write(0));
+        let (x, mut out, order, stride) = (io.read(0), io.write(0), self.order(), self.part_words());
+        let words = order.parts * stride;
         let mut local;
         let parts: &mut [f32] = if io.scratch.is_empty() {
-            local = vec![0.0; PARTS * self.cols]; // outside a program
+            local = vec![0.0; words]; // outside a program
             &mut local
         } else {
             io.scratch(0).into_f32()
         };
-        let parts = &mut parts[..PARTS * self.cols];
-        let sum = |part: usize, sums: &mut [f32]| {
+        let parts = &mut parts[..words];
+        let sum = |part: usize, words: &mut [f32]| {
             vectorize(
                 #[inline(always)]
-                || {
-                    sums.fill(0.0);
-                    for r in self.part(part) {
-                        for (sum, x) in sums.iter_mut().zip(x.row(r)) {
-                            *sum += x;
-                        }
-                    }
-                },
+                || self.part(&order, &x, part, words),
             );
         };
         if self.rows * self.cols < 1 << 16 {
-            parts.chunks_mut(self.cols.max(1)).enumerate().for_each(|(part, sums)| sum(part, sums));
+            parts.chunks_mut(stride.max(1)).enumerate().for_each(|(part, words)| sum(part, words));
         } else {
-            chunks_f32(parts, self.cols, &sum);
+            chunks_f32(parts, stride, &sum);
         }
-        add_parts(parts, &mut out);
+        order.join(parts, self.cols, stride);
+        out.row(0).copy_from_slice(&parts[..self.cols]);
     }
 
     #[cfg(feature = "naive")]
@@ -107,9 +150,12 @@ const SLOTS: usize = 6;
 
 /// Sums that share a dispatch.
 struct Together {
+    /// Partial sums of each: those of long sums are more lanes.
+    parts: usize,
     reads: Vec<usize>,
     out: usize,
     groups: usize,
+    iterations: usize,
     words: Vec<u32>,
 }
 
@@ -127,7 +173,9 @@ impl Together {
         let mut bindings: Vec<Binding> = self.reads.into_iter().map(Binding::Read).collect();
         bindings.resize(SLOTS, Binding::NoRead);
         bindings.push(Binding::Write(self.out));
-        Dispatch { shader: "column_sum", constants: vec![], params, step: false, bindings, workgroups: self.groups }
+        let constants = if self.parts == FEW { vec![] } else { vec![("PARTS", self.parts as f64)] };
+        let (workgroups, iterations) = (self.groups, self.iterations);
+        Dispatch { shader: "column_sum", constants, params, step: false, bindings, workgroups, iterations }
     }
 }
 
@@ -166,10 +214,19 @@ impl Kernel for ColumnSums {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let mut open: Vec<Together> = Vec::new();
         for (i, one) in self.list.iter().enumerate().filter(|(_, one)| one.cols > 0) {
-            let (x, out) = (operands.read(i), operands.write(i));
-            let room = |t: &Together| t.out == out.buffer && t.words.len() < 8 * SUMS && t.slot(x.buffer).is_some();
+            let (x, out, order) = (operands.read(i), operands.write(i), one.order());
+            let room = |t: &Together| {
+                t.parts == order.parts && t.out == out.buffer && t.words.len() < 8 * SUMS && t.slot(x.buffer).is_some()
+            };
             let place = open.iter().position(room).unwrap_or_else(|| {
-                open.push(Together { reads: vec![], out: out.buffer, groups: 0, words: vec![] });
+                open.push(Together {
+                    parts: order.parts,
+                    reads: vec![],
+                    out: out.buffer,
+                    groups: 0,
+                    iterations: 0,
+                    words: vec![],
+                });
                 open.len() - 1
             });
             let some = &mut open[place];
@@ -177,17 +234,11 @@ impl Kernel for ColumnSums {
             if slot == some.reads.len() {
                 some.reads.push(x.buffer);
             }
-            let words = [some.groups, one.rows, one.cols, slot, x.offset, x.stride, out.offset, 0];
+            let words = [some.groups, one.rows, one.cols, slot, x.offset, x.stride, out.offset, order.block];
             some.words.extend(words.map(|x| x as u32));
             some.groups += one.cols.div_ceil(8);
+            some.iterations = some.iterations.max(SUMS + order.iterations());
         }
         open.into_iter().map(Together::dispatch).collect()
-    }
-}
-
-fn add_parts(parts: &[f32], out: &mut MatMut<'_>) {
-    let cols = out.cols;
-    for (c, out) in out.row(0).iter_mut().enumerate() {
-        *out = (0..PARTS).map(|p| parts[p * cols + c]).sum();
     }
 }

@@ -80,6 +80,7 @@ impl DecayRows {
             bindings: vec![Binding::Read(keys.buffer), Binding::Read(first.buffer), Binding::Write(table.buffer)],
             table: words,
             workgroups: (self.capacity * self.dim).div_ceil(64),
+            iterations: 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Draws of negatives of a row's own that stand in no list of the row's user.
 
-use super::cells::dispatch;
+use super::cells::{PHILOX, dispatch};
 use super::negatives::high;
 use crate::philox::philox;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
@@ -97,7 +97,8 @@ impl Kernel for DrawUnseen {
         let buckets = operands.reads[4].filter(|_| operands.reads[5].is_some()).map_or(0, |o| o.rows as u32);
         let attributes = [self.rows as u32, self.k as u32, self.count, self.tries, self.stream, buckets];
         let cells = self.rows * self.k;
-        let mut d = dispatch("draw_unseen", &attributes, &operands.reads, &operands.writes, cells);
+        let mut d = dispatch("draw_unseen", &attributes, &operands.reads, &operands.writes, cells)
+            .looping(self.tries as usize * (1 + PHILOX + 33));
         d.step = true;
         vec![d]
     }

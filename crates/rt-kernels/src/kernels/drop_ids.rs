@@ -1,6 +1,6 @@
 //! Dropout of whole ids: what a row of a table says is left out for a step by looking up row 0, which is zero.
 
-use super::cells::dispatch;
+use super::cells::{PHILOX, dispatch};
 use crate::philox::draws;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
@@ -54,7 +54,8 @@ impl Kernel for DropIds {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.n as u32, self.keep_threshold, self.stream];
         // An invocation draws four words: those of one counter.
-        let mut d = dispatch("drop_ids", &attributes, &operands.reads, &operands.writes, self.n.div_ceil(4));
+        let mut d =
+            dispatch("drop_ids", &attributes, &operands.reads, &operands.writes, self.n.div_ceil(4)).looping(PHILOX);
         d.step = true;
         vec![d]
     }

@@ -1,7 +1,7 @@
 //! Dropout by counter.
 
 use super::Activation;
-use super::cells::{dispatch, each_block};
+use super::cells::{PHILOX, dispatch, each_block};
 use crate::philox::draws;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, Slot, Step};
@@ -67,7 +67,7 @@ impl Dropout {
         let attributes = [self.rows as u32, self.cols as u32, self.keep_threshold, self.scale.to_bits(), self.stream];
         // An invocation draws four words: those of one counter.
         let counters = (self.rows * self.cols).div_ceil(4);
-        let mut d = dispatch("dropout", &attributes, &[Some(x), of], &[Some(y)], counters);
+        let mut d = dispatch("dropout", &attributes, &[Some(x), of], &[Some(y)], counters).looping(PHILOX);
         d.constants = vec![("ACTIVATION", f64::from(activation.code()))];
         d.step = true;
         vec![d]

@@ -82,7 +82,10 @@ impl Kernel for FieldDot {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let has_y = u32::from(operands.reads[1].is_some());
         let attributes = [self.rows as u32, self.fields as u32, has_y];
-        vec![dispatch("field_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.fields)]
+        vec![
+            dispatch("field_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.fields)
+                .looping(self.cols),
+        ]
     }
 }
 
@@ -130,6 +133,9 @@ impl Kernel for FieldScale {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let has_x = u32::from(operands.reads[1].is_some());
         let attributes = [self.rows as u32, self.cols as u32, self.fields as u32, has_x];
-        vec![dispatch("field_scale", &attributes, &operands.reads, &operands.writes, self.rows * self.cols)]
+        vec![
+            dispatch("field_scale", &attributes, &operands.reads, &operands.writes, self.rows * self.cols)
+                .looping(self.fields),
+        ]
     }
 }

@@ -103,6 +103,8 @@ impl Kernel for Frequency {
             step: true,
             bindings,
             workgroups: invocations.div_ceil(64),
+            // Who writes looks at all ids before its own.
+            iterations: self.n + self.hashes,
         };
         let read = |o: crate::Operand| Binding::Read(o.buffer);
         let estimate = vec![read(ids), read(last), read(gap), Binding::Write(made), Binding::Write(out.buffer)];

@@ -81,6 +81,7 @@ impl Kernel for Gather {
             step: false,
             bindings: vec![Binding::Read(table.buffer), Binding::Read(ids.buffer), Binding::Write(out.buffer)],
             workgroups: (self.rows * self.dim).div_ceil(64),
+            iterations: 0,
         }]
     }
 }

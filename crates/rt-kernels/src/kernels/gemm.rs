@@ -51,8 +51,10 @@ enum Cut {
 }
 
 impl Gemm {
-    /// Most parts that k is cut into.
+    /// Most parts that k is cut into, but for a GPU whose parts would be longer than it bears.
     pub const PARTS: usize = 8;
+    /// The longest range of k on the GPU.
+    const DEEPEST: usize = 1 << 15;
     /// Products with fewer multiply-adds run on one thread: they take less time than waking another.
     const SMALL: usize = 1 << 18;
     /// Side of a tile of the GPU's kernel.
@@ -77,6 +79,8 @@ impl Gemm {
     fn gpu_parts(&self) -> (usize, usize) {
         let tiles = self.m.div_ceil(Self::TILE) * self.n.div_ceil(Self::TILE);
         let parts = (256 / tiles.max(1)).min(self.k / 256).clamp(1, Self::PARTS);
+        // One f32 that takes more loses digits, and a driver may end the loop.
+        let parts = parts.max(self.k.div_ceil(Self::DEEPEST));
         let depth = self.k.div_ceil(parts).next_multiple_of(16).max(16);
         (self.k.div_ceil(depth).max(1), depth)
     }
@@ -285,6 +289,8 @@ impl Kernel for Gemm {
                 step: false,
                 bindings: vec![Binding::Read(a.buffer), Binding::Read(b.buffer), bias, add, Binding::Write(buffer)],
                 workgroups: tiles * parts,
+                // Of a tile 16 at a time, one by one, and what the columns of the output take.
+                iterations: depth.div_ceil(16) * 18 + 128,
             }
         };
         let extras = [Binding::read(bias), Binding::read(add)];
@@ -305,6 +311,7 @@ impl Kernel for Gemm {
                 step: false,
                 bindings: vec![Binding::Read(scratch.buffer), extras[0], extras[1], Binding::Write(out.buffer)],
                 workgroups: (m * n).div_ceil(64),
+                iterations: parts,
             },
         ]
     }

@@ -77,7 +77,10 @@ impl Kernel for GroupDot {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.group as u32, self.dim as u32, self.scale.to_bits()];
-        vec![dispatch("group_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.group * 64)]
+        vec![
+            dispatch("group_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.group * 64)
+                .looping(self.dim.div_ceil(64) + 6),
+        ]
     }
 }
 
@@ -153,7 +156,9 @@ impl Kernel for GroupDotBackward {
         let mut list = Vec::new();
         if operands.writes[0].is_some() {
             let cells = self.rows * self.dim;
-            list.push(dispatch("group_dot_du", &attributes, &[v, dz], &operands.writes[..1], cells));
+            list.push(
+                dispatch("group_dot_du", &attributes, &[v, dz], &operands.writes[..1], cells).looping(self.group),
+            );
         }
         if operands.writes[1].is_some() {
             let cells = self.rows * self.group * self.dim;

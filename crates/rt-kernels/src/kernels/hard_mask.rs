@@ -6,8 +6,8 @@ use crate::matmul::{Tile, View, multiply};
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operand, Operands, Signature, Slot, Target, Variant};
 
 /// Bits of the candidates that a row leaves out so that of its negatives the `count` from rank `from` on stay: rank 1 is the
-/// largest logit, ties go to the lower index, and only candidates that logq (1e29 and more is left out), `mask_hits` and the
-/// given mask leave are ranked. The bit of the positive is 0. `count` with `from` 1 is `num_hard_negatives` of TensorFlow
+/// largest logit, ties go to the lower index, NaN ranks before all numbers, so that the loss sees it, and only candidates that
+/// logq (1e29 and more is left out), `mask_hits` and the given mask leave are ranked. The bit of the positive is 0. `count` with `from` 1 is `num_hard_negatives` of TensorFlow
 /// Recommenders; a later `from` is the semi-hard choice by rank of Huang et al. 2020 (101 to 500).
 ///
 /// Reads u `[rows, dim]`, v `[candidates, dim]`, logq `[candidates, 1]` or none, candidate_ids `[candidates, 1]` u32 and target_ids
@@ -98,10 +98,14 @@ impl<'a> Ranked<'a> {
     }
 }
 
-/// A float as an integer of the same order.
-fn ordered(x: f32) -> u32 {
-    let bits = x.to_bits();
-    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+/// A logit as an integer of the same order. NaN is the hardest of all: to leave it out would hide it from the loss.
+pub(crate) fn hardness(z: f32) -> u32 {
+    let bits = z.to_bits();
+    match bits >> 31 {
+        _ if z.is_nan() => u32::MAX,
+        0 => bits | 1 << 31,
+        _ => !bits,
+    }
 }
 
 impl Kernel for HardMask {
@@ -167,7 +171,7 @@ impl Kernel for HardMask {
             for (r, z) in panel.chunks(stride).enumerate() {
                 let key = |(j, z): (usize, &f32)| {
                     let z = ranked.logit(first + r, j, *z)?;
-                    Some(u64::from(ordered(z)) << 32 | u64::from(u32::MAX - j as u32))
+                    Some(u64::from(hardness(z)) << 32 | u64::from(u32::MAX - j as u32))
                 };
                 keys.clear();
                 keys.extend(z[..self.candidates].iter().enumerate().filter_map(key));
@@ -220,6 +224,7 @@ impl Kernel for HardMask {
         };
         let most = |x: usize| u32::try_from(x).unwrap_or(u32::MAX);
         let (skipped, end) = self.ranks();
+        let keys = self.candidates.div_ceil(256);
         let mut list = Vec::new();
         for first in (0..self.rows).step_by(self.tile()) {
             let rows = self.tile().min(self.rows - first);
@@ -247,6 +252,7 @@ impl Kernel for HardMask {
                 step: false,
                 bindings,
                 workgroups: rows,
+                iterations: 2 * (2 + 4 * (2 + keys + 257)) + keys * 10 + 8,
             });
         }
         list

@@ -56,7 +56,8 @@ impl Kernel for HistoryMask {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.words as u32, self.keep_threshold, self.stream];
-        let mut d = dispatch("history_mask", &attributes, &[], &operands.writes, self.rows * self.words);
+        let mut d =
+            dispatch("history_mask", &attributes, &[], &operands.writes, self.rows * self.words).looping(8 * 15);
         d.step = true;
         vec![d]
     }

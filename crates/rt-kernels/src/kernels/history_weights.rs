@@ -97,7 +97,7 @@ impl Kernel for HistoryWeights {
                         *w = if kept(k) { exp(*w - largest) } else { 0.0 };
                         sum += *w;
                     }
-                    let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
+                    let scale = if sum == 0.0 { 0.0 } else { 1.0 / sum };
                     w.iter_mut().for_each(|w| *w *= scale);
                 }
             },
@@ -112,7 +112,10 @@ impl Kernel for HistoryWeights {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.history as u32, self.heads as u32, u32::from(self.decay)];
-        vec![dispatch("history_weights", &attributes, &operands.reads, &operands.writes, self.rows * self.heads)]
+        vec![
+            dispatch("history_weights", &attributes, &operands.reads, &operands.writes, self.rows * self.heads)
+                .looping(3 * self.history),
+        ]
     }
 }
 
@@ -179,6 +182,9 @@ impl Kernel for HistoryWeightsBackward {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.history as u32, self.heads as u32, u32::from(self.decay)];
         let rows = self.rows * self.heads;
-        vec![dispatch("history_weights_backward", &attributes, &operands.reads, &operands.writes, rows)]
+        vec![
+            dispatch("history_weights_backward", &attributes, &operands.reads, &operands.writes, rows)
+                .looping(3 * self.history),
+        ]
     }
 }

@@ -1,6 +1,6 @@
 //! Which mined negatives a step takes.
 
-use super::cells::dispatch;
+use super::cells::{PHILOX, dispatch};
 use crate::philox::draws;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
@@ -59,7 +59,8 @@ impl Kernel for KeepMined {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.n as u32, self.threshold, self.stream];
-        let mut d = dispatch("keep_mined", &attributes, &operands.reads, &operands.writes, self.rows * self.n);
+        let mut d =
+            dispatch("keep_mined", &attributes, &operands.reads, &operands.writes, self.rows * self.n).looping(PHILOX);
         d.step = true;
         vec![d]
     }

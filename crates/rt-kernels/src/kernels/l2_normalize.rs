@@ -76,14 +76,18 @@ impl Kernel for L2Normalize {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.dim as u32, u32::from(operands.writes[1].is_some())];
-        vec![dispatch("l2_normalize", &attributes, &operands.reads, &operands.writes, self.rows * 64)]
+        vec![
+            dispatch("l2_normalize", &attributes, &operands.reads, &operands.writes, self.rows * 64)
+                .looping(2 * self.dim.div_ceil(64) + 6),
+        ]
     }
 }
 
 #[inline(always)]
 fn length(x: &[f32]) -> f32 {
     let length = dot(x, x).sqrt();
-    if length > LEAST { length } else { LEAST }
+    // Not the other way round: NaN goes through.
+    if length < LEAST { LEAST } else { length }
 }
 
 impl Kernel for L2NormalizeBackward {
@@ -128,6 +132,9 @@ impl Kernel for L2NormalizeBackward {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.dim as u32];
-        vec![dispatch("l2_normalize_backward", &attributes, &operands.reads, &operands.writes, self.rows * 64)]
+        vec![
+            dispatch("l2_normalize_backward", &attributes, &operands.reads, &operands.writes, self.rows * 64)
+                .looping(2 * self.dim.div_ceil(64) + 6),
+        ]
     }
 }

@@ -105,7 +105,10 @@ impl Kernel for LayerNorm {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.dim as u32];
-        vec![dispatch("layer_norm", &attributes, &operands.reads, &operands.writes, self.rows * 64)]
+        vec![
+            dispatch("layer_norm", &attributes, &operands.reads, &operands.writes, self.rows * 64)
+                .looping(3 * self.dim.div_ceil(64) + 24),
+        ]
     }
 }
 
@@ -165,6 +168,9 @@ impl Kernel for LayerNormBackward {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.dim as u32, u32::from(operands.writes[1].is_some())];
-        vec![dispatch("layer_norm_backward", &attributes, &operands.reads, &operands.writes, self.rows * 64)]
+        vec![
+            dispatch("layer_norm_backward", &attributes, &operands.reads, &operands.writes, self.rows * 64)
+                .looping(3 * self.dim.div_ceil(64) + 24),
+        ]
     }
 }

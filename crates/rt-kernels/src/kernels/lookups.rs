@@ -128,6 +128,7 @@ impl Together {
             step: false,
             bindings,
             workgroups: self.cells.div_ceil(64),
+            iterations: LOOKUPS,
         })
     }
 }

@@ -14,7 +14,7 @@ const TILE: usize = 64;
 /// For each window w of a row's positions, the largest value of each column:
 /// `y[i, w * dim + c] = max of x[i * history + k, c]` over the positions k < `windows[w]` (k = 0 is the newest) whose id is
 /// not 0; 0 if there is none. `place[i, w * dim + c]` is the k of the maximum (of equal ones the newest), `u32::MAX` for
-/// none. With `zones` window w holds the positions from `windows[w - 1]` on alone.
+/// none. NaN is more than every number, so that it goes through. With `zones` window w holds the positions from `windows[w - 1]` on alone.
 ///
 /// Reads `x` `[rows * history, dim]`, `ids` `[rows * history, 1]` u32; writes `y` `[rows, windows * dim]`, `place`
 /// `[rows, windows * dim]` u32. One pass over x, whatever the number of windows: `rows * history * (dim + 1)` words read,
@@ -111,7 +111,10 @@ impl Kernel for MaxPool {
         params.extend([u32::from(self.zones), 0, 0, 0]); // windows start on 16 bytes
         params.extend(window_ends(&self.windows));
         let cells = self.rows * self.dim;
-        vec![dispatch("max_pool", &params, &operands.reads, &operands.writes, cells)]
+        vec![
+            dispatch("max_pool", &params, &operands.reads, &operands.writes, cells)
+                .looping(self.windows.len() + self.history),
+        ]
     }
 }
 
@@ -133,7 +136,7 @@ impl MaxPool {
                     if ids.id(i * history + k) != 0 {
                         let x = &x.row(i * history + k)[c..][..n];
                         for ((x, best), at) in x.iter().zip(&mut best).zip(&mut at) {
-                            let better = *at == NONE || *x > *best;
+                            let better = *at == NONE || *x > *best || (x.is_nan() && !best.is_nan());
                             *best = if better { *x } else { *best };
                             *at = if better { k as u32 } else { *at };
                         }
@@ -191,6 +194,6 @@ impl Kernel for MaxPoolBackward {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.history as u32, self.dim as u32, self.windows as u32];
         let cells = self.rows * self.history * self.dim;
-        vec![dispatch("max_pool_backward", &attributes, &operands.reads, &operands.writes, cells)]
+        vec![dispatch("max_pool_backward", &attributes, &operands.reads, &operands.writes, cells).looping(self.windows)]
     }
 }

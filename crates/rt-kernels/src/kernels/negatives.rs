@@ -1,6 +1,6 @@
 //! Draws of negatives: the same ones on every device, because they are compared as integers.
 
-use super::cells::dispatch;
+use super::cells::{PHILOX, dispatch};
 use crate::philox::draws;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Error, Kernel, Operands, Result, Signature, Slot};
@@ -71,7 +71,7 @@ impl Kernel for DrawUniform {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.n as u32, self.low, self.count, self.stream];
-        let mut d = dispatch("draw_uniform", &attributes, &[], &operands.writes, self.n);
+        let mut d = dispatch("draw_uniform", &attributes, &[], &operands.writes, self.n).looping(PHILOX);
         d.step = true;
         vec![d]
     }
@@ -119,7 +119,7 @@ impl Kernel for DrawAlias {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let buckets = operands.read(0).rows as u32;
         let attributes = [self.n as u32, buckets, self.stream];
-        let mut d = dispatch("draw_alias", &attributes, &operands.reads, &operands.writes, self.n);
+        let mut d = dispatch("draw_alias", &attributes, &operands.reads, &operands.writes, self.n).looping(PHILOX);
         d.step = true;
         vec![d]
     }

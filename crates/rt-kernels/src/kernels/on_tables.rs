@@ -98,6 +98,8 @@ pub(super) struct Part {
     /// Words of the table after its first workgroup.
     pub table: Vec<u32>,
     pub workgroups: usize,
+    /// Iterations of an invocation, once it has found its table.
+    pub iterations: usize,
 }
 
 impl Part {
@@ -132,6 +134,7 @@ pub(super) fn together(parts: Vec<Part>) -> Vec<Dispatch> {
             list.push(words);
             one.bindings = bindings;
             one.workgroups += part.workgroups;
+            one.iterations = one.iterations.max(part.iterations);
             if let (Some((_, most)), Some((_, wanted))) = (&mut one.most, part.most) {
                 *most = most.max(wanted);
             }
@@ -160,6 +163,7 @@ pub(super) fn together(parts: Vec<Part>) -> Vec<Dispatch> {
             step: true,
             bindings: part.bindings,
             workgroups: part.workgroups,
+            iterations: TABLES + part.iterations,
         }
     };
     open.into_iter().map(dispatch).collect()

@@ -74,6 +74,6 @@ impl Kernel for OwnMask {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.candidates as u32];
         let words = self.rows * self.candidates.div_ceil(32);
-        vec![dispatch("own_mask", &attributes, &operands.reads, &operands.writes, words)]
+        vec![dispatch("own_mask", &attributes, &operands.reads, &operands.writes, words).looping(33 + 32)]
     }
 }

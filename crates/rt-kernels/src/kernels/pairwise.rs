@@ -26,8 +26,10 @@ impl PairRule {
                 let (high, magnitude) = if d > 0.0 { (d, d) } else { (0.0, -d) };
                 (high + exp(-magnitude).ln_1p(), sigmoid(d))
             }
-            Self::Hinge { margin } if margin + d > 0.0 => (margin + d, 1.0),
-            Self::Hinge { .. } => (0.0, 0.0),
+            Self::Hinge { margin } if margin + d <= 0.0 => (0.0, 0.0),
+            // NaN goes through to both.
+            Self::Hinge { margin } if d.is_nan() => (margin + d, d),
+            Self::Hinge { margin } => (margin + d, 1.0),
         }
     }
 }
@@ -103,6 +105,6 @@ impl Kernel for Pairwise {
             PairRule::Hinge { margin } => (1, margin),
         };
         let attributes = [self.rows as u32, self.n as u32, flags | hinge << 2, margin.to_bits()];
-        vec![dispatch("pairwise", &attributes, &operands.reads, &operands.writes, self.rows)]
+        vec![dispatch("pairwise", &attributes, &operands.reads, &operands.writes, self.rows).looping(2 * self.n)]
     }
 }

@@ -79,6 +79,7 @@ impl Kernel for PartSums {
             words.extend([*first, cells, s.cols, s.parts, parts.offset, out.offset, out.stride, 0].map(|x| x as u32));
             *first += cells;
         }
+        let most = self.list.iter().map(|s| s.parts).max().unwrap_or(0);
         let dispatch = |(bindings, cells, words): ([Binding; 2], usize, Vec<u32>)| {
             let mut params = vec![(words.len() / 8) as u32, 0, 0, 0];
             params.extend(words);
@@ -90,6 +91,7 @@ impl Kernel for PartSums {
                 step: false,
                 bindings: bindings.to_vec(),
                 workgroups: cells.div_ceil(64),
+                iterations: PRODUCTS + most,
             }
         };
         open.into_iter().filter(|(_, cells, _)| *cells > 0).map(dispatch).collect()

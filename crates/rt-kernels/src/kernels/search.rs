@@ -16,8 +16,8 @@ mod coded;
 ///
 /// Reads `queries` `[queries, dim]`, `items` `[items, dim]` (row r is item `first + r`), and as [`TopK`] `slice`
 /// `[queries, 2]` u32 and `excluded` `[any, 1]` u32 or neither; with `coded` also the words and the bounds of the items'
-/// [`crate::codes::Codes`]; writes `value` `[queries, k]`, `id` `[queries, k]` u32. Where
-/// fewer than k are left, id is `u32::MAX` and value -1e30. Does `2 * queries * items * dim` operations and reads the items
+/// [`crate::codes::Codes`]; writes `value` `[queries, k]`, `id` `[queries, k]` u32. NaN and
+/// minus infinity are never listed; where fewer than k are left, the last ids are `u32::MAX`, as [`TopK`] says. Does `2 * queries * items * dim` operations and reads the items
 /// once. On the CPU a task is a block of queries by a range of the items; few queries are dot products,
 /// more are products of matrices, whose sums differ in the last bits. Weak spot: on the GPU all scores are scratch.
 #[derive(Debug, Clone, PartialEq)]

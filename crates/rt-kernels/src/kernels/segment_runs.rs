@@ -2,7 +2,7 @@
 //! chunks of their long runs summed.
 
 use super::cells::places;
-use super::segment_sum::{CHUNK_CONSTANT, Segments, blocks};
+use super::segment_sum::{CHUNK, CHUNK_CONSTANT, Segments, blocks};
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, Slot};
 
 /// A table of a [`SegmentRuns`]: its runs and its chunks' sums have places of their own in the outputs.
@@ -102,6 +102,7 @@ impl SegmentRuns {
                     Binding::Write(runs.buffer),
                 ],
                 workgroups: cells.div_ceil(64),
+                iterations: TABLES,
             });
         }
         list
@@ -149,6 +150,8 @@ impl Together {
             step: false,
             bindings,
             workgroups: self.cells.div_ceil(64),
+            // The table, the run by a binary search, the chunk.
+            iterations: TABLES + 33 + CHUNK,
         })
     }
 }

@@ -10,11 +10,16 @@ use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operands, Signature, Slot};
 
 /// Entries of a chunk.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 /// Entries of the shortest run that is cut into chunks.
 const LONG: usize = 2 * CHUNK;
 
 /// The shaders' constant.
+/// Iterations of who sums a run of as many entries: its chunks, and what no chunk holds.
+pub(super) fn iterations(entries: usize) -> usize {
+    2 + if entries < LONG { entries } else { entries / CHUNK + CHUNK }
+}
+
 pub(super) const CHUNK_CONSTANT: (&str, f64) = ("CHUNK", CHUNK as f64);
 
 /// Rows that hold the sums of the chunks of a table of at most `entries` entries; none where no run can be long.
@@ -260,6 +265,7 @@ impl Kernel for SegmentSum {
             step: false,
             bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
+            iterations: iterations(self.entries),
         }]
     }
 }
@@ -330,6 +336,7 @@ impl Kernel for ScatterRows {
                 Binding::Write(dense.buffer),
             ],
             workgroups: (self.capacity * self.dim).div_ceil(64),
+            iterations: 0,
         }]
     }
 }

@@ -77,6 +77,6 @@ impl Kernel for Sessions {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.pause, self.most() as u32];
-        vec![dispatch("sessions", &attributes, &operands.reads, &operands.writes, self.rows)]
+        vec![dispatch("sessions", &attributes, &operands.reads, &operands.writes, self.rows).looping(self.most())]
     }
 }

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 /// The k best columns of each row of scores, best first, ties in ascending id: scores `[queries, items]` (column c is item
 /// `first + c`), slice `[queries, 2]` u32 and excluded `[any, 1]` u32 (items `excluded[start .. start + len]` never appear for
-/// that query) or neither; value `[queries, k]`, id `[queries, k]` u32. Where fewer than k are left, id is `u32::MAX` and
-/// value -1e30. Reads `queries * items` words.
+/// that query) or neither; value `[queries, k]`, id `[queries, k]` u32. Scores have the order of [`crate::rank::key`]: NaN and
+/// minus infinity are never listed. Where fewer than k are left, the places that are missing come last, with id `u32::MAX` and
+/// value -1e30, which a score may have too: the id alone tells. Reads `queries * items` words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopK {
     /// Rows of scores.
@@ -45,7 +46,7 @@ impl Kernel for TopK {
     fn scratch(&self, target: Target) -> Vec<usize> {
         match target {
             Target::Cpu => Vec::new(),
-            // Scores as ordered integers, 0 = excluded; and (key, id) of the k that were chosen.
+            // Scores as ordered integers, 0 = never listed or excluded; and (key, id) of the k that were chosen.
             Target::Gpu => vec![self.queries * self.items, 2 * self.queries * self.k],
         }
     }
@@ -87,6 +88,7 @@ impl Kernel for TopK {
             step: false,
             bindings,
             workgroups,
+            iterations: 0,
         };
         let mut list = vec![plain(
             "top_k_keys",
@@ -96,25 +98,36 @@ impl Kernel for TopK {
         )];
         if let (Some(slice), Some(excluded)) = (operands.reads[1], operands.reads[2]) {
             let places = [slice, excluded].map(|o| [o.offset as u32, o.stride as u32]).concat();
-            list.push(plain(
-                "top_k_exclude",
-                [vec![queries, items, self.first], places].concat(),
-                vec![Binding::Read(slice.buffer), Binding::Read(excluded.buffer), Binding::Write(keys.buffer)],
-                self.queries,
-            ));
+            // No list is longer than all of them, and none has use for more than every item.
+            let longest = excluded.rows.min(self.items);
+            list.push(
+                plain(
+                    "top_k_exclude",
+                    [vec![queries, items, self.first], places].concat(),
+                    vec![Binding::Read(slice.buffer), Binding::Read(excluded.buffer), Binding::Write(keys.buffer)],
+                    self.queries,
+                )
+                .looping(longest.div_ceil(64)),
+            );
         }
         let places = [value, id].map(|o| [o.offset as u32, o.stride as u32]).concat();
-        list.push(plain(
-            "top_k_select",
-            [vec![queries, items, k, self.first], places].concat(),
-            vec![
-                Binding::Read(keys.buffer),
-                Binding::Write(chosen.buffer),
-                Binding::Write(value.buffer),
-                Binding::Write(id.buffer),
-            ],
-            self.queries,
-        ));
+        // Four passes over the keys and over a histogram, one with a scan in it, and the places of the chosen.
+        let (keys_of_a_lane, chosen_of_a_lane) = (self.items.div_ceil(256), self.k.div_ceil(256));
+        let iterations = 4 * (2 + keys_of_a_lane + 257) + keys_of_a_lane * 10 + chosen_of_a_lane * (2 + self.k) + 8;
+        list.push(
+            plain(
+                "top_k_select",
+                [vec![queries, items, k, self.first], places].concat(),
+                vec![
+                    Binding::Read(keys.buffer),
+                    Binding::Write(chosen.buffer),
+                    Binding::Write(value.buffer),
+                    Binding::Write(id.buffer),
+                ],
+                self.queries,
+            )
+            .looping(iterations),
+        );
         list
     }
 }

@@ -172,6 +172,7 @@ impl Kernel for UpdateDense {
             step: true,
             bindings,
             workgroups: self.n.div_ceil(64),
+            iterations: 0,
         }]
     }
 }

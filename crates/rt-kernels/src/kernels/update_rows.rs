@@ -5,7 +5,7 @@ mod cpu;
 use super::OnTable;
 use super::cells::places;
 use super::on_tables::{Part, together};
-use super::segment_sum::{CHUNK_CONSTANT, Segments, segment_operands, segment_slots};
+use super::segment_sum::{CHUNK_CONSTANT, Segments, iterations, segment_operands, segment_slots};
 use crate::slabs::each_slab;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
 use cpu::{Rows, Update};
@@ -187,6 +187,9 @@ impl UpdateRows {
         own.extend(source.iter().chain(rest));
         own.extend(places(&written));
         bindings.extend(written.into_iter().map(Binding::write));
-        Part { shader, constants, most, head, bindings, table: own, workgroups }
+        // Adagrad's lanes take several columns, twice.
+        let columns = if matches!(self.rule, RowRule::Adagrad { .. }) { self.dim.div_ceil(64) } else { 1 };
+        let iterations = columns * (6 + iterations(self.entries)) + 16;
+        Part { shader, constants, most, head, bindings, table: own, workgroups, iterations }
     }
 }

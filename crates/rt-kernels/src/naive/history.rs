@@ -25,7 +25,9 @@ pub(crate) fn max_pool(k: &MaxPool, io: &mut CpuIo<'_>) {
                 let mut best = None;
                 for position in (first..end(*window).min(k.history)).filter(|p| ids.id(i * k.history + p) != 0) {
                     let value = x.row(i * k.history + position)[c];
-                    if best.is_none_or(|(most, _)| value > most) {
+                    // The first that is no number is more than all numbers.
+                    let odd = |most: f32| value.is_nan() && !most.is_nan();
+                    if best.is_none_or(|(most, _)| value > most || odd(most)) {
                         best = Some((value, position as u32));
                     }
                 }

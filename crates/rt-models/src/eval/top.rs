@@ -1,10 +1,13 @@
 //! The best K of a row of scores, for coverage.
 
+use rt_kernels::rank;
+
 /// Scores looked at together: a block without a score above the worst kept one costs a few vector comparisons.
 const BLOCK: usize = 16;
 
 /// Fills `kept` with the places of the best `k` of `scores` that are not `masked`, best first, ties by ascending
-/// place; with fewer if there are not as many. `keys` is scratch.
+/// place; with fewer if there are not as many. Scores have the order of [`rank::key`], so minus infinity is never among them.
+/// `keys` is scratch.
 pub(super) fn top(scores: &[f32], masked: &[bool], k: usize, keys: &mut Vec<u64>, kept: &mut Vec<u32>) {
     keys.clear();
     kept.clear();
@@ -19,8 +22,9 @@ pub(super) fn top(scores: &[f32], masked: &[bool], k: usize, keys: &mut Vec<u64>
         }
         for (offset, &value) in values.iter().enumerate() {
             let place = block * BLOCK + offset;
-            if bar.is_none_or(|bar| value > bar) && !masked[place] {
-                keys.push(key(value, place as u32));
+            let rank = rank::key(value);
+            if bar.is_none_or(|bar| value > bar) && !masked[place] && rank != rank::UNLISTED {
+                keys.push(u64::from(rank) << 32 | u64::from(u32::MAX - place as u32));
             }
         }
         if keys.len() >= 2 * k {
@@ -34,13 +38,7 @@ pub(super) fn top(scores: &[f32], masked: &[bool], k: usize, keys: &mut Vec<u64>
     kept.extend(keys.iter().map(|&key| place(key)));
 }
 
-/// A number that is greater for a greater score, and for the smaller place where scores are equal.
-fn key(score: f32, place: u32) -> u64 {
-    let bits = (score + 0.0).to_bits(); // -0.0 becomes 0.0: they are equal
-    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    u64::from(ordered) << 32 | u64::from(u32::MAX - place)
-}
-
+/// The place in a key: keys are greater for a greater score, and for the smaller place if scores are equal.
 fn place(key: u64) -> u32 {
     u32::MAX - key as u32
 }
@@ -57,7 +55,8 @@ mod tests {
             for k in [1, 10, 100] {
                 let scores: Vec<f32> = (0..n).map(|i| values[(i * i + i / 3) % values.len()]).collect();
                 let masked: Vec<bool> = (0..n).map(|i| i % 5 == 2).collect();
-                let mut want: Vec<u32> = (0..n as u32).filter(|&i| !masked[i as usize]).collect();
+                let listed = |&i: &u32| !masked[i as usize] && scores[i as usize] > f32::NEG_INFINITY;
+                let mut want: Vec<u32> = (0..n as u32).filter(listed).collect();
                 want.sort_by(|&a, &b| scores[b as usize].partial_cmp(&scores[a as usize]).unwrap());
                 want.truncate(k);
                 let (mut keys, mut kept) = (Vec::new(), Vec::new());

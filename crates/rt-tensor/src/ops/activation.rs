@@ -47,7 +47,8 @@ pub(super) fn backward(tape: &mut Tape, y: Var, dy: Var, activation: Activation)
 pub(super) fn reference(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::None => x,
-        Activation::Relu => x.max(0.0),
+        Activation::Relu if x < 0.0 => 0.0,
+        Activation::Relu => x,
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
     }

@@ -1,6 +1,6 @@
 //! Gradient rows of a bag.
 
-use super::{BLOCK, MAX_WINDOWS, Slices, positions, slice_params, slice_slots, window_ends};
+use super::{BLOCK, MAX_WINDOWS, Slices, longest, positions, slice_params, slice_slots, window_ends};
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
@@ -118,6 +118,7 @@ impl Kernel for BagBackward {
             step: false,
             bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
+            iterations: longest(&self.windows) + 4 * MAX_WINDOWS,
         }]
     }
 }

@@ -29,6 +29,8 @@ pub(super) fn dispatches(group: &Group, operands: &Operands) -> Vec<Dispatch> {
     let [a, b, counts, totals] = [0, 1, 2, 3].map(|i| operands.scratch[i].buffer);
     let [keys, sources, starts, first] = [0, 1, 2, 3].map(|i| operands.write(i));
     let (n, blocks) = (group.capacity as u32, blocks(group));
+    // Within a block; over all blocks goes the scan alone.
+    let iterations = blocks.div_ceil(256) * 10 + 512;
     let dispatch = |shader, params, bindings, workgroups| Dispatch {
         shader,
         constants: vec![],
@@ -36,6 +38,7 @@ pub(super) fn dispatches(group: &Group, operands: &Operands) -> Vec<Dispatch> {
         step: false,
         bindings,
         workgroups,
+        iterations,
     };
     let (read, write) = (Binding::Read, Binding::Write);
     let scan = |rows: usize| {
@@ -157,6 +160,7 @@ impl Entries {
             step: false,
             bindings,
             workgroups: self.entries.div_ceil(64),
+            iterations: USES + MAX_WINDOWS,
         })
     }
 }

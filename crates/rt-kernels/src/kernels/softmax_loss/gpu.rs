@@ -3,7 +3,7 @@
 
 use super::{Positive, SoftmaxLoss};
 use crate::kernels::cells::places;
-use crate::{Binding, Dispatch, Operand, Operands, Variant};
+use crate::{Binding, Dispatch, MOST_ITERATIONS, Operand, Operands, Variant};
 
 /// What differs between the variants.
 struct Form {
@@ -15,6 +15,8 @@ struct Form {
     columns: usize,
     /// A part is a multiple of this.
     step: usize,
+    /// Iterations for that many.
+    walk: usize,
     /// Workgroups that keep the device busy.
     groups: usize,
     constants: Vec<(&'static str, f64)>,
@@ -27,7 +29,9 @@ struct Cut {
     span: usize,
 }
 
-/// Most parts of a walk.
+/// Iterations of a dispatch besides its walk.
+const AROUND: usize = 512;
+/// Most parts of a walk, but for one that a driver would not finish.
 const PARTS: usize = 8;
 /// Widest vectors that the subgroup variant holds in registers.
 const WIDEST: usize = 64;
@@ -46,6 +50,7 @@ impl SoftmaxLoss {
                 rows: 32,
                 columns: WIDEST,
                 step: 8,
+                walk: 10,
                 groups: 32,
                 constants: vec![(
                     "COLUMNS",
@@ -64,6 +69,8 @@ impl SoftmaxLoss {
                 rows: 64,
                 columns: 64,
                 step: 64,
+                // Tiles of 16 columns for the products, four of 16 rows for the gradient, and what stands around them.
+                walk: 18 * self.dim.div_ceil(16) + 18 * 4 + 40,
                 groups: 256,
                 constants: vec![],
             },
@@ -117,7 +124,15 @@ impl SoftmaxLoss {
                 let mut params = head.clone();
                 params.extend(cut.iter().map(|x| *x as u32));
                 params.extend(places(list));
-                Dispatch { shader, constants: constants.to_vec(), params, step: false, bindings, workgroups: 0 }
+                Dispatch {
+                    shader,
+                    constants: constants.to_vec(),
+                    params,
+                    step: false,
+                    bindings,
+                    workgroups: 0,
+                    iterations: 0,
+                }
             };
         let read = |list: &[Option<Operand>]| list.iter().map(|o| Binding::read(*o)).collect::<Vec<_>>();
         let kind = match self.positive {
@@ -131,7 +146,7 @@ impl SoftmaxLoss {
         let mut bindings = read(&positive);
         bindings.push(Binding::Write(info));
         let one = dispatch("softmax_positive", &[("POSITIVE", kind)], &[], &positive, bindings);
-        list.push(Dispatch { workgroups: self.rows.div_ceil(64), ..one });
+        list.push(Dispatch { workgroups: self.rows.div_ceil(64), iterations: self.dim, ..one });
 
         let Cut { parts, span } = self.lse_cut(&form);
         let pairs = [u, v, logq, ids, mask];
@@ -139,11 +154,12 @@ impl SoftmaxLoss {
         bindings.extend([Binding::Read(info), Binding::Write(partial)]);
         let constants = [vec![smoothed], form.constants.clone()].concat();
         let one = dispatch(form.lse, &constants, &[parts, span], &pairs, bindings);
-        list.push(Dispatch { workgroups: self.rows.div_ceil(form.rows) * parts, ..one });
+        let (workgroups, iterations) = (self.rows.div_ceil(form.rows) * parts, form.iterations(span));
+        list.push(Dispatch { workgroups, iterations, ..one });
 
         let bindings = vec![Binding::read(weight), Binding::Read(partial), Binding::Write(info), Binding::write(loss)];
         let one = dispatch("softmax_rows", &[smoothed], &[parts], &[weight, loss], bindings);
-        list.push(Dispatch { workgroups: self.rows.div_ceil(64), ..one });
+        list.push(Dispatch { workgroups: self.rows.div_ceil(64), iterations: 3 * parts, ..one });
 
         for (out, transposed) in [(du, false), (dv, true)] {
             let Some(out) = out else { continue };
@@ -157,7 +173,7 @@ impl SoftmaxLoss {
             let places = [a, b, logq, ids, mask, Some(to)];
             let one = dispatch(form.gradient, &constants, &[parts, span, count * self.dim], &places, bindings);
             let tiles = count.div_ceil(form.rows) * self.dim.div_ceil(form.columns);
-            list.push(Dispatch { workgroups: tiles * parts, ..one });
+            list.push(Dispatch { workgroups: tiles * parts, iterations: form.iterations(span), ..one });
             if parts > 1 {
                 list.push(self.sum(whole, out, count, parts));
             }
@@ -188,15 +204,24 @@ impl SoftmaxLoss {
             step: false,
             bindings: vec![Binding::Read(whole.buffer), Binding::NoRead, Binding::NoRead, Binding::Write(out.buffer)],
             workgroups: (count * self.dim).div_ceil(64),
+            iterations: parts,
         }
     }
 }
 
 impl Form {
+    /// Iterations of a walk over `span` others.
+    fn iterations(&self, span: usize) -> usize {
+        span.div_ceil(self.step) * self.walk + AROUND
+    }
+
     /// Cuts a walk over `others` so that few tiles of output keep a GPU busy too.
     fn cut(&self, tiles: usize, others: usize) -> Cut {
         let walks = others.div_ceil(self.step).max(1);
         let parts = (self.groups / tiles.max(1)).clamp(1, PARTS).min(walks);
+        // More where a driver would end the loop.
+        let longest = ((MOST_ITERATIONS - AROUND) / self.walk).max(1);
+        let parts = parts.max(walks.div_ceil(longest));
         let span = walks.div_ceil(parts);
         Cut { parts: walks.div_ceil(span), span: span * self.step }
     }
