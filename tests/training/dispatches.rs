@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Most dispatches of a step with tables that are not cut, as they are now. The aim is 80: benches/NOTES.md says how it is met.
-const BUDGETS: [(ModelKind, usize); 2] = [(ModelKind::Dssm, 76), (ModelKind::YoutubeDnn, 63)];
+const BUDGETS: [(ModelKind, usize); 2] = [(ModelKind::Dssm, 77), (ModelKind::YoutubeDnn, 64)];
 
 /// Users and items with the columns of ml-1m (gender, age, occupation, zip; genres, year), times in sessions.
 fn like_ml_1m() -> Dataset {

@@ -7,6 +7,7 @@ mod dispatches;
 mod examples;
 mod extend;
 mod features;
+mod finite;
 mod fresh;
 mod half;
 mod history;

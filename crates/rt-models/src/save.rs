@@ -211,7 +211,10 @@ pub(crate) fn parameters(store: &Store, more: Vec<Tensor>) -> Result<Vec<u8>> {
 pub(crate) fn set_parameters(store: &Store, tensors: &SafeTensors<'_>) -> Result<()> {
     for p in store.params().list() {
         let values = read_floats(tensors, &format!("param.{}", p.name)).map_err(Error::Request)?;
-        store.set(&p.name, &values)?;
+        store.set(&p.name, &values).map_err(|e| match e {
+            rt_tensor::Error::Data { .. } => Error::Request(e.to_string()),
+            e => e.into(),
+        })?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::losses::{self, Sizes};
 use crate::mine::Miner;
 use crate::model::Model;
 use crate::score::ModelScorer;
-use crate::watch::{LossWatch, check_finite};
+use crate::watch::LossWatch;
 use crate::{Error, Result};
 use rt_data::{Dataset, EvalCase, Mask, Split};
 use rt_tensor::{Device, Step};
@@ -155,7 +155,7 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             let factor = config.rate_factor(t as usize, total, epoch);
             rates = [factor * config.lr, factor * config.row_rate()];
             program.run(&optimizer.rates(at, rates[0], rates[1]))?;
-            watch.after(epoch, step, t)?;
+            watch.after(&program, epoch, step, t)?;
             if (step + 1) % 16 == 0 {
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
                 let done = seen + offset + valid;
@@ -180,11 +180,8 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             }
         }
         // The epoch's only wait for the device.
-        let log = program.read_f32("loss")?;
-        watch.look()?;
+        let losses = watch.epoch(&program, epoch, ran, t)?;
         report.seconds += start.elapsed().as_secs_f64();
-        let losses: Vec<f32> = (t + 1 - ran as u32..=t).map(|t| log[t as usize % ring]).collect();
-        check_finite(&losses, epoch, 0)?;
         report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
         let weight = |i: usize| of_step.min(examples - i * of_step) as f64;

@@ -56,6 +56,7 @@ mod average;
 mod clip;
 mod error;
 mod faults;
+mod finite;
 mod fuse;
 mod gradcheck;
 mod grads;
@@ -72,6 +73,7 @@ mod slabs;
 mod store;
 mod tape;
 
+pub use clip::GRADIENT_NORM;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use faults::{Fault, FaultPlace};

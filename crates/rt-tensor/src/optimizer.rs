@@ -64,7 +64,9 @@ impl Optimizer {
 }
 
 impl Tape {
-    /// Appends the updates of all parameters, after [`Tape::backward`].
+    /// Appends the updates of all parameters, after [`Tape::backward`], and the output [`GRADIENT_NORM`](crate::GRADIENT_NORM): the
+    /// maximum norm of the whole gradient, before it is clipped. It keeps as many steps as the output `loss` has rows; that of step t
+    /// stands at row `t % rows`, and one more row is 0, the next step's.
     ///
     /// # Errors
     ///
@@ -74,6 +76,7 @@ impl Tape {
             return Err(Error::NoGradient("record `backward` before `optimize`".into()));
         }
         self.phase = Some(Phase::Update);
+        self.log_gradient_norm()?;
         let factor = if optimizer.clip > 0.0 { Some(self.clip_factor(optimizer.clip)?) } else { None };
         if let Some(rows) = self.row_grads.clone() {
             let sources = rows.tables.iter().map(|t| self.times(t.source, factor)).collect::<Result<Vec<_>>>()?;

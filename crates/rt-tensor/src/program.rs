@@ -332,12 +332,13 @@ impl Program {
         Ok(self.store.device().write(buffer, 0, data)?)
     }
 
-    /// Writes an input of floats.
+    /// Writes an input of floats; they are looked at first, as [`Store::put_f32`] does.
     ///
     /// # Errors
     ///
-    /// As [`Program::write_u32`].
+    /// As [`Program::write_u32`]; [`Error::Data`] for a value that is NaN or infinite, with its place.
     pub fn write_f32(&mut self, name: &str, data: &[f32]) -> Result<()> {
+        crate::finite::check_finite(name, data, 1)?;
         let words: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
         self.write_u32(name, &words)
     }

@@ -106,12 +106,13 @@ impl Store {
         self.room(name, (*data).as_ref().len(), Dtype::U32)?.share(&self.device, data)
     }
 
-    /// Puts floats under a name.
+    /// Puts floats under a name. They are looked at first: a pass over the data, some 3 ms for ten million.
     ///
     /// # Errors
     ///
-    /// [`Error::Kernels`] where they do not fit into memory.
+    /// [`Error::Data`] for a value that is NaN or infinite, with its place; [`Error::Kernels`] where they do not fit into memory.
     pub fn put_f32(&self, name: &str, data: &[f32]) -> Result<()> {
+        crate::finite::check_finite(name, data, 1)?;
         self.put(name, bytemuck::cast_slice(data), Dtype::F32)
     }
 
@@ -140,17 +141,19 @@ impl Store {
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
-    /// Sets a parameter, row-major.
+    /// Sets a parameter, row-major; the values are looked at first, as [`Store::put_f32`] does.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuch`] for an unknown name, [`Error::Data`] for a wrong length; device errors.
+    /// [`Error::NoSuch`] for an unknown name, [`Error::Data`] for a wrong length and for a value that is NaN or infinite, with its
+    /// row and column; device errors.
     pub fn set(&self, name: &str, values: &[f32]) -> Result<()> {
         let p = self.param(name)?;
         if values.len() != p.shape[0] * p.shape[1] {
             let what = format!("{} values for shape {:?}", values.len(), p.shape);
             return Err(Error::Data { name: name.into(), what });
         }
+        crate::finite::check_finite(name, values, p.shape[1])?;
         self.write(p, 0, values)
     }
 

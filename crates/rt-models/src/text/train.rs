@@ -10,7 +10,7 @@ use super::rank::{ModelTexts, TextFigures, TextScorer, rank_pairs};
 use super::tfidf::TfIdf;
 use super::tower::{TextSizes, record_gradients};
 use crate::train::{OnProgress, Progress};
-use crate::watch::{LossWatch, check_finite};
+use crate::watch::LossWatch;
 use crate::{Error, Result};
 use rt_data::Vocab;
 use rt_kernels::philox;
@@ -224,7 +224,7 @@ pub fn train(
             let valid = config.batch.min(order.len() - offset);
             let now = Step::new(t, seed, offset as u32, valid as u32);
             program.run(&optimizer.rates(now, config.lr, config.row_rate()))?;
-            watch.after(epoch, step, t)?;
+            watch.after(&program, epoch, step, t)?;
             if (step + 1) % 16 == 0 {
                 at.step = step + 1;
                 let done = (epoch - 1) * order.len() + offset + valid;
@@ -234,11 +234,8 @@ pub fn train(
                 }
             }
         }
-        let log = program.read_f32("loss")?;
-        watch.look()?;
+        let losses = watch.epoch(&program, epoch, steps, t)?;
         report.seconds += start.elapsed().as_secs_f64();
-        let losses: Vec<f32> = (t + 1 - steps as u32..=t).map(|t| log[t as usize % steps]).collect();
-        check_finite(&losses, epoch, 0)?;
         report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
         // Each step's loss is the mean over its examples.
         let weight = |i: usize| config.batch.min(order.len() - i * config.batch) as f64;
