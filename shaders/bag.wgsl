@@ -5,12 +5,13 @@
 //
 // With zones the positions of y start at ends[y - 1] instead of 0: no two overlap.
 //
-// A position is kept if its mask bit is set (positions past the mask are), it is not the row's hole and its id is not 0.
+// A position is kept if its mask bit is set (positions past the mask are), it is not the row's hole and its id is not 0 and a row of
+// the table. A slice that does not lie in items is empty.
 //
 // shapes    table [any, dim] f32 | items [any] u32 | slice [rows, 2] u32 (start, length) | mask [rows, mask_words] u32 |
 //           hole [rows] u32 (a place in items) | out [rows, (windows - 1) * apart + dim] f32: apart is dim, and more
 //           where the table is one slab of columns
-// expects   ends ascend, at most 16; slices lie in items; every id is a row of the table
+// expects   ends ascend, at most 16
 // launch    one invocation per (row, column); neighbouring lanes take neighbouring columns
 // writes    the dim cells of each window once
 // sums      newest to oldest in one running f32 a column, written out at each window's end
@@ -27,6 +28,8 @@ struct Params {
     mean: u32,
     mask_words: u32, // 0: no mask
     has_hole: u32,
+    items_rows: u32,
+    vocab: u32,
     items_offset: u32,
     items_stride: u32,
     slice_offset: u32,
@@ -41,6 +44,8 @@ struct Params {
     out_stride: u32,
     apart: u32, // columns from one window's first to the next one's
     zones: u32, // 1: sum and count start anew after each window
+    reserved_1: u32,
+    reserved_2: u32,
     ends: array<vec4<u32>, 4>,
 }
 
@@ -77,7 +82,8 @@ fn main(
     let row = cell / params.dim;
     let column = cell % params.dim;
     let start = slice[params.slice_offset + row * params.slice_stride];
-    let len = slice[params.slice_offset + row * params.slice_stride + 1u];
+    var len = slice[params.slice_offset + row * params.slice_stride + 1u];
+    len = select(0u, len, start <= params.items_rows && len <= params.items_rows - start);
     var hole = 0xFFFFFFFFu;
     if params.has_hole != 0u {
         hole = holes[params.hole_offset + row * params.hole_stride];
@@ -94,7 +100,7 @@ fn main(
         for (; k < end; k += 1u) {
             let place = start + len - 1u - k;
             let id = items[params.items_offset + place * params.items_stride];
-            if id != 0u && kept(row, k, place, hole) {
+            if id != 0u && id < params.vocab && kept(row, k, place, hole) {
                 sum += table[params.table_offset + id * params.table_stride + column];
                 count += 1u;
             }

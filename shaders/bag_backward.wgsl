@@ -5,11 +5,12 @@
 //
 // With alone (a bag of zones, which do not overlap) it is dout[i, z * dim ..] * scale_z, counted in the zone.
 //
-// Zone z holds the positions from ends[z - 1] to ends[z]: all its items have this gradient. Kept as in bag.wgsl.
+// Zone z holds the positions from ends[z - 1] to ends[z]: all its items have this gradient. Kept as in bag.wgsl, of a table of
+// vocab rows.
 //
 // shapes    dout [rows, windows * dim] f32 | items [any] u32 | slice [rows, 2] u32 | mask [rows, mask_words] u32 |
 //           hole [rows] u32 | zones [rows * windows, dim] f32
-// expects   ends ascend, at most 16; slices lie in items
+// expects   ends ascend, at most 16
 // launch    one invocation per (row, column)
 // writes    every cell of zones once
 // sums      from the last window down to the zone's own, in one f32
@@ -26,6 +27,8 @@ struct Params {
     mean: u32,
     mask_words: u32, // 0: no mask
     has_hole: u32,
+    items_rows: u32,
+    vocab: u32,
     items_offset: u32,
     items_stride: u32,
     slice_offset: u32,
@@ -40,6 +43,8 @@ struct Params {
     zones_stride: u32,
     alone: u32,
     reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
     ends: array<vec4<u32>, 4>,
 }
 
@@ -78,7 +83,8 @@ fn main(
     var scale: array<f32, 16>;
     if params.mean != 0u {
         let start = slice[params.slice_offset + row * params.slice_stride];
-        let len = slice[params.slice_offset + row * params.slice_stride + 1u];
+        var len = slice[params.slice_offset + row * params.slice_stride + 1u];
+        len = select(0u, len, start <= params.items_rows && len <= params.items_rows - start);
         var hole = 0xFFFFFFFFu;
         if params.has_hole != 0u {
             hole = holes[params.hole_offset + row * params.hole_stride];
@@ -93,7 +99,7 @@ fn main(
             for (; k < end; k += 1u) {
                 let place = start + len - 1u - k;
                 let id = items[params.items_offset + place * params.items_stride];
-                if id != 0u && kept(row, k, place, hole) {
+                if id != 0u && id < params.vocab && kept(row, k, place, hole) {
                     count += 1u;
                 }
             }

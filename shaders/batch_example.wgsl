@@ -5,7 +5,7 @@
 //   user = target = event = 0, weight = 0                                                              for padding
 //
 // shapes    order [any] u32 | items [N] u32 | starts [users + 1] u32 ascending | user, target, event [batch] u32 | weight [batch] f32
-// expects   step.offset + step.valid <= entries of order; every event number < N
+// expects   nothing: places past the order, and events past the items, are padding
 // launch    one invocation per row
 // writes    every row of its outputs once; event only with has_event
 // sums      none
@@ -20,6 +20,8 @@ struct Params {
     has_event: u32,
     users: u32,
     first: u32,
+    order_rows: u32,
+    items_rows: u32,
     order_offset: u32,
     order_stride: u32,
     items_offset: u32,
@@ -90,13 +92,19 @@ fn main(
     if i >= params.batch {
         return;
     }
-    var e = 0u;
     var u = 0u;
     var t = 0u;
     var w = 0.0;
     let row = params.first + i;
-    if row < step.valid {
-        e = order[params.order_offset + (step.offset + row) * params.order_stride];
+    let place = step.offset + row;
+    var e = 0u;
+    // As numbers without end: neither sum may wrap.
+    var valid = row < step.valid && row < params.order_rows && step.offset < params.order_rows - row;
+    if valid {
+        e = order[params.order_offset + place * params.order_stride];
+        valid = e < params.items_rows;
+    }
+    if valid {
         u = owner(e);
         t = items[params.items_offset + e * params.items_stride];
         w = step.inv_valid;
@@ -105,6 +113,6 @@ fn main(
     target_id[params.target_offset + i * params.target_stride] = t;
     weight[params.weight_offset + i * params.weight_stride] = w;
     if params.has_event != 0u {
-        event[params.event_offset + i * params.event_stride] = e;
+        event[params.event_offset + i * params.event_stride] = select(0u, e, valid);
     }
 }

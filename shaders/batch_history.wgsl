@@ -6,7 +6,8 @@
 //   padding   slice = (0, 0); hole = none
 //
 // shapes    order [any], starts [users + 1] ascending, ends [users] u32 | slice [batch, 2], hole [batch] u32
-// expects   step.offset + step.valid <= entries of order; every event number < N; a user's events are consecutive
+// expects   a user's events are consecutive; places past the order, and events past the items, are padding; a history whose end
+//           is past the items is empty
 // launch    one invocation per row
 // writes    every row of slice once; hole only with has_hole (none = 0xFFFFFFFF)
 // sums      none
@@ -22,6 +23,10 @@ struct Params {
     has_hole: u32,
     users: u32,
     first: u32,
+    order_rows: u32,
+    items_rows: u32,
+    ends_rows: u32,
+    reserved: u32,
     order_offset: u32,
     order_stride: u32,
     starts_offset: u32,
@@ -90,17 +95,28 @@ fn main(
     var len = 0u;
     var out = 0xFFFFFFFFu;
     let row = params.first + i;
-    if row < step.valid {
-        let e = order[params.order_offset + (step.offset + row) * params.order_stride];
+    let place = step.offset + row;
+    var e = 0u;
+    // As numbers without end: neither sum may wrap.
+    var valid = row < step.valid && row < params.order_rows && step.offset < params.order_rows - row;
+    if valid {
+        e = order[params.order_offset + place * params.order_stride];
+        valid = e < params.items_rows;
+    }
+    if valid {
         let u = owner(e);
         let first = starts[params.starts_offset + u * params.starts_stride];
         if params.is_set != 0u {
-            let end = ends[params.ends_offset + u * params.ends_stride];
-            len = min(end - first, params.history);
-            start = end - len;
+            var end = first;
+            if u < params.ends_rows {
+                end = ends[params.ends_offset + u * params.ends_stride];
+            }
+            len = min(end - min(end, first), params.history);
+            len = select(0u, len, end <= params.items_rows);
+            start = select(0u, end - len, end <= params.items_rows);
             out = e;
         } else {
-            len = min(e - first, params.history);
+            len = min(e - min(e, first), params.history);
             start = e - len;
         }
     }

@@ -2,7 +2,7 @@
 //
 //   out[i] = ln((T + D - 1) (T table[ids[i]] + D / N) / (T + D)), T = valid + filled places of the queue, D = drawn, N = catalogue;
 //   1e30 for rows of the batch from `valid` on and for places of the queue whose id is 0; else 0 where nothing is corrected;
-//   valid = the examples among the batch of the step from `first` on
+//   valid = the examples among the batch of the step from `first` on; an id past the table has 0 in its place
 //
 // shapes    table [any] f32 | ids, out [batch + drawn + queued]; offsets and strides in words
 // launch    one invocation per candidate; each workgroup counts the queue's places first
@@ -18,6 +18,7 @@ struct Params {
     catalogue: u32,
     corrected: u32,
     first: u32,
+    table_rows: u32,
     table_offset: u32,
     table_stride: u32,
     ids_offset: u32,
@@ -80,7 +81,11 @@ fn main(
     let targets = f32(valid + atomicLoad(&filled));
     let drawn = f32(params.drawn);
     let uniform_part = drawn / f32(max(params.catalogue, 1u));
-    let share = log(targets * table[params.table_offset + id * params.table_stride] + uniform_part);
+    var of_targets = 0.0;
+    if id < params.table_rows {
+        of_targets = table[params.table_offset + id * params.table_stride];
+    }
+    let share = log(targets * of_targets + uniform_part);
     let corrected = share + log(max(targets + drawn - 1.0, 1.0) / max(targets + drawn, 1.0));
     let padding = (i < params.batch && i >= valid) || (i >= queue && id == 0u);
     let value = select(0.0, corrected, params.corrected != 0u);

@@ -22,7 +22,7 @@ struct Table {
     base: u32,
     weights_offset: u32,
     weights_stride: u32,
-    reserved: u32,
+    rows: u32, // of the table; a row past it is left alone
 }
 
 struct Params {
@@ -85,5 +85,8 @@ fn main(
         return; // the grid is the worst case
     }
     let id = keys[params.keys_offset + segment * params.keys_stride] - table.base;
+    if id >= table.rows {
+        return;
+    }
     weights[table.weights_offset + id * table.weights_stride + column] *= 1.0 - step.lr_rows * params.decay;
 }

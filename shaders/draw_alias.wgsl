@@ -3,6 +3,7 @@
 //   bucket = floor(draw_2i * buckets / 2^32); ids[i] = bucket where draw_2i+1 < threshold[bucket], else alias[bucket]
 //
 // shapes    threshold, alias [buckets] u32 | ids [n] u32; offsets and strides in words
+// expects   nothing: without buckets every id is 0
 // launch    one invocation per draw of an id: half a counter
 // writes    every id once
 // sums      none
@@ -85,6 +86,10 @@ fn main(
     let words = philox(i / 2u, params.stream);
     let first = words[2u * (i % 2u)];
     let second = words[2u * (i % 2u) + 1u];
+    if params.buckets == 0u {
+        ids[params.ids_offset + i * params.ids_stride] = 0u;
+        return;
+    }
     let bucket = high(first, params.buckets);
     let own = second < threshold[params.threshold_offset + bucket * params.threshold_stride];
     let other = aliases[params.alias_offset + bucket * params.alias_stride];

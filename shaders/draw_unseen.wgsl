@@ -6,7 +6,7 @@
 //
 // shapes    user, target [rows] u32 | list [any] u32 | slices [users, 2] u32 (start, length) | threshold, aliases [buckets]
 //           u32 | ids [rows, k] u32; offsets and strides in words
-// expects   each user's slice of the list ascending
+// expects   each user's slice of the list ascending; a user past the slices, or whose slice does not lie in the list, has none
 // launch    one invocation per id
 // writes    every id once
 // sums      none
@@ -22,6 +22,8 @@ struct Params {
     tries: u32,
     stream: u32,
     buckets: u32, // 0: no alias table
+    users: u32,
+    list_rows: u32,
     user_offset: u32,
     user_stride: u32,
     target_offset: u32,
@@ -132,9 +134,15 @@ fn main(
     }
     let row = i / params.k;
     let positive = target_id[params.target_offset + row * params.target_stride];
-    let slice = params.slices_offset + user[params.user_offset + row * params.user_stride] * params.slices_stride;
-    let start = slices[slice];
-    let end = start + slices[slice + 1u];
+    let owner = user[params.user_offset + row * params.user_stride];
+    var start = 0u;
+    var end = 0u;
+    if owner < params.users {
+        let slice = params.slices_offset + owner * params.slices_stride;
+        start = slices[slice];
+        let length = slices[slice + 1u];
+        end = start + select(0u, length, start <= params.list_rows && length <= params.list_rows - start);
+    }
     var chosen = positive;
     for (var attempt = 0u; attempt < params.tries; attempt += 1u) {
         let id = draw(i, attempt);

@@ -31,6 +31,10 @@ struct Table {
     seen_stride: u32,
     average_offset: u32,
     average_stride: u32,
+    rows: u32, // of the table; a row past it is left alone
+    reserved_0: u32,
+    reserved_1: u32,
+    reserved_2: u32,
 }
 
 struct Params {
@@ -110,12 +114,13 @@ fn main(
     let segment = first[params.first_offset + table.number * params.first_stride] + k;
     let past = first[params.first_offset + (table.number + 1u) * params.first_stride];
     // A barrier follows: lanes without an id stay and do nothing.
-    let has_id = k < table.capacity && segment < past;
+    var has_id = k < table.capacity && segment < past;
     var id = 0u;
     if has_id {
         id = keys[params.keys_offset + segment * params.keys_stride] - table.base;
+        has_id = id < table.rows;
     }
-    let mark = table.seen_offset + id * table.seen_stride;
+    let mark = table.seen_offset + select(0u, id, has_id) * table.seen_stride;
     if has_id && PART != 2u {
         let stays = over(seen[mark], f32(step.step) - 1.0);
         for (var column = rank; column < table.dim; column += table.lanes) {

@@ -16,6 +16,7 @@ struct Params {
     rows: u32,
     fields: u32,
     has_y: u32,
+    cols: u32,
     x_offset: u32,
     x_stride: u32,
     y_offset: u32,
@@ -45,7 +46,7 @@ fn main(
     let row = cell / params.fields;
     let field = cell % params.fields;
     let first = starts[params.starts_offset + field];
-    let last = starts[params.starts_offset + field + 1u];
+    let last = min(starts[params.starts_offset + field + 1u], params.cols);
     var sum = 0.0;
     for (var c = first; c < last; c += 1u) {
         let value = x[params.x_offset + row * params.x_stride + c];
@@ -56,7 +57,7 @@ fn main(
         }
     }
     if params.has_y == 0u {
-        sum /= f32(last - first);
+        sum /= f32(last - min(last, first));
     }
     out[params.out_offset + row * params.out_stride + field] = sum;
 }

@@ -1,7 +1,8 @@
 // frequency: the mean gap of each id of a batch, and its frequency as a logarithm (first half of the kernel frequency).
 //
 //   gap' = t where the slot was never seen, gap where it was seen in this step, else (1 - rate) gap + rate (t - last)
-//   made[i, h] = gap' of slot h of ids[i]; out[i] = -ln max_h made[i, h] for i < valid, else 1e30
+//   made[i, h] = gap' of slot h of ids[i]; out[i] = -ln max_h made[i, h] for i < valid and ids with a slot,
+//   else 1e30
 //
 // shapes    ids [n] u32 | last, gap [hashes, slots] f32 | made [n, hashes] f32 | out [n] f32; offsets and strides in words
 // launch    one invocation per id
@@ -74,6 +75,11 @@ fn slot(id: u32, h: u32) -> u32 {
     return high(x ^ (x >> 16u), params.slots);
 }
 
+// An id past the slots has none.
+fn is_slot(id: u32) -> bool {
+    return params.hashed != 0u || id < params.slots;
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -88,7 +94,7 @@ fn main(
     let t = f32(step.step);
     var largest = 0.0;
     for (var h = 0u; h < params.hashes; h += 1u) {
-        let place = slot(id, h);
+        let place = min(slot(id, h), max(params.slots, 1u) - 1u);
         let seen = last[params.last_offset + h * params.last_stride + place];
         let before = gap[params.gap_offset + h * params.gap_stride + place];
         var now = (1.0 - params.rate) * before + params.rate * (t - seen);
@@ -97,5 +103,5 @@ fn main(
         made[i * params.hashes + h] = now;
         largest = max(largest, now);
     }
-    out[params.out_offset + i * params.out_stride] = select(1e30, -log(largest), i < step.valid);
+    out[params.out_offset + i * params.out_stride] = select(1e30, -log(largest), i < step.valid && is_slot(id));
 }

@@ -85,6 +85,9 @@ fn main(
     }
     let h = cell % params.hashes;
     let place = slot(ids[params.ids_offset + i * params.ids_stride], h);
+    if place >= params.slots {
+        return; // an id past the slots has none
+    }
     for (var j = 0u; j < i; j += 1u) {
         if slot(ids[params.ids_offset + j * params.ids_stride], h) == place {
             return;

@@ -1,9 +1,8 @@
 // gather: rows of a table by id.
 //
-//   out[i, :] = table[ids[i], :]
+//   out[i, :] = table[ids[i], :]; zeros for an id past the table
 //
 // shapes    table [any, dim] f32 | ids [rows] u32 | out [rows, dim] f32; offsets and strides in words
-// expects   every id is a row of the table
 // launch    one invocation per (row, column); neighbouring lanes take neighbouring columns
 // writes    every cell of out once
 // sums      none
@@ -22,6 +21,7 @@ struct Params {
     ids_stride: u32,
     out_offset: u32,
     out_stride: u32,
+    table_rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -42,6 +42,9 @@ fn main(
     let row = cell / params.dim;
     let column = cell % params.dim;
     let id = ids[params.ids_offset + row * params.ids_stride];
-    out[params.out_offset + row * params.out_stride + column] =
-        table[params.table_offset + id * params.table_stride + column];
+    var found = 0.0;
+    if id < params.table_rows {
+        found = table[params.table_offset + id * params.table_stride + column];
+    }
+    out[params.out_offset + row * params.out_stride + column] = found;
 }

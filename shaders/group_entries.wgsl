@@ -1,10 +1,11 @@
 // group_entries: the entries of several uses of tables, first dispatch of the grouping.
 //
-//   a column of ids:    pairs[entry + i] = (ids[i] == 0 ? 0 : base + ids[i], source + i)
+//   a column of ids:    pairs[entry + i] = (0 < ids[i] < rows ? base + ids[i] : 0, source + i)
 //   slices of a bag:    pairs[entry + i * max_len + k] = (key of position k of row i, source + i * windows + zone(k))
 //
 // k counts from the newest; zone(k) is the first window that holds k. The key is base + id, and null (0) past the slice or
-// its last window, where the mask bit is not set, at the row's hole, and for id 0.
+// its last window, where the mask bit is not set, at the row's hole, for id 0 and for ids past the table; a slice that does not lie
+// in items is empty.
 //
 // shapes    a .. f: the operands of the uses, u32; slots says which one is which: ids (or items [any]), slice [rows, 2]
 //           (start, length), mask [rows, mask_words], hole [rows] | pairs [capacity] of (key, source row) u32
@@ -30,6 +31,10 @@ struct Use {
     windows: u32,
     mask_words: u32, // 0: no mask
     has_hole: u32,
+    rows: u32, // of the table
+    items_rows: u32,
+    reserved_0: u32,
+    reserved_1: u32,
     // ids or items, slice, mask, hole
     slots: vec4<u32>,
     offsets: vec4<u32>,
@@ -87,14 +92,16 @@ fn main(
     let max_len = params.list[u].max_len;
     if max_len == 0u {
         let id = word(slots.x, offsets.x + i * strides.x);
-        pairs[entry] = vec2(select(base + id, 0u, id == 0u), params.list[u].source + i);
+        pairs[entry] = vec2(select(0u, base + id, id != 0u && id < params.list[u].rows), params.list[u].source + i);
         return;
     }
     let windows = params.list[u].windows;
     let row = i / max_len;
     let k = i % max_len;
     let start = word(slots.y, offsets.y + row * strides.y);
-    let len = word(slots.y, offsets.y + row * strides.y + 1u);
+    var len = word(slots.y, offsets.y + row * strides.y + 1u);
+    let items_rows = params.list[u].items_rows;
+    len = select(0u, len, start <= items_rows && len <= items_rows - start);
     var zone = 0u;
     while zone < windows && k >= params.list[u].ends[zone / 4u][zone % 4u] {
         zone += 1u;
@@ -111,7 +118,7 @@ fn main(
             kept = kept && ((bits >> (k % 32u)) & 1u) == 1u;
         }
         let id = word(slots.x, offsets.x + place * strides.x);
-        key = select(0u, base + id, kept && id != 0u);
+        key = select(0u, base + id, kept && id != 0u && id < params.list[u].rows);
     }
     pairs[entry] = vec2(key, params.list[u].source + row * windows + zone);
 }

@@ -4,7 +4,7 @@
 //
 // shapes    times [any] u32 seconds | slice [rows, 2] u32 (start, length) | gaps [rows, history] f32; offsets and strides
 //           in words
-// expects   slices lie in times
+// expects   nothing: a slice that does not lie in times is empty
 // launch    one invocation per (row, position)
 // writes    every cell of gaps once
 // sums      none
@@ -16,6 +16,7 @@ override WG: u32 = 64u;
 struct Params {
     rows: u32,
     history: u32,
+    times_rows: u32,
     times_offset: u32,
     times_stride: u32,
     slice_offset: u32,
@@ -42,7 +43,8 @@ fn main(
     let row = cell / params.history;
     let k = cell % params.history;
     let start = slice[params.slice_offset + row * params.slice_stride];
-    let len = slice[params.slice_offset + row * params.slice_stride + 1u];
+    var len = slice[params.slice_offset + row * params.slice_stride + 1u];
+    len = select(0u, len, start <= params.times_rows && len <= params.times_rows - start);
     var gap = 0.0;
     if k < len {
         let newest = times[params.times_offset + (start + len - 1u) * params.times_stride];

@@ -6,7 +6,7 @@
 //
 // shapes    items [any] u32 | slice [rows, 2] u32 (start, length) | mask [rows, mask_words] u32 | hole [rows] u32 (a place
 //           in items) | ids [rows * history] u32; offsets and strides in words
-// expects   slices lie in items
+// expects   nothing: a slice that does not lie in items is empty
 // launch    one invocation per (row, position)
 // writes    every word of ids once
 // sums      none
@@ -20,6 +20,7 @@ struct Params {
     history: u32,
     mask_words: u32, // 0: no mask
     has_hole: u32,
+    items_rows: u32,
     items_offset: u32,
     items_stride: u32,
     slice_offset: u32,
@@ -61,7 +62,8 @@ fn main(
     let row = cell / params.history;
     let k = cell % params.history;
     let start = slice[params.slice_offset + row * params.slice_stride];
-    let len = slice[params.slice_offset + row * params.slice_stride + 1u];
+    var len = slice[params.slice_offset + row * params.slice_stride + 1u];
+    len = select(0u, len, start <= params.items_rows && len <= params.items_rows - start);
     var id = 0u;
     if k < len && bit(row, k) {
         let place = start + len - 1u - k;

@@ -1,7 +1,7 @@
 // logq: how often each candidate is expected among the negatives, as a logarithm.
 //
 //   out[i] = table[ids[i]] + constant; for the batch's own targets + ln(valid - 1), and 1e30 from row `valid` on;
-//   valid = the examples among the n of the step from `first` on
+//   valid = the examples among the n of the step from `first` on; an id past the table has 0 in its place
 //
 // shapes    table [any] f32 | ids [n] u32 | out [n] f32; offsets and strides in words
 // launch    one invocation per candidate
@@ -17,6 +17,7 @@ struct Params {
     in_batch: u32,
     constant: f32,
     first: u32,
+    table_rows: u32,
     table_offset: u32,
     table_stride: u32,
     ids_offset: u32,
@@ -61,7 +62,10 @@ fn main(
         return;
     }
     let id = ids[params.ids_offset + i * params.ids_stride];
-    let value = table[params.table_offset + id * params.table_stride] + params.constant;
+    var value = params.constant;
+    if id < params.table_rows {
+        value = table[params.table_offset + id * params.table_stride] + params.constant;
+    }
     let valid = min(step.valid - min(step.valid, params.first), params.n);
     let ln_negatives = select(log(f32(max(valid, 2u) - 1u)), step.ln_negatives, valid == step.valid);
     let in_batch = select(1e30, value + ln_negatives, i < valid);

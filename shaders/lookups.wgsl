@@ -1,9 +1,9 @@
 // lookups: several row lookups of 32-bit words in one dispatch.
 //
-//   out[i, :] = table[ids[i], :] for each lookup
+//   out[i, :] = table[ids[i], :] for each lookup; zeros for an id past its table
 //
 // shapes    a .. e: tables [any, cols] and ids [rows] u32, slots say which one is which | x, y: outs [rows, cols]
-// expects   ids below their table's rows; no buffer is read and written
+// expects   no buffer is read and written
 // launch    one invocation per (lookup, row, column)
 // writes    every cell of each out once
 // sums      none
@@ -18,9 +18,9 @@ struct Lookup {
     cell: u32, // first invocation
     cells: u32,
     cols: u32,
-    table: u32, // slot
-    ids: u32, // slot
-    out: u32, // slot
+    table_rows: u32,
+    slots: u32, // of the table, of the ids and of out, four bits each from the lowest on
+    reserved: u32,
     table_offset: u32,
     table_stride: u32,
     ids_offset: u32,
@@ -73,10 +73,14 @@ fn main(
     }
     let row = cell / params.list[l].cols;
     let column = cell % params.list[l].cols;
-    let id = word(params.list[l].ids, params.list[l].ids_offset + row * params.list[l].ids_stride);
-    let found = word(params.list[l].table, params.list[l].table_offset + id * params.list[l].table_stride + column);
+    let slots = params.list[l].slots;
+    let id = word((slots >> 4u) & 15u, params.list[l].ids_offset + row * params.list[l].ids_stride);
+    var found = 0u;
+    if id < params.list[l].table_rows {
+        found = word(slots & 15u, params.list[l].table_offset + id * params.list[l].table_stride + column);
+    }
     let place = params.list[l].out_offset + row * params.list[l].out_stride + column;
-    if params.list[l].out == 0u {
+    if slots >> 8u == 0u {
         x[place] = found;
     } else {
         y[place] = found;

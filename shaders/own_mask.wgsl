@@ -4,6 +4,7 @@
 //
 // shapes    slice [rows, 2] u32, (start, length) | items [any] u32, ascending within each slice | candidate_ids [candidates],
 //           target_ids [rows] u32 | mask [rows, ceil(candidates / 32)] u32; offsets and strides in words
+// expects   nothing: a slice that does not lie in items is empty
 // launch    one invocation per word of mask: 32 binary searches
 // writes    every word of mask once
 // sums      none
@@ -15,6 +16,7 @@ override WG: u32 = 64u;
 struct Params {
     rows: u32,
     candidates: u32,
+    items_rows: u32,
     slice_offset: u32,
     slice_stride: u32,
     items_offset: u32,
@@ -71,7 +73,8 @@ fn main(
     let first = word % words * 32u;
     let slice_at = params.slice_offset + row * params.slice_stride;
     let start = slice[slice_at];
-    let end = start + slice[slice_at + 1u];
+    let length = slice[slice_at + 1u];
+    let end = start + select(0u, length, start <= params.items_rows && length <= params.items_rows - start);
     let goal = target_ids[params.target_ids_offset + row * params.target_ids_stride];
     var bits = 0u;
     for (var j = first; j < min(first + 32u, params.candidates); j += 1u) {

@@ -16,6 +16,7 @@ struct Params {
     dim: u32,
     table: u32,
     base: u32,
+    dense_rows: u32,
     rows_offset: u32,
     rows_stride: u32,
     keys_offset: u32,
@@ -49,6 +50,9 @@ fn main(
         return; // the grid is the worst case
     }
     let id = keys[params.keys_offset + segment * params.keys_stride] - params.base;
+    if id >= params.dense_rows {
+        return; // no row of dense
+    }
     dense[params.dense_offset + id * params.dense_stride + column] +=
         rows[params.rows_offset + k * params.rows_stride + column];
 }

@@ -49,7 +49,7 @@ fn main(
     let k = cell - table.x;
     let begin = first[params.first_offset + (params.table + t) * params.first_stride];
     let last = first[params.first_offset + (params.table + t + 1u) * params.first_stride];
-    let count = min(last - begin, table.y);
+    let count = min(last - min(last, begin), table.y);
     if k > count {
         return; // the grid is the worst case
     }

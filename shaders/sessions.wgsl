@@ -7,7 +7,8 @@
 //
 // shapes    seconds [events] u32 | slice [rows, 2] u32 (start, length) | user [rows] u32 | user_start [users + 1] u32
 //           | slices [rows, 2] u32 | categories [rows, 2] u32; offsets and strides in words
-// expects   slices end at the row's event and lie in its user's events
+// expects   slices end at the row's event and lie in its user's events; a slice that does not lie in the events is empty, a user
+//           without a start has no events
 // launch    one invocation per row
 // writes    every cell of slices and categories once
 // sums      none
@@ -21,6 +22,8 @@ struct Params {
     rows: u32,
     pause: u32,
     most: u32,
+    events: u32,
+    users: u32,
     seconds_offset: u32,
     seconds_stride: u32,
     slice_offset: u32,
@@ -64,10 +67,19 @@ fn main(
         return;
     }
     let at = params.slice_offset + row * params.slice_stride;
-    let history = slice[at + 1u];
-    let event = slice[at] + history;
+    let start = slice[at];
+    var history = slice[at + 1u];
+    var event = 0u;
+    if start <= params.events && history <= params.events - start {
+        event = start + history;
+    } else {
+        history = 0u;
+    }
     let owner = user[params.user_offset + row * params.user_stride];
-    let first = user_start[params.user_start_offset + owner * params.user_start_stride];
+    var first = event;
+    if owner < params.users {
+        first = user_start[params.user_start_offset + owner * params.user_start_stride];
+    }
     let events = event - min(event, first);
     var length = min(events, 1u);
     loop {

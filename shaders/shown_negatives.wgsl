@@ -5,7 +5,7 @@
 //
 // shapes    items, table [any] | spans [n / k, 2] u32 (start, length) | drawn, ids [n] u32 | logq [n] f32; offsets and
 //           strides in words
-// expects   every span within items; every drawn id < entries of table
+// expects   nothing: a span that does not lie in items is empty, an id past the table has 0 in its place
 // launch    one invocation per negative
 // writes    every cell of ids once, and of logq with has_logq
 // sums      none
@@ -19,6 +19,8 @@ struct Params {
     k: u32,
     own: u32,
     has_logq: u32,
+    items_rows: u32,
+    table_rows: u32,
     constant: f32,
     items_offset: u32,
     items_stride: u32,
@@ -57,7 +59,8 @@ fn main(
     let place = params.spans_offset + row * params.spans_stride;
     let start = spans[place];
     let length = spans[place + 1u];
-    let shown = j < params.own && j < length;
+    let lies = start <= params.items_rows && length <= params.items_rows - start;
+    let shown = lies && j < params.own && j < length;
     var id = 0u;
     if shown {
         id = items[params.items_offset + (start + length - 1u - j) * params.items_stride];
@@ -68,7 +71,10 @@ fn main(
     if params.has_logq != 0u {
         var correction = 0.0;
         if !shown {
-            correction = table[params.table_offset + id * params.table_stride] + params.constant;
+            correction = params.constant;
+            if id < params.table_rows {
+                correction = table[params.table_offset + id * params.table_stride] + params.constant;
+            }
         }
         logq[params.logq_offset + cell * params.logq_stride] = correction;
     }

@@ -2,6 +2,8 @@
 //
 //   z_i = scale * u_i . v_pos (or own_i), less logq where the positive is corrected too
 //
+// A label past the candidates is NONE.
+//
 // shapes    u [rows, dim] f32 | vectors [candidates, dim] f32, or [rows, dim] where a row has a vector of its own | logq [candidates]
 //           or [rows] f32 likewise | label, target_ids [rows] u32 | info [rows, 6] u32; offsets and strides in words
 // launch    one invocation per row
@@ -60,17 +62,20 @@ fn main(
         candidate = row;
     } else if POSITIVE == 1u {
         candidate = label[params.label_offset + row * params.label_stride];
+        candidate = select(NONE, candidate, candidate < params.candidates);
     }
     let from_u = params.u_offset + row * params.u_stride;
     let place = select(candidate, row, POSITIVE == 2u);
     let from_vector = params.vectors_offset + place * params.vectors_stride;
     var sum = 0.0;
-    for (var c = 0u; c < params.dim; c += 1u) {
+    // A label past the candidates is none: the row's weight will be 0.
+    let dim = select(params.dim, 0u, POSITIVE == 1u && candidate == NONE);
+    for (var c = 0u; c < dim; c += 1u) {
         sum += u[from_u + c] * vectors[from_vector + c];
     }
     var z = params.scale * sum;
     let corrections = select(1u, 8u, POSITIVE == 2u);
-    if (params.flags & 4u) != 0u && (params.flags & corrections) != 0u {
+    if (params.flags & 4u) != 0u && (params.flags & corrections) != 0u && (POSITIVE != 1u || candidate != NONE) {
         let q = logq[params.logq_offset + place * params.logq_stride];
         z -= select(0.0, q, q < 1e29);
     }

@@ -3,6 +3,8 @@
 //   lse_i = ln(exp(z_i,pos) + sum over p of s_pi exp(m_pi))
 //   loss_i = weight_i * (lse_i - (1 - smoothing) z_i,pos - smoothing mean_i), the mean over the candidates that count
 //
+// A row whose label is past the candidates has weight 0.
+//
 // shapes    weight, loss [rows] f32 | partial_sums [parts, rows, 2] f32, (m, s), with SMOOTHED [parts, rows, 4], (m, s, sum and number of logits) | info [rows, 6] u32; offsets and strides in words
 // launch    one invocation per row
 // writes    loss and words 2 to 4 of each row's info once
@@ -13,6 +15,8 @@
 override WG: u32 = 64u;
 // 1: the loss is smoothed
 override SMOOTHED: u32 = 0u;
+// 1: candidate label[i] is the positive
+override POSITIVE: u32 = 0u;
 
 struct Params {
     rows: u32,
@@ -43,6 +47,8 @@ fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
+const NONE: u32 = 0xffffffffu;
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -53,7 +59,10 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let w = weight[params.weight_offset + row * params.weight_stride];
+    var w = weight[params.weight_offset + row * params.weight_stride];
+    if POSITIVE == 1u && info[row * 6u + 1u] == NONE {
+        w = 0.0; // its label is past the candidates
+    }
     let positive = bitcast<f32>(info[row * 6u]);
     let width = select(2u, 4u, SMOOTHED != 0u);
     var top = positive;

@@ -1,6 +1,6 @@
 // take: rows of data that has no gradient, words of either type.
 //
-//   out[i, :] = table[ids[i], :]
+//   out[i, :] = table[ids[i], :]; zeros for an id past the table
 //
 // shapes    table [any, cols] words | ids [rows] u32 | out [rows, cols] words; offsets and strides in words
 // launch    one invocation per (row, column)
@@ -14,6 +14,7 @@ override WG: u32 = 64u;
 struct Params {
     rows: u32,
     cols: u32,
+    table_rows: u32,
     table_offset: u32,
     table_stride: u32,
     ids_offset: u32,
@@ -40,6 +41,9 @@ fn main(
     let row = i / params.cols;
     let column = i % params.cols;
     let id = ids[params.ids_offset + row * params.ids_stride];
-    out[params.out_offset + row * params.out_stride + column] =
-        table[params.table_offset + id * params.table_stride + column];
+    var found = 0u;
+    if id < params.table_rows {
+        found = table[params.table_offset + id * params.table_stride + column];
+    }
+    out[params.out_offset + row * params.out_stride + column] = found;
 }

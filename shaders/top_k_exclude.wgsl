@@ -4,6 +4,7 @@
 //
 // shapes    slice [queries, 2] u32 (start, len) | excluded [any] u32 | keys [queries, items] u32 without gaps; offsets and strides
 //           in words
+// expects   nothing: a slice that does not lie in excluded is empty
 // launch    one workgroup of 64 lanes per query
 // writes    a key for each excluded item; an item that is excluded twice gets the same 0 twice
 // sums      none
@@ -14,6 +15,7 @@ struct Params {
     queries: u32,
     items: u32,
     first: u32,
+    excluded_rows: u32,
     slice_offset: u32,
     slice_stride: u32,
     excluded_offset: u32,
@@ -36,7 +38,8 @@ fn main(
         return;
     }
     let start = slice[params.slice_offset + query * params.slice_stride];
-    let len = slice[params.slice_offset + query * params.slice_stride + 1u];
+    var len = slice[params.slice_offset + query * params.slice_stride + 1u];
+    len = select(0u, len, start <= params.excluded_rows && len <= params.excluded_rows - start);
     for (var s = lane; s < len; s += 64u) {
         let item = excluded[params.excluded_offset + (start + s) * params.excluded_stride];
         if item >= params.first && item - params.first < params.items {

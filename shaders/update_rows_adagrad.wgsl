@@ -38,7 +38,7 @@ struct Table {
     weights_stride: u32,
     state_offset: u32,
     state_stride: u32,
-    reserved_0: u32,
+    rows: u32, // of the table; a row past it is left alone
     reserved_1: u32,
     reserved_2: u32,
 }
@@ -99,11 +99,14 @@ fn main(
     let rank = lane % lanes; // which lane of the id
     let k = (number - table.group) * (64u / lanes) + slot;
     // Barriers follow: lanes without an id stay and do nothing.
-    let has_id = k < segments[table.segments_offset];
+    var has_id = k < segments[table.segments_offset];
     var id = 0u;
     var squares = 0.0;
     if has_id {
         id = segments[table.segments_offset + 2u * k + 2u];
+        has_id = id < table.rows;
+    }
+    if has_id {
         let begin = segments[table.segments_offset + 2u * k + 1u];
         let end = segments[table.segments_offset + 2u * k + 3u];
         for (var column = rank; column < table.dim; column += lanes) {
@@ -125,7 +128,7 @@ fn main(
             squares += g * g;
         }
     }
-    let place = table.state_offset + id * table.state_stride;
+    let place = table.state_offset + select(0u, id, has_id) * table.state_stride;
     if PART != 2u {
         partial[lane] = squares;
         workgroupBarrier();

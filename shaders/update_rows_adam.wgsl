@@ -34,7 +34,7 @@ struct Table {
     m_stride: u32,
     v_offset: u32,
     v_stride: u32,
-    reserved_0: u32,
+    rows: u32, // of the table; a row past it is left alone
     reserved_1: u32,
     reserved_2: u32,
 }
@@ -99,6 +99,9 @@ fn main(
         return; // the grid is the worst case
     }
     let id = segments[table.segments_offset + 2u * k + 2u];
+    if id >= table.rows {
+        return;
+    }
     let end = segments[table.segments_offset + 2u * k + 3u];
     var e = segments[table.segments_offset + 2u * k + 1u];
     var g = 0.0;

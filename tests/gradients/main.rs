@@ -3,6 +3,7 @@
 mod differ;
 mod dropout;
 mod faults;
+mod ids;
 mod large;
 mod operands;
 mod optimizers;

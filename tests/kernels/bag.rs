@@ -202,7 +202,7 @@ fn bag_backward_matches_the_oracle() {
             }
             check(
                 what,
-                || BagBackward { rows, dim, windows: windows.to_vec(), mean, zones },
+                || BagBackward { rows, dim, vocab: usize::MAX, windows: windows.to_vec(), mean, zones },
                 &reads,
                 (rows * w, dim),
                 &want,

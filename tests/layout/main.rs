@@ -6,3 +6,4 @@ mod dispatches;
 mod listing;
 mod reflect;
 mod shaders;
+mod taint;

@@ -59,3 +59,49 @@ fn every_shader_has_its_header() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
+
+/// The shaders that keep wgpu's bounds checks are those that index by data, no more and no fewer.
+#[test]
+fn shaders_that_index_by_data_are_known() {
+    let by_data = |(stem, source): &&(&'static str, &str)| {
+        parse(stem, source).is_ok_and(|(module, _)| crate::taint::indexes_by_data(&module))
+    };
+    let found: Vec<&str> = rt_shaders::ALL.iter().filter(by_data).map(|(stem, _)| *stem).collect();
+    assert_eq!(found, rt_shaders::BY_DATA);
+}
+
+/// What the list is derived by sees each way from a buffer to an index.
+#[test]
+fn an_index_by_data_is_seen() {
+    let shader = |body: &str| {
+        let head = "@group(0) @binding(2) var<storage, read> ids: array<u32>;
+                    @group(0) @binding(3) var<storage, read_write> out: array<u32>;
+                    @group(0) @binding(0) var<uniform> n: vec4<u32>;
+                    @group(0) @binding(1) var<uniform> step: vec4<u32>;
+                    var<workgroup> shared_: array<u32, 4>;
+                    fn twice(x: u32) -> u32 { return 2u * x; }
+                    fn look(x: u32) -> u32 { return ids[x]; }";
+        let text = format!("{head}\n@compute @workgroup_size(1) fn main() {{ {body} }}");
+        crate::taint::indexes_by_data(&parse("a", &text).expect("it is valid").0)
+    };
+    for body in [
+        "out[ids[0]] = 1u;",
+        "out[0] = ids[n.x + ids[1]];",
+        "out[step.y] = 1u;",
+        "var k = n.x; if n.y > 1u { k = ids[0]; } out[k] = 1u;",
+        "var k = 0u; loop { if k >= ids[0] { break; } k += 1u; } out[k] = 1u;",
+        "for (var k = 0u; k < ids[0]; k += 1u) { out[k] = 1u; }",
+        "out[twice(ids[0])] = 1u;",
+        "out[0] = look(ids[0]);",
+        "shared_[1] = ids[0]; out[shared_[2]] = 1u;",
+        "out[select(0u, 1u, ids[0] > 2u) + n.x] = 1u;",
+        "out[min(ids[0], n.x)] = 1u;",
+    ] {
+        assert!(shader(body), "{body}");
+    }
+    for body in
+        ["out[n.x] = ids[n.y];", "for (var k = 0u; k < n.x; k += 1u) { out[k] = ids[k]; }", "out[ids[0] & 3u] = 1u;"]
+    {
+        assert!(!shader(body), "{body}");
+    }
+}

@@ -76,6 +76,8 @@ fn data(cases: &mut Vec<Case>) {
     both(cases, Batch { batch, history, set: false, first: 0 });
     both(cases, Batch { batch, history, set: true, first: 7 });
     both(cases, Take { rows: 100, cols: 3 });
+    both(cases, CheckIds { rows: 100, cols: 3, rule: IdRule::Below(90), null: 0, number: 1 });
+    both(cases, CheckIds { rows: 100, cols: 2, rule: IdRule::Within(90), null: 0, number: 1 });
     both(cases, DrawUniform { n: 300, low: 1, count: 900, stream });
     both(cases, DrawAlias { n: 300, stream });
     both(cases, ShownNegatives { rows: 100, k: 3, own: 2, constant: 1.0 });
@@ -99,7 +101,7 @@ fn sparse(cases: &mut Vec<Case>) {
         for (mean, zones) in [(false, false), (true, false), (true, true)] {
             let (rows, windows) = (100, windows.clone());
             both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), mean, zones });
-            both(cases, BagBackward { rows, dim, windows, mean, zones });
+            both(cases, BagBackward { rows, dim, vocab: 50, windows, mean, zones });
         }
         let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
         both(cases, SegmentSum { rows: capacity, entries, dim });

@@ -54,7 +54,10 @@ fn config(kind: ModelKind, settings: &[&str]) -> Config {
 
 fn fit(device: &Device, config: &Config, seed: u64) -> (Model, TrainReport) {
     let (data, split) = data();
-    train(device, config, data, &split, seed, &mut |_| ControlFlow::Continue(())).unwrap()
+    let (model, report) = train(device, config, data, &split, seed, &mut |_| ControlFlow::Continue(())).unwrap();
+    // Every id of a model is proven where the host writes: a step checks none.
+    assert!(!report.launches.iter().any(|name| name.starts_with("check_ids")), "{config:?}: {:?}", report.launches);
+    (model, report)
 }
 
 /// Mined negatives, every fourth step, often enough to be seen.

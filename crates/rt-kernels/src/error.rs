@@ -35,6 +35,14 @@ pub enum Error {
         /// What is needed.
         want: String,
     },
+    /// A step that a program cannot run, with the reason; nothing has run.
+    #[error("step {step}: {what}")]
+    Step {
+        /// Its number.
+        step: u32,
+        /// What is wrong.
+        what: String,
+    },
     /// A call that cannot be made on any device, with the reason.
     #[error("{kernel}: {what}")]
     Call {

@@ -196,6 +196,63 @@ impl Dispatch {
 /// shape, on every GPU alike.
 pub const MOST_ITERATIONS: usize = 65_535;
 
+/// What is known of the integers that a kernel writes, whatever stands in its reads: so bounds of ids are carried back to what they
+/// are made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    /// The words of column c that come of no read are below `below[c]`; of further columns below the last of these, or there are
+    /// none.
+    pub below: Vec<u32>,
+    /// The read operands whose words it passes on: column for column from one that has as many columns, else from anywhere in it.
+    pub of: Vec<usize>,
+    /// Are rows passed on whole, or all zeros?
+    pub whole_rows: bool,
+    /// The rows are slices (start, length) that lie within so many words.
+    pub within: Option<u32>,
+}
+
+impl Made {
+    /// Words of its own, below `n`.
+    #[must_use]
+    pub fn new(n: usize) -> Self {
+        Self { below: vec![n.min(u32::MAX as usize) as u32], ..Self::default() }
+    }
+
+    /// Words of these reads, or 0.
+    #[must_use]
+    pub fn passed(of: &[usize]) -> Self {
+        Self { of: of.to_vec(), ..Self::new(1) }
+    }
+
+    /// Rows of this read, or zeros.
+    #[must_use]
+    pub fn rows(of: usize) -> Self {
+        Self { whole_rows: true, ..Self::passed(&[of]) }
+    }
+
+    /// Slices that lie within `words` words.
+    #[must_use]
+    pub fn slices(words: usize) -> Self {
+        let within = u32::try_from(words).ok();
+        Self { within, ..Self::new(words.saturating_add(1)) }
+    }
+
+    /// What its own words of a column are below.
+    #[must_use]
+    pub fn below(&self, column: usize) -> u32 {
+        self.below.get(column).or(self.below.last()).copied().unwrap_or(0)
+    }
+}
+
+/// What a kernel needs of a step: it takes examples from a list of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Examples {
+    /// One past the last example of the step that it has a row for.
+    pub rows: usize,
+    /// Entries of the list.
+    pub list: usize,
+}
+
 /// A way of computing a kernel on a GPU, where it has several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Variant {
@@ -275,6 +332,16 @@ pub trait Kernel: std::fmt::Debug {
     }
     /// Its class where it is a matrix product: a hardware GPU is timed for the variant that each class runs.
     fn product(&self) -> Option<crate::kernels::Product> {
+        None
+    }
+    /// What is known of the integers in written operand `write`, for reads of these shapes; `None` where nothing is.
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let _ = (write, reads);
+        None
+    }
+    /// The examples that it takes of each step, if it takes any: a program refuses a step that has others.
+    fn examples(&self, operands: &Operands) -> Option<Examples> {
+        let _ = operands;
         None
     }
     /// The CPU twin. Runs inside the device's thread pool, so rayon's parallel iterators use its threads.

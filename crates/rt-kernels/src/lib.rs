@@ -34,7 +34,8 @@ pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::{Counters, GpuDevice, GpuOptions};
 pub use kernel::{
-    Binding, Cost, Dispatch, Dtype, Kernel, MOST_ITERATIONS, Operand, Operands, Signature, Slot, Target, Variant, check,
+    Binding, Cost, Dispatch, Dtype, Examples, Kernel, MOST_ITERATIONS, Made, Operand, Operands, Signature, Slot,
+    Target, Variant, check,
 };
 pub use memory::SharedWords;
 pub use program::{Call, Program};

@@ -26,7 +26,10 @@ fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
 pub(crate) fn gather(k: &Gather, io: &mut CpuIo<'_>) {
     let (table, ids, mut out) = (io.read(0), io.read(1), io.write(0));
     for r in 0..k.rows {
-        out.row(r).copy_from_slice(table.row(ids.id(r) as usize));
+        match ids.id(r) as usize {
+            id if id < table.rows => out.row(r).copy_from_slice(table.row(id)),
+            _ => out.row(r).fill(0.0),
+        }
     }
 }
 
@@ -36,21 +39,25 @@ struct Slices<'a> {
     slice: Mat<'a>,
     mask: Option<Mat<'a>>,
     hole: Option<Mat<'a>>,
+    /// Rows of the table.
+    vocab: usize,
 }
 
 impl<'a> Slices<'a> {
-    fn of(io: &CpuIo<'a>, at: usize) -> Self {
-        Self { items: io.read(at), slice: io.read(at + 1), mask: io.read_opt(at + 2), hole: io.read_opt(at + 3) }
+    fn of(io: &CpuIo<'a>, at: usize, vocab: usize) -> Self {
+        let (mask, hole) = (io.read_opt(at + 2), io.read_opt(at + 3));
+        Self { items: io.read(at), slice: io.read(at + 1), mask, hole, vocab }
     }
 
     /// The item at position k of the first `most` positions of row i.
     fn items(&self, i: usize, most: usize) -> impl Iterator<Item = Option<u32>> {
         let [start, len] = [self.slice.row_u32(i)[0] as usize, self.slice.row_u32(i)[1] as usize];
+        let len = if start + len <= self.items.rows { len } else { 0 };
         (0..len.min(most)).map(move |k| {
             let place = start + len - 1 - k;
             let masked = self.mask.is_some_and(|m| m.row_u32(i).get(k / 32).is_some_and(|w| w >> (k % 32) & 1 == 0));
             let hole = self.hole.is_some_and(|h| h.id(i) as usize == place);
-            Some(self.items.id(place)).filter(|id| !masked && !hole && *id != 0)
+            Some(self.items.id(place)).filter(|id| !masked && !hole && *id != 0 && (*id as usize) < self.vocab)
         })
     }
 }
@@ -61,7 +68,8 @@ fn end(window: usize) -> usize {
 }
 
 pub(crate) fn bag(k: &Bag, io: &mut CpuIo<'_>) {
-    let (table, slices, mut out) = (io.read(0), Slices::of(io, 1), io.write(0));
+    let (table, mut out) = (io.read(0), io.write(0));
+    let slices = Slices::of(io, 1, table.rows);
     for i in 0..k.rows {
         for (y, window) in k.windows.iter().enumerate() {
             let out = &mut out.row(i)[y * k.apart..][..k.dim];
@@ -80,7 +88,7 @@ pub(crate) fn bag(k: &Bag, io: &mut CpuIo<'_>) {
 }
 
 pub(crate) fn bag_backward(k: &BagBackward, io: &mut CpuIo<'_>) {
-    let (dout, slices, mut zones) = (io.read(0), Slices::of(io, 1), io.write(0));
+    let (dout, slices, mut zones) = (io.read(0), Slices::of(io, 1, k.vocab), io.write(0));
     for i in 0..k.rows {
         for z in 0..k.windows.len() {
             let zone = zones.row(i * k.windows.len() + z);
@@ -105,15 +113,16 @@ pub(crate) fn group(k: &Group, io: &mut CpuIo<'_>) {
     let mut entries: Vec<(u32, u32)> = Vec::new();
     let mut operand = 0;
     for used in &k.uses {
-        let base = k.tables[used.table].base;
+        let (base, rows_of) = (k.tables[used.table].base, k.tables[used.table].rows);
         match &used.kind {
             UseKind::Ids { n } => {
                 let ids = io.read(operand);
-                entries.extend((0..*n).filter(|i| ids.id(*i) != 0).map(|i| (base + ids.id(i), used.source + i as u32)));
+                let kept = |i: &usize| ids.id(*i) != 0 && ids.id(*i) < rows_of;
+                entries.extend((0..*n).filter(kept).map(|i| (base + ids.id(i), used.source + i as u32)));
                 operand += 1;
             }
             UseKind::Bag { rows, max_len, windows } => {
-                let slices = Slices::of(io, operand);
+                let slices = Slices::of(io, operand, rows_of as usize);
                 for i in 0..*rows {
                     for (position, id) in slices.items(i, *max_len).enumerate() {
                         let zone = windows.iter().position(|w| position < end(*w));
@@ -144,12 +153,12 @@ pub(crate) fn group(k: &Group, io: &mut CpuIo<'_>) {
     first.row_u32(k.tables.len())[0] = distinct as u32;
 }
 
-/// The runs of a table as [`SegmentRuns`](crate::kernels::SegmentRuns) packs them: (row, source rows).
+/// The runs of a table as [`SegmentRuns`](crate::kernels::SegmentRuns) packs them: (row, source rows), without what lies nowhere.
 fn runs<'a>(io: &CpuIo<'a>, most: usize) -> impl Iterator<Item = (u32, Vec<u32>)> + use<'a> {
-    let (sources, runs) = (io.read(1), io.read(2).row_u32(0));
+    let (source, sources, runs) = (io.read(0), io.read(1), io.read(2).row_u32(0));
     (0..(runs[0] as usize).min(most)).map(move |k| {
-        let run = runs[2 * k + 1] as usize..runs[2 * k + 3] as usize;
-        (runs[2 * k + 2], run.map(|e| sources.id(e)).collect())
+        let run = runs[2 * k + 1] as usize..(runs[2 * k + 3] as usize).min(sources.rows);
+        (runs[2 * k + 2], run.map(|e| sources.id(e)).filter(|s| (*s as usize) < source.rows).collect())
     })
 }
 
@@ -164,8 +173,9 @@ pub(crate) fn segment_sum(k: &SegmentSum, io: &mut CpuIo<'_>) {
 pub(crate) fn update_rows(k: &UpdateRows, io: &mut CpuIo<'_>) {
     let (source, runs, step) = (io.read(0), runs(io, k.capacity), *io.step);
     let (mut table, mut one, mut two) = (io.write_opt(0), io.write_opt(1), io.write_opt(2));
+    let rows_of = [&table, &one, &two].into_iter().flatten().map(|m| m.rows).min().unwrap_or(0);
     let mut g = vec![0.0; k.dim];
-    for (row, rows) in runs {
+    for (row, rows) in runs.filter(|(row, _)| (*row as usize) < rows_of) {
         let r = row as usize;
         g.fill(0.0);
         rows.iter().for_each(|s| axpy(1.0, source.row(*s as usize), &mut g));
@@ -307,9 +317,10 @@ pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
     for i in 0..k.rows {
         let positive = match k.positive {
             Positive::Diagonal => Some(i),
-            Positive::Label => label.map(|m| m.id(i) as usize),
+            Positive::Label => label.map(|m| m.id(i) as usize).filter(|j| *j < k.candidates),
             Positive::Own => None,
         };
+        let weight = if k.positive == Positive::Label && positive.is_none() { 0.0 } else { weight.row(i)[0] };
         let correction = |j: usize| logq.map_or(0.0, |m| m.row(j)[0]);
         let padding = |j: usize| correction(j) >= 1e29;
         let left_out = |j: usize| padding(j) || mask.is_some_and(|m| m.row_u32(i)[j / 32] >> (j % 32) & 1 != 0);
@@ -345,8 +356,8 @@ pub(crate) fn softmax_loss(k: &SoftmaxLoss, io: &mut CpuIo<'_>) {
         let count = (z.iter().flatten().count() + outside) as f32;
         let mean = (z.iter().flatten().sum::<f32>() + outside as f32 * z_positive) / count;
         let (kept, spread) = (1.0 - k.smoothing, k.smoothing / count);
-        loss.row(i)[0] = weight.row(i)[0] * (lse - kept * z_positive - k.smoothing * mean);
-        let factor = k.scale * weight.row(i)[0];
+        loss.row(i)[0] = weight * (lse - kept * z_positive - k.smoothing * mean);
+        let factor = k.scale * weight;
         if let Some(du) = &mut du {
             du.row(i).fill(0.0);
         }
@@ -400,8 +411,9 @@ fn best(scores: impl Iterator<Item = (f32, u32)>, excluded: &[u32], values: &mut
 fn excluded<'a>(slice: Option<Mat<'a>>, list: Option<Mat<'a>>, query: usize) -> Vec<u32> {
     match (slice, list) {
         (Some(slice), Some(list)) => {
-            let [start, len] = [slice.row_u32(query)[0], slice.row_u32(query)[1]];
-            (start..start + len).map(|i| list.id(i as usize)).collect()
+            let [start, len] = [slice.row_u32(query)[0] as usize, slice.row_u32(query)[1] as usize];
+            let len = if start + len <= list.rows { len } else { 0 };
+            (start..start + len).map(|i| list.id(i)).collect()
         }
         _ => Vec::new(),
     }

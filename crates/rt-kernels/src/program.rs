@@ -2,7 +2,7 @@
 
 use crate::cpu::{CpuIo, Mat, MatMut};
 use crate::device::Inner;
-use crate::{Buffer, CpuDevice, Device, Dtype, Error, Kernel, Operand, Operands, Result, Step, Target};
+use crate::{Buffer, CpuDevice, Device, Dtype, Error, Examples, Kernel, Operand, Operands, Result, Step, Target};
 use std::sync::Arc;
 
 /// One kernel call of a program.
@@ -23,6 +23,8 @@ pub struct Program {
     device: Device,
     calls: Vec<Call>,
     buffers: Vec<Buffer>,
+    /// What its kernels need of each step, the least of all.
+    examples: Option<Examples>,
     #[cfg(feature = "gpu")]
     gpu: Option<crate::gpu::GpuProgram>,
 }
@@ -85,6 +87,7 @@ impl Program {
         };
         Ok(Self {
             device: device.clone(),
+            examples: examples(&calls),
             calls,
             buffers,
             #[cfg(feature = "gpu")]
@@ -102,6 +105,12 @@ impl Program {
     #[must_use]
     pub fn buffers(&self) -> &[Buffer] {
         &self.buffers
+    }
+
+    /// The examples that it takes of a step; `None` where it takes none.
+    #[must_use]
+    pub fn examples(&self) -> Option<Examples> {
+        self.examples
     }
 
     /// The device.
@@ -134,8 +143,10 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// [`Error::DeviceLost`], [`Error::Device`].
+    /// [`Error::DeviceLost`], [`Error::Device`]; [`Error::Step`] for a step with examples past the list that the calls take them
+    /// from, or a rate that is not finite: no call has run then.
     pub fn run(&mut self, step: &Step) -> Result<()> {
+        step.check(self.examples)?;
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
@@ -156,6 +167,7 @@ impl Program {
     ///
     /// As [`Program::run`].
     pub fn run_timed(&mut self, step: &Step) -> Result<Vec<f64>> {
+        step.check(self.examples)?;
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
@@ -184,6 +196,7 @@ impl Program {
     ///
     /// As [`Program::run`].
     pub fn run_clocked(&mut self, step: &Step, clock: &(dyn Fn() -> f64 + Sync)) -> Result<Vec<f64>> {
+        step.check(self.examples)?;
         match &self.device {
             Device::Cpu(cpu) => {
                 let (calls, buffers) = (&self.calls, &self.buffers);
@@ -223,6 +236,12 @@ impl Program {
     pub fn target(&self) -> Target {
         self.device.target()
     }
+}
+
+/// What these calls need of each step: the rows of the last of them, and the shortest list.
+fn examples(calls: &[Call]) -> Option<Examples> {
+    let all = calls.iter().filter_map(|call| call.kernel.examples(&call.operands));
+    all.reduce(|a, b| Examples { rows: a.rows.max(b.rows), list: a.list.min(b.list) })
 }
 
 fn run_on_cpu(cpu: &CpuDevice, call: &Call, buffers: &[Buffer], step: &Step) -> Result<()> {

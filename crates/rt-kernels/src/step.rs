@@ -1,5 +1,6 @@
 //! What changes from step to step: one uniform of 64 bytes.
 
+use crate::{Error, Examples, Result};
 use bytemuck::{Pod, Zeroable};
 
 /// Numbers that a replayed program takes anew at each step. On the GPU this is the uniform at binding 1;
@@ -50,6 +51,29 @@ impl Step {
             ln_negatives: (f64::from(valid.saturating_sub(1).max(1))).ln() as f32,
             ..Self::default()
         }
+    }
+
+    /// Fails for a step that a program of these needs cannot run.
+    pub(crate) fn check(&self, needs: Option<Examples>) -> Result<()> {
+        let refuse = |what: String| Err(Error::Step { step: self.step, what });
+        let numbers = [
+            ("lr", self.lr),
+            ("lr_rows", self.lr_rows),
+            ("bias1", self.bias1),
+            ("bias2", self.bias2),
+            ("inv_valid", self.inv_valid),
+            ("ln_negatives", self.ln_negatives),
+        ];
+        if let Some((name, x)) = numbers.into_iter().find(|(_, x)| !x.is_finite()) {
+            return refuse(format!("{name} is {x}: it has to be finite"));
+        }
+        let Some(Examples { rows, list }) = needs else { return Ok(()) };
+        // A part of a step takes no more than it has rows for.
+        let (offset, taken) = (u64::from(self.offset), u64::from(self.valid).min(rows as u64));
+        if taken > 0 && offset + taken > list as u64 {
+            return refuse(format!("it takes examples {offset} to {} of {list}", offset + taken));
+        }
+        Ok(())
     }
 
     /// Of the `n` rows from `first` on that a part of the step has: how many are examples, and ln(max(that - 1, 1)).

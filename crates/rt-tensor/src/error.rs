@@ -41,6 +41,19 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A step met ids on the device that are out of range, which nothing had proven: null entries stood in for them, which read
+    /// zeros and change nothing.
+    #[error("step {step}: {what} (`{input}`)")]
+    Ids {
+        /// The step.
+        step: u32,
+        /// The state, or what made the ids.
+        input: String,
+        /// The first row of them, from 0.
+        row: usize,
+        /// The id, and what it has to be.
+        what: String,
+    },
     /// The device or a kernel refused.
     #[error(transparent)]
     Kernels(#[from] rt_kernels::Error),

@@ -60,6 +60,7 @@ mod finite;
 mod fuse;
 mod gradcheck;
 mod grads;
+mod ids;
 mod listing;
 mod ops;
 mod optimizer;

@@ -1,12 +1,15 @@
 //! A compiled tape: buffers planned, calls prepared, ready to be replayed.
 
+use crate::ids::{Bounds, FAULTS, Faults};
 use crate::plan::{Plan, plan};
 use crate::slabs::Slabs;
 use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
+use rt_kernels::kernels::CheckIds;
 use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, Target, slabs};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A tape prepared for the device of a store.
 pub struct Program {
@@ -14,8 +17,10 @@ pub struct Program {
     inner: rt_kernels::Program,
     inputs: BTreeMap<String, Buffer>,
     outputs: BTreeMap<String, (Buffer, Place)>,
-    /// Inputs that are ids, and what they have to lie below.
-    bounds: BTreeMap<String, u32>,
+    /// What ids and slices of its own inputs have to be; those of the store's data are the store's.
+    bounds: Bounds,
+    /// The faults of its checks on the device, where it has any.
+    faults: Option<Arc<Faults>>,
     /// Node of the tape that each call came from.
     nodes: Vec<usize>,
     planned: [usize; 2],
@@ -27,6 +32,15 @@ pub struct Watch {
     buffer: Buffer,
     offset: usize,
     cols: usize,
+    faults: Option<FaultWatch>,
+}
+
+/// The faults of the program on their way to the host, beside each copy of rows.
+struct FaultWatch {
+    faults: Arc<Faults>,
+    inner: Readback,
+    /// Those that have come for the copy that is looked for next.
+    came: Option<Vec<u32>>,
 }
 
 impl Watch {
@@ -37,16 +51,37 @@ impl Watch {
     ///
     /// [`Error::Kernels`] for rows that are not there, and where the device is lost.
     pub fn start(&mut self, first: usize, rows: usize) -> Result<bool> {
-        Ok(self.inner.start(&self.buffer, self.offset + first * self.cols, rows * self.cols)?)
+        let started = self.inner.start(&self.buffer, self.offset + first * self.cols, rows * self.cols)?;
+        if let (Some(watch), true) = (&mut self.faults, started) {
+            // It has as many slots, one for each copy.
+            watch.inner.start(watch.faults.buffer(), 0, CheckIds::words())?;
+        }
+        Ok(started)
     }
 
     /// The rows that were asked for first, if they have come. Does not wait.
     ///
     /// # Errors
     ///
-    /// [`Error::Kernels`] where the device is lost.
+    /// [`Error::Ids`] in place of the rows for the first step up to them that met ids out of range, once for each such step:
+    /// whichever of this, [`Program::read_u32`] and [`Program::synchronize`] looks first says it. [`Error::Kernels`] where the device
+    /// is lost.
     pub fn poll(&mut self) -> Result<Option<Vec<f32>>> {
-        Ok(self.inner.poll()?.map(|words| words.into_iter().map(f32::from_bits).collect()))
+        if let Some(watch) = &mut self.faults {
+            if watch.came.is_none() {
+                watch.came = watch.inner.poll()?;
+            }
+            if watch.came.is_none() {
+                return Ok(None);
+            }
+        }
+        let Some(words) = self.inner.poll()? else { return Ok(None) };
+        if let Some(watch) = &mut self.faults
+            && let Some(faults) = watch.came.take()
+        {
+            watch.faults.look(&faults)?;
+        }
+        Ok(Some(words.into_iter().map(f32::from_bits).collect()))
     }
 }
 
@@ -122,11 +157,22 @@ impl Tape {
             }
         }
         let input = |(name, place): (String, Slabs)| Some((name, place.whole()?.clone()));
-        let (inputs, buffers) = (bound.inputs.into_iter().filter_map(input).collect(), bound.buffers);
+        let mut inputs: BTreeMap<String, Buffer> = bound.inputs.into_iter().filter_map(input).collect();
+        // Nobody writes the faults but the checks.
+        let (faults, buffers) = (inputs.remove(FAULTS), bound.buffers);
         let planned = [plan.words.iter().sum(), plan.unshared];
         let inner = rt_kernels::Program::new(device, buffers, calls)?;
-        let bounds = self.bounds.clone();
-        Ok(Program { store: store.clone(), inner, inputs, outputs, bounds, nodes, planned })
+        let mut bounds = self.bounds.clone();
+        self.hold_states(store, &mut bounds)?;
+        bounds.retain(|name, _| name != FAULTS);
+        // Those of the store's data hold whoever writes it.
+        for (name, bounds) in &bounds {
+            store.bind(name, bounds)?;
+        }
+        bounds.retain(|name, _| store.find(name).is_none());
+        let sites = || self.checks.iter().map(|(_, site, ..)| site.clone()).collect();
+        let faults = faults.map(|buffer| Arc::new(Faults::new(buffer, sites())));
+        Ok(Program { store: store.clone(), inner, inputs, outputs, bounds, faults, nodes, planned })
     }
 }
 
@@ -269,8 +315,10 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// [`Error::Kernels`] where the device is lost or refuses.
+    /// [`Error::Kernels`] where the device is lost or refuses, and for a step that has examples past those of the program or of its
+    /// order, or rates that are not finite: nothing has run then.
     pub fn run(&mut self, step: &Step) -> Result<()> {
+        self.check(step)?;
         Ok(self.inner.run(step)?)
     }
 
@@ -280,6 +328,7 @@ impl Program {
     ///
     /// As [`Program::run`].
     pub fn run_timed(&mut self, step: &Step) -> Result<Vec<(usize, f64)>> {
+        self.check(step)?;
         let seconds = self.inner.run_timed(step)?;
         Ok(self.by_node(seconds))
     }
@@ -291,8 +340,20 @@ impl Program {
     ///
     /// As [`Program::run`].
     pub fn run_clocked(&mut self, step: &Step, clock: &(dyn Fn() -> f64 + Sync)) -> Result<Vec<(usize, f64)>> {
+        self.check(step)?;
         let seconds = self.inner.run_clocked(step, clock)?;
         Ok(self.by_node(seconds))
+    }
+
+    /// Fails for a step with more examples than the program has rows for; kernels check the rest.
+    fn check(&self, step: &Step) -> Result<()> {
+        match self.inner.examples() {
+            Some(needs) if step.valid as usize > needs.rows => {
+                let what = format!("it has {} examples, the program has {} rows for them", step.valid, needs.rows);
+                Err(rt_kernels::Error::Step { step: step.step, what }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn by_node(&self, seconds: Vec<f64>) -> Vec<(usize, f64)> {
@@ -311,9 +372,10 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// [`Error::Kernels`] where the device is lost.
+    /// [`Error::Ids`] for a step that met ids out of range, once for each such step; [`Error::Kernels`] where the device is lost.
     pub fn synchronize(&self) -> Result<()> {
-        Ok(self.inner.synchronize()?)
+        self.inner.synchronize()?;
+        self.faults.as_ref().map_or(Ok(()), |faults| faults.read(self.store.device()))
     }
 
     /// Writes an input from word 0 on; it may be shorter than the input.
@@ -323,13 +385,10 @@ impl Program {
     /// [`Error::NoSuch`] for an unknown name; [`Error::Data`] for an id past the rows that it looks up; device errors.
     pub fn write_u32(&mut self, name: &str, data: &[u32]) -> Result<()> {
         let buffer = self.inputs.get(name).ok_or_else(|| Error::NoSuch { what: "input", name: name.into() })?;
-        if let Some(bound) = self.bounds.get(name)
-            && let Some(i) = data.iter().position(|id| id >= bound)
-        {
-            let what = format!("id {} at place {i}: it has to lie below {bound}, the rows that it looks up", data[i]);
-            return Err(Error::Data { name: name.into(), what });
+        if let Some(bounds) = self.bounds.get(name) {
+            crate::ids::check(name, bounds, data)?;
         }
-        Ok(self.store.device().write(buffer, 0, data)?)
+        self.store.write_checked(name, buffer, data)
     }
 
     /// Writes an input of floats; they are looked at first, as [`Store::put_f32`] does.
@@ -347,10 +406,12 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuch`] for an unknown name; device errors.
+    /// [`Error::NoSuch`] for an unknown name; [`Error::Ids`] for a step that met ids out of range, once for each such step; device
+    /// errors.
     pub fn read_u32(&self, name: &str) -> Result<Vec<u32>> {
         let missing = || Error::NoSuch { what: "output", name: name.into() };
         let (buffer, place) = self.outputs.get(name).ok_or_else(missing)?;
+        self.faults.as_ref().map_or(Ok(()), |faults| faults.read(self.store.device()))?;
         let [rows, cols] = place.shape;
         let words = (rows.saturating_sub(1)) * place.stride + cols;
         let words = self.store.device().read(buffer, place.offset, words)?;
@@ -383,7 +444,12 @@ impl Program {
             return Err(Error::Data { name: name.into(), what });
         }
         let inner = Readback::new(self.store.device(), rows * cols, slots)?;
-        Ok(Watch { inner, buffer: buffer.clone(), offset: place.offset, cols })
+        let of = |faults: &Arc<Faults>| -> Result<FaultWatch> {
+            let inner = Readback::new(self.store.device(), CheckIds::words(), slots)?;
+            Ok(FaultWatch { faults: faults.clone(), inner, came: None })
+        };
+        let faults = self.faults.as_ref().map(of).transpose()?;
+        Ok(Watch { inner, buffer: buffer.clone(), offset: place.offset, cols, faults })
     }
 
     /// Dispatches of a run on a GPU, kernel calls on the CPU.

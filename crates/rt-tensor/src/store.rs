@@ -1,12 +1,14 @@
 //! What stays on a device between steps and programs: parameters, optimiser state, data.
 
+use crate::ids::{self, Bound};
 use crate::packed::Packed;
 use crate::params::{Param, ParamKind, Params};
 use crate::slabs::Slabs;
 use crate::{Error, Result};
+use rt_kernels::kernels::IdRule;
 use rt_kernels::{Buffer, Device, Dtype, SharedWords};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Named values on a device. Programs of one store share its parameters and data. Cheap to clone; clones are the same
 /// store. A table that one binding of a GPU does not hold lies in slabs of columns, small ones share a buffer; nothing that the
@@ -19,6 +21,25 @@ pub struct Store {
     packed: Arc<Packed>,
     /// The buffers that tables share, by what they hold of each.
     arenas: Arc<Mutex<BTreeMap<String, Buffer>>>,
+    /// What is known of integers by name.
+    known: Arc<Mutex<BTreeMap<String, Known>>>,
+}
+
+/// What is known of the integers under a name, and what programs rely on.
+#[derive(Debug)]
+struct Known {
+    /// No word was ever above this; `None` where they are not known. All data starts as zeros.
+    largest: Option<u32>,
+    /// What programs that were compiled need them to be.
+    bounds: Vec<Bound>,
+    /// The bounds that programs keep which write them on the device.
+    written: Option<Vec<Bound>>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { largest: Some(0), bounds: Vec::new(), written: None }
+    }
 }
 
 /// The arena of dense parameters.
@@ -40,6 +61,7 @@ impl Store {
             values: Arc::default(),
             packed: Arc::new(Packed::new(device, params)),
             arenas: Arc::default(),
+            known: Arc::default(),
         };
         store.insert(ARENA, Slabs::zeros(device, Dtype::F32, [params.dense_words(), 1], "dense parameters")?);
         let fill = || -> Result<()> {
@@ -91,7 +113,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Kernels`] where they do not fit into memory.
+    /// [`Error::Data`] for an id past the rows that a compiled program looks up by it; [`Error::Kernels`] where they do not fit into
+    /// memory.
     pub fn put_u32(&self, name: &str, data: &[u32]) -> Result<()> {
         self.put(name, data, Dtype::U32)
     }
@@ -103,7 +126,9 @@ impl Store {
     ///
     /// [`Error::Kernels`] where they do not fit into memory.
     pub fn share_u32(&self, name: &str, data: SharedWords) -> Result<()> {
-        self.room(name, (*data).as_ref().len(), Dtype::U32)?.share(&self.device, data)
+        let words = (*data).as_ref();
+        self.admit(name, words, Dtype::U32)?;
+        self.room(name, words.len(), Dtype::U32)?.share(&self.device, data)
     }
 
     /// Puts floats under a name. They are looked at first: a pass over the data, some 3 ms for ten million.
@@ -117,6 +142,7 @@ impl Store {
     }
 
     fn put(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<()> {
+        self.admit(name, words, dtype)?;
         self.room(name, words.len(), dtype)?.write(&self.device, words)
     }
 
@@ -193,6 +219,67 @@ impl Store {
 
     pub(crate) fn dense(&self) -> Result<Slabs> {
         self.place(ARENA)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Holds words that are about to be written under a name by what programs need them to be. No lock is held over the write.
+    fn admit(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<()> {
+        let mut known = self.known();
+        let own = known.entry(name.into()).or_default();
+        ids::check(name, &own.bounds, words)?;
+        let largest = if dtype == Dtype::U32 { own.largest.zip(ids::largest(words).or(Some(0))) } else { None };
+        own.largest = largest.map(|(a, b)| a.max(b));
+        Ok(())
+    }
+
+    /// What programs need the integers under a name to be.
+    pub(crate) fn bounds(&self, name: &str) -> Vec<Bound> {
+        self.known().get(name).map_or_else(Vec::new, |known| known.bounds.clone())
+    }
+
+    /// A program that is being compiled needs the integers under a name to be so: they are, and stay so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] for the first that is not, or where a program writes them on the device that was compiled without this bound.
+    pub(crate) fn bind(&self, name: &str, bounds: &[Bound]) -> Result<()> {
+        let Some(place) = self.find(name) else { return Ok(()) };
+        let mut known = self.known();
+        let own = known.entry(name.into()).or_default();
+        let new: Vec<Bound> = bounds.iter().filter(|b| !own.bounds.contains(b)).copied().collect();
+        if own.written.as_ref().is_some_and(|kept| new.iter().any(|b| !kept.contains(b))) {
+            let what = "a program that was compiled before writes ids into it without this one's bound: compile this one first";
+            return Err(Error::Data { name: name.into(), what: what.into() });
+        }
+        let below = |b: &Bound, id: u32| matches!(b.rule, IdRule::Below(n) if id < n);
+        if !own.largest.is_some_and(|id| new.iter().all(|b| below(b, id))) && !new.is_empty() {
+            ids::check(name, &new, &place.read(&self.device)?)?;
+        }
+        ids::add(&mut own.bounds, &new);
+        Ok(())
+    }
+
+    /// A program writes the integers under a name on the device, and keeps these bounds.
+    pub(crate) fn writes(&self, name: &str, bounds: Vec<Bound>) {
+        let mut known = self.known();
+        let own = known.entry(name.into()).or_default();
+        own.largest = None;
+        let kept = own
+            .written
+            .take()
+            .map_or_else(|| bounds.clone(), |kept| kept.into_iter().filter(|b| bounds.contains(b)).collect());
+        own.written = Some(kept);
+    }
+
+    /// Writes the first words of a program's input, which may be this store's data.
+    pub(crate) fn write_checked(&self, name: &str, buffer: &Buffer, words: &[u32]) -> Result<()> {
+        if self.known().contains_key(name) {
+            self.admit(name, words, Dtype::U32)?;
+        }
+        Ok(self.device.write(buffer, 0, words)?)
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Slabs> {

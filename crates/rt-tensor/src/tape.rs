@@ -97,8 +97,10 @@ pub struct Tape {
     pub(crate) phase: Option<Phase>,
     /// What was differentiated: the parts of the loss, which is their sum.
     pub(crate) losses: Vec<Var>,
-    /// Inputs that are ids of something: all have to lie below this.
-    pub(crate) bounds: std::collections::BTreeMap<String, u32>,
+    /// What ids and slices among the words of inputs and states have to be.
+    pub(crate) bounds: crate::ids::Bounds,
+    /// Checks on the device: of which value, where and by which rule, what stands in for what is wrong, and what they made.
+    pub(crate) checks: Vec<(Var, crate::ids::Site, u32, Var)>,
     /// What the parts of a step have handed down so far.
     pub(crate) grads: crate::grads::Grads,
     pub(crate) part: Part,
@@ -441,31 +443,6 @@ impl Tape {
             return Ok(());
         }
         Err(crate::error::shape(op, format!("`{name}` holds {got:?}, needs {want:?}")))
-    }
-
-    /// Notes that `ids` are rows of something with `rows` rows. Constants are checked here, what the host writes into an
-    /// input where it is written ([`crate::Program::write_u32`]): a GPU would clamp or zero a wrong id in silence.
-    pub(crate) fn ids_below(&mut self, op: &'static str, ids: Var, rows: usize) -> Result<()> {
-        self.check_dtype(op, "ids", ids, Dtype::U32)?;
-        let bound = u32::try_from(rows).unwrap_or(u32::MAX);
-        match &self.values[ids.0 as usize].kind {
-            Kind::Const { words } => match words.iter().position(|id| *id >= bound) {
-                Some(i) => Err(crate::error::shape(op, format!("id {} at place {i}: there are {rows} rows", words[i]))),
-                None => Ok(()),
-            },
-            Kind::Input { name } => {
-                let least = self.bounds.entry(name.clone()).or_insert(bound);
-                *least = bound.min(*least);
-                Ok(())
-            }
-            // Made on the device, or one column of several: what they were made from is checked.
-            Kind::Temp
-            | Kind::Table { .. }
-            | Kind::Arena
-            | Kind::State { .. }
-            | Kind::View { .. }
-            | Kind::Slice { .. } => Ok(()),
-        }
     }
 
     pub(crate) fn param_name(&self, v: Var) -> String {

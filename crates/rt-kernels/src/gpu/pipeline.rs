@@ -154,11 +154,17 @@ fn shader(device: &GpuDevice, label: &str, source: &str) -> wgpu::ShaderModule {
     if device.options().checked_shaders {
         return device.raw().create_shader_module(descriptor);
     }
-    // SAFETY: the shaders are this workspace's own. Each bounds its indices by the shapes in its params, which come
-    // from operands that `Program::new` checked against the buffers' sizes; its loops are bounded by those shapes;
-    // it divides by none of them where they can be zero. The tests run every kernel with the checks on as well, with
+    let checks = wgpu::ShaderRuntimeChecks {
+        bounds_checks: rt_shaders::indexes_by_data(label),
+        ..wgpu::ShaderRuntimeChecks::unchecked()
+    };
+    // SAFETY: the shaders are this workspace's own. One that indexes by what a buffer or the step holds (an id, a slice, a label,
+    // a key, a place: `rt_shaders::BY_DATA`, which a test holds equal to what the data flow of every shader says) keeps wgpu's
+    // bounds checks, whatever stands in the buffers. All others bound their indices by the shapes in their params, which come from
+    // operands that `Program::new` checked against the buffers' sizes. Loops end: they count up to a shape, to a word of a buffer, or
+    // halve a range; no shader divides by a shape where it can be zero. The tests run every kernel with all checks on as well, with
     // the same results.
-    unsafe { device.raw().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    unsafe { device.raw().create_shader_module_trusted(descriptor, checks) }
 }
 
 fn layout_entries(key: &Key) -> Vec<wgpu::BindGroupLayoutEntry> {

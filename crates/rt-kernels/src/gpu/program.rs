@@ -87,6 +87,12 @@ impl GpuProgram {
             }
             let first = dispatches.len();
             let name = call.kernel.name();
+            // Shaders count words in u32: no place of an operand may be past them.
+            let ends = call.operands.reads.iter().chain(&call.operands.writes).flatten().map(crate::Operand::end);
+            if let Some(end) = ends.max().filter(|end| *end as u64 > 1 << 32) {
+                let what = format!("an operand ends at word {end}, shaders count to 2^32");
+                return Err(Error::Call { kernel: name, what });
+            }
             let variant = variant(device, &*call.kernel, only);
             let mut list = call.kernel.dispatches_as(&call.operands, variant);
             if call.operands.scratch.iter().any(|o| o.buffer == apart) {

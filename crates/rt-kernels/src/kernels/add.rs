@@ -1,7 +1,7 @@
 //! Element-wise arithmetic and copies.
 
 use super::cells::{dispatch, each_row};
-use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Made, Operands, Signature, Slot};
 
 /// `out = a + b`, all `[rows, cols]`. Moves `3 * rows * cols` words.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +60,11 @@ macro_rules! cellwise {
                 let operands = [$($slot),+].len() + 1;
                 let cells = (self.rows * self.cols) as f64;
                 Cost { bytes: 4.0 * operands as f64 * cells, flops: $flops * cells }
+            }
+
+            fn made(&self, _: usize, _: &[Option<[usize; 2]>]) -> Option<Made> {
+                // The one of them that moves words of either type.
+                ($name == "copy").then(|| Made::rows(0))
             }
 
             fn run(&self, io: &mut CpuIo<'_>) {

@@ -136,13 +136,13 @@ impl Kernel for EmaRows {
         let step = io.step.step as f32;
         touched.each(io.write_opt(0), io.write_opt(1), |id, average, seen| {
             if let (Some(table), false) = (&table, self.part == EmaPart::Seen) {
-                let stays = self.decay.over(seen[0], step - 1.0);
-                for (average, w) in average.iter_mut().zip(table.row(id)) {
+                let stays = self.decay.over(seen.first().copied().unwrap_or(0.0), step - 1.0);
+                for (average, w) in average.iter_mut().zip(if id < table.rows { table.row(id) } else { &[] }) {
                     *average = w + stays * (*average - w);
                 }
             }
-            if self.part != EmaPart::Rows {
-                seen[0] = step;
+            if let (Some(seen), true) = (seen.first_mut(), self.part != EmaPart::Rows) {
+                *seen = step;
             }
         });
     }
@@ -171,6 +171,7 @@ impl EmaRows {
         let mut words = [lanes, self.capacity, self.dim, self.table].map(|x| x as u32).to_vec();
         words.push(self.base);
         words.extend(places(&[table, Some(seen), average]));
+        words.push([table, Some(seen), average].iter().flatten().map(|o| o.rows as u32).min().unwrap_or(0));
         Part {
             shader: "ema_rows",
             constants: vec![("PART", part)],

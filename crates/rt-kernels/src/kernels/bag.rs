@@ -55,7 +55,8 @@ fn positions(windows: &[usize]) -> usize {
 ///
 /// `out[i, y * dim ..] = sum of table[items[start + len - 1 - k], :]` over the positions k < `min(windows[y], len)`, k
 /// counted from the newest, that are kept: bit k of the row's `mask` is set (positions past the mask's bits are kept),
-/// the place in `items` is not the row's `hole`, and the id is not 0. `mean` divides by the number of kept positions; an
+/// the place in `items` is not the row's `hole`, and the id is not 0 and a row of the table; a slice that does not lie in `items`
+/// is empty. `mean` divides by the number of kept positions; an
 /// empty window gives zeros. One pass: the running f32 sum goes from the newest to the oldest item and is written out at
 /// each window's end, so all windows cost what the longest costs. With `zones` the sum and the count start anew after
 /// each window: zone y holds the positions from `windows[y - 1]` to `windows[y]`, so that windows 1, 2, 3 of sums are the
@@ -100,6 +101,7 @@ fn slice_params(
     dim: usize,
     windows: &[usize],
     mean: bool,
+    vocab: usize,
     slices: &[Option<Operand>],
 ) -> (Vec<u32>, Vec<Binding>) {
     let [items, slice, mask, hole] = [0, 1, 2, 3].map(|i| slices[i]);
@@ -110,6 +112,8 @@ fn slice_params(
         u32::from(mean),
         mask.map_or(0, |m| m.cols as u32),
         u32::from(hole.is_some()),
+        items.map_or(0, |o| o.rows as u32),
+        vocab.min(u32::MAX as usize) as u32,
     ];
     for o in [items, slice, mask, hole] {
         params.extend(o.map_or([0, 0], |o| [o.offset as u32, o.stride as u32]));
@@ -144,7 +148,8 @@ impl Kernel for Bag {
     fn run(&self, io: &mut CpuIo<'_>) {
         let ends = window_ends(&self.windows);
         let ends = &ends[..self.windows.len()];
-        let (table, slices, out) = (io.read(0), Slices::of(io, 1), io.write(0));
+        let (table, out) = (io.read(0), io.write(0));
+        let slices = Slices::of(io, 1, table.rows);
         let (dim, apart, mean, zones) = (self.dim, self.apart, self.mean, self.zones);
         out.par_blocks(BLOCK, |first, mut out| {
             vectorize(
@@ -177,11 +182,12 @@ impl Kernel for Bag {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let (table, out) = (operands.read(0), operands.write(0));
-        let (mut params, slices) = slice_params(self.rows, self.dim, &self.windows, self.mean, &operands.reads[1..]);
+        let (mut params, slices) =
+            slice_params(self.rows, self.dim, &self.windows, self.mean, table.rows, &operands.reads[1..]);
         for o in [table, out] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
-        params.extend([self.apart as u32, u32::from(self.zones)]); // windows start on 16 bytes
+        params.extend([self.apart as u32, u32::from(self.zones), 0, 0]); // windows start on 16 bytes
         params.extend(window_ends(&self.windows));
         let mut bindings = vec![Binding::Read(table.buffer)];
         bindings.extend(slices);

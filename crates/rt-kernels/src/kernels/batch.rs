@@ -1,6 +1,6 @@
 //! Examples of a step: from numbers of events to ids and history slices.
 
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
+use crate::{Binding, Cost, CpuIo, Dispatch, Examples, Kernel, Made, Mat, Operands, Signature, Slot};
 
 /// Makes the examples of a step from the shuffled list of event numbers.
 ///
@@ -9,7 +9,8 @@ use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Sl
 /// `items` that ends before e: `len = min(e - starts[user], history)`, `start = e - len`. With `set` the history is what
 /// of the user's items but e lies among the last `history` before `ends[user]`: `len = min(ends[user] - starts[user],
 /// history)`, `start = ends[user] - len`, `hole = e` (data without times, or targets that are held out anywhere). `weight = step.inv_valid`, so that a sum over rows is a mean. The other rows are padding: user
-/// 0, target 0, an empty slice, weight 0, event 0. Without `set` every `hole` is `u32::MAX` (none).
+/// 0, target 0, an empty slice, weight 0, event 0; so are places past the order and events past the items. A history whose end is
+/// past the items is empty. Without `set` every `hole` is `u32::MAX` (none).
 ///
 /// Reads `order` `[any, 1]`, `items` `[N, 1]`, `starts` `[U + 1, 1]` ascending, `ends` `[U, 1]` (with `set`), all u32; writes `user`, `target` `[batch, 1]` u32, `slice` `[batch, 2]` u32 (start, length), `weight` `[batch, 1]`, and if
 /// wanted `hole`, `event` `[batch, 1]` u32.
@@ -82,6 +83,22 @@ impl Kernel for Batch {
         Cost { bytes: 4.0 * (11 * self.batch) as f64, flops: 0.0 }
     }
 
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let rows = |i: usize| reads[i].map_or(0, |[rows, _]| rows);
+        match write {
+            // User, target, slice, weight, hole, event.
+            0 => Some(Made::new(rows(2).saturating_sub(1).max(1))),
+            1 => Some(Made::passed(&[1])),
+            2 => Some(Made::slices(rows(1))),
+            5 => Some(Made::new(rows(1).max(1))),
+            _ => None,
+        }
+    }
+
+    fn examples(&self, operands: &Operands) -> Option<Examples> {
+        Some(Examples { rows: self.first.saturating_add(self.batch), list: operands.read(0).rows })
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
         let step = io.step;
         let [order, items, starts] = [0, 1, 2].map(|i| io.read(i));
@@ -90,26 +107,32 @@ impl Kernel for Batch {
         let (mut hole, mut event) = (io.write_opt(4), io.write_opt(5));
         let history = self.history.min(u32::MAX as usize) as u32;
         let mut users = [0; TOGETHER];
+        // The event of a row; none for padding, and for places past the order and events past the items.
+        let event_of = |row: usize| {
+            let place =
+                (step.offset as usize).checked_add(row).filter(|place| *place < order.rows && starts.rows > 0)?;
+            Some(order.id(place)).filter(|e| row < step.valid as usize && (*e as usize) < items.rows)
+        };
         for i in 0..self.batch {
             let row = self.first + i;
-            let valid = row < step.valid as usize;
+            let found = event_of(row);
+            let valid = found.is_some();
             if i % TOGETHER == 0 {
-                let last = (step.valid as usize).saturating_sub(1);
-                let event = |r: usize| if valid { order.id(step.offset as usize + (row + r).min(last)) } else { 0 };
-                users = owners(&starts, &std::array::from_fn(event));
+                users = owners(&starts, &std::array::from_fn(|r| event_of(row + r).unwrap_or(0)));
             }
             let (mut u, mut t, mut s, mut len, mut h, mut e) = (0, 0, 0, 0, u32::MAX, 0);
-            if valid {
-                e = order.id(step.offset as usize + row);
+            if let Some(found) = found {
+                e = found;
                 u = users[i % TOGETHER];
                 t = items.id(e as usize);
                 let first = starts.id(u as usize);
                 if let (true, Some(ends)) = (self.set, ends) {
-                    let end = ends.id(u as usize);
-                    len = (end - first).min(history);
-                    (s, h) = (end - len, e);
+                    let end = if (u as usize) < ends.rows { ends.id(u as usize) } else { first };
+                    let past = end as usize > items.rows;
+                    len = if past { 0 } else { end.saturating_sub(first).min(history) };
+                    (s, h) = (if past { 0 } else { end - len }, e);
                 } else {
-                    len = (e - first).min(history);
+                    len = e.saturating_sub(first).min(history);
                     s = e - len;
                 }
             }
@@ -133,7 +156,9 @@ impl Kernel for Batch {
         let [user, target, slice, weight] = [0, 1, 2, 3].map(|i| operands.write(i));
         let (hole, event) = (operands.writes[4], operands.writes[5]);
         let first = self.first as u32;
+        let rows = [order, items].map(|o| o.rows as u32);
         let mut example = vec![self.batch as u32, u32::from(event.is_some()), users, first];
+        example.extend(rows);
         for o in [order, items, starts, user, target, weight, event.unwrap_or(user)] {
             example.extend([o.offset as u32, o.stride as u32]);
         }
@@ -145,6 +170,8 @@ impl Kernel for Batch {
             users,
             first,
         ];
+        history.extend(rows);
+        history.extend([ends.map_or(0, |o| o.rows as u32), 0]);
         let (ends_at, hole_at) = (ends.unwrap_or(starts), hole.unwrap_or(slice));
         for o in [order, starts, ends_at, slice, hole_at] {
             history.extend([o.offset as u32, o.stride as u32]);

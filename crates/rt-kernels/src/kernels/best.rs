@@ -1,5 +1,6 @@
 //! The k best of many scores.
 
+use super::bag::Slices;
 use crate::{Mat, rank};
 use std::cmp::Ordering;
 
@@ -118,12 +119,12 @@ impl Best {
     }
 }
 
-/// What query `query` must not get: `excluded[start .. start + len]` of its slice.
+/// What query `query` must not get: `excluded[start .. start + len]` of its slice, nothing where that does not lie in them.
 pub(super) fn excluded_of(query: usize, slice: Option<Mat<'_>>, excluded: Option<Mat<'_>>) -> Vec<u32> {
     match (slice, excluded) {
         (Some(slice), Some(excluded)) => {
-            let [start, len] = [slice.row_u32(query)[0], slice.row_u32(query)[1]];
-            (start..start + len).map(|i| excluded.id(i as usize)).collect()
+            let [len, end] = Slices::within(slice.row_u32(query)[0], slice.row_u32(query)[1], excluded.rows);
+            (end - len..end).map(|i| excluded.id(i as usize)).collect()
         }
         _ => Vec::new(),
     }

@@ -1,6 +1,6 @@
 //! How often each candidate of a mixed pool is expected among the negatives, as a logarithm.
 
-use super::cells::dispatch;
+use super::cells::{cell_or_zero, dispatch};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
 /// Logit of a candidate that is left out: larger than any logarithm, so that kernels know padding by it.
@@ -12,6 +12,8 @@ const LEFT_OUT: f32 = 1e30;
 /// D / N) / (T + D) and is expected (T + D - 1) q_j times (Yang et al. 2020, "Mixed negative sampling for learning two-tower
 /// neural networks in recommendations"; T + D - 1 because the positive is no negative, 1 at least). 1e30 (left out) for rows of
 /// the batch from `valid` on and for empty places of the queue; without `corrected` 0 elsewhere.
+///
+/// An id past the table has p = 0.
 ///
 /// Reads table `[any, 1]` of p and ids `[batch + drawn + queued, 1]` u32; writes out of that shape. Moves 3 words a candidate, and
 /// the queue's ids once more.
@@ -69,14 +71,15 @@ impl Kernel for CandidateLogQ {
             let padding = i < self.batch && i >= valid;
             out.row(i)[0] = match () {
                 () if padding || (queue.contains(&i) && id == 0) => LEFT_OUT,
-                () if self.corrected => (targets * table.row(id as usize)[0] + uniform).ln() + constant,
+                () if self.corrected => (targets * cell_or_zero(&table, id) + uniform).ln() + constant,
                 () => 0.0,
             };
         }
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let sizes = [self.batch, self.drawn, self.queued, self.catalogue, usize::from(self.corrected), self.first];
+        let corrected = usize::from(self.corrected);
+        let sizes = [self.batch, self.drawn, self.queued, self.catalogue, corrected, self.first, operands.read(0).rows];
         let attributes = sizes.map(|x| x as u32);
         let mut d = dispatch("candidate_logq", &attributes, &operands.reads, &operands.writes, self.n())
             .looping(self.queued.div_ceil(64) + 8);

@@ -2,7 +2,7 @@
 
 use crate::parallel::join;
 use crate::simd::vectorize;
-use crate::{Binding, Dispatch, MatMut, Operand};
+use crate::{Binding, Dispatch, Mat, MatMut, Operand};
 
 /// Iterations of Philox's rounds, and of what the four words of a counter are for.
 pub(super) const PHILOX: usize = 10 + 4;
@@ -23,6 +23,22 @@ pub(super) fn each_row(out: MatMut<'_>, f: impl Fn(usize, &mut [f32]) + Sync + S
             },
         );
     });
+}
+
+/// `out = table[id, :]`, words of either type; zeros for an id past the table.
+#[inline(always)]
+pub(super) fn copy_row(table: &Mat<'_>, id: u32, out: &mut [u32]) {
+    if (id as usize) < table.rows {
+        out.copy_from_slice(table.row_u32(id as usize));
+    } else {
+        out.fill(0);
+    }
+}
+
+/// First cell of row `id`; 0 for an id past the table.
+#[inline(always)]
+pub(super) fn cell_or_zero(table: &Mat<'_>, id: u32) -> f32 {
+    if (id as usize) < table.rows { table.row(id as usize)[0] } else { 0.0 }
 }
 
 /// Gives blocks of rows of `out`, with the first row of each, to `f`, in parallel where there are many cells.

@@ -72,6 +72,7 @@ impl DecayRows {
         head.extend(places(&[Some(keys), Some(first)]));
         let mut words = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
         words.extend(places(&[Some(table)]));
+        words.push(table.rows as u32);
         Part {
             shader: "decay_rows",
             constants: vec![],

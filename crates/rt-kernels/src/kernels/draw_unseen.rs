@@ -1,9 +1,10 @@
 //! Draws of negatives of a row's own that stand in no list of the row's user.
 
+use super::bag::Slices;
 use super::cells::{PHILOX, dispatch};
 use super::negatives::high;
 use crate::philox::philox;
-use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Made, Mat, Operands, Signature, Slot};
 
 /// Draws `k` ids a row that are neither the row's target nor in its user's list, by rejection: id (i, j) takes word 0 and
 /// 1 of the counters (i k + j, step, try, stream), try = 0, 1, ... below `tries`, until a draw is free; after the last one it
@@ -11,7 +12,7 @@ use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
 ///
 /// A draw is `1 + floor(word_0 count / 2^32)`, or with threshold and alias goes through the alias table as
 /// [`super::DrawAlias`]. user, target `[rows, 1]` u32; list `[any, 1]` u32, in which user u has the words `start .. start +
-/// length` of slices `[users, 2]` u32, ascending; threshold, alias `[ids, 1]` u32 or none; ids `[rows, k]` u32. A draw is a
+/// length` of slices `[users, 2]` u32, ascending (a user past the slices, or whose slice does not lie in the list, has none); threshold, alias `[ids, 1]` u32 or none; ids `[rows, k]` u32. A draw is a
 /// binary search: some 10 words at random for a list of a thousand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrawUnseen {
@@ -28,8 +29,8 @@ pub struct DrawUnseen {
 }
 
 /// Does a sorted list hold an id?
-fn holds(list: Mat<'_>, [start, length]: [u32; 2], id: u32) -> bool {
-    let (mut low, mut high) = (start, start + length);
+fn holds(list: Mat<'_>, [length, end]: [u32; 2], id: u32) -> bool {
+    let (mut low, mut high) = (end - length, end);
     while low < high {
         let middle = low + (high - low) / 2;
         if list.id(middle as usize) < id {
@@ -38,7 +39,7 @@ fn holds(list: Mat<'_>, [start, length]: [u32; 2], id: u32) -> bool {
             high = middle;
         }
     }
-    low < start + length && list.id(low as usize) == id
+    low < end && list.id(low as usize) == id
 }
 
 impl Kernel for DrawUnseen {
@@ -64,14 +65,24 @@ impl Kernel for DrawUnseen {
         Cost { bytes: 4.0 * (4 * self.rows + 13 * self.rows * self.k) as f64, flops: 0.0 }
     }
 
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let buckets = reads[4].zip(reads[5]).map_or(0, |([a, _], [b, _])| a.min(b));
+        let (of, below) = if buckets > 0 { (vec![1, 5], buckets) } else { (vec![1], self.count as usize + 1) };
+        (write == 0).then(|| Made { of, ..Made::new(below) })
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
         let [user, target, list, slices] = [0, 1, 2, 3].map(|i| io.read(i));
         let (threshold, alias, step) = (io.read_opt(4), io.read_opt(5), *io.step);
+        let buckets = match (threshold, alias) {
+            (Some(threshold), Some(alias)) => threshold.rows.min(alias.rows) as u32,
+            _ => 0,
+        };
         let draw = |cell: u32, attempt: u32| {
             let words = philox([step.seed_lo, step.seed_hi], [cell, step.step, attempt, self.stream]);
             match (threshold, alias) {
-                (Some(threshold), Some(alias)) => {
-                    let bucket = high(words[0], threshold.rows as u32);
+                (Some(threshold), Some(alias)) if buckets > 0 => {
+                    let bucket = high(words[0], buckets);
                     let own = words[1] < threshold.id(bucket as usize);
                     if own { bucket } else { alias.id(bucket as usize) }
                 }
@@ -82,8 +93,10 @@ impl Kernel for DrawUnseen {
         io.write(0).par_blocks((1024 / self.k.max(1)).max(1), |first, mut ids| {
             for r in 0..ids.rows {
                 let i = first + r;
-                let slice = slices.row_u32(user.id(i) as usize);
-                let slice = [slice[0], slice[1]];
+                // A user past the slices has no list.
+                let of_user = |u: usize| (slices.row_u32(u)[0], slices.row_u32(u)[1]);
+                let (start, length) = Some(user.id(i) as usize).filter(|u| *u < slices.rows).map_or((0, 0), of_user);
+                let slice = Slices::within(start, length, list.rows);
                 for (j, id) in ids.row_u32(r).iter_mut().enumerate() {
                     let cell = (i * self.k + j) as u32;
                     let free = |id: &u32| *id != target.id(i) && !holds(list, slice, *id);
@@ -94,8 +107,9 @@ impl Kernel for DrawUnseen {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let buckets = operands.reads[4].filter(|_| operands.reads[5].is_some()).map_or(0, |o| o.rows as u32);
-        let attributes = [self.rows as u32, self.k as u32, self.count, self.tries, self.stream, buckets];
+        let buckets = operands.reads[4].zip(operands.reads[5]).map_or(0, |(a, b)| a.rows.min(b.rows) as u32);
+        let [list, slices] = [2, 3].map(|i| operands.read(i).rows as u32);
+        let attributes = [self.rows as u32, self.k as u32, self.count, self.tries, self.stream, buckets, slices, list];
         let cells = self.rows * self.k;
         let mut d = dispatch("draw_unseen", &attributes, &operands.reads, &operands.writes, cells)
             .looping(self.tries as usize * (1 + PHILOX + 33));

@@ -81,7 +81,7 @@ impl Kernel for FieldDot {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let has_y = u32::from(operands.reads[1].is_some());
-        let attributes = [self.rows as u32, self.fields as u32, has_y];
+        let attributes = [self.rows as u32, self.fields as u32, has_y, self.cols as u32];
         vec![
             dispatch("field_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.fields)
                 .looping(self.cols),

@@ -10,7 +10,7 @@ use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, T
 /// At step t, once for each slot of the first `step.valid` ids: `gap = (1 - rate) gap + rate (t - last)`, `last = t`; where
 /// the slot was never seen (last = 0) `gap = t`, so that no starting value has to be forgotten, and where the step was
 /// seen already nothing changes. `out_i = -ln max_h gap_h` for i < valid (with several hashes the largest gap is the one
-/// least touched by collisions), 1e30 (left out) for padding. Without `hashed` the slot of an id is the id, else a hash
+/// least touched by collisions), 1e30 (left out) for padding and for ids past the slots, which have none. Without `hashed` the slot of an id is the id, else a hash
 /// of it under each of `hashes` seeds. Steps are counted in f32: exact up to 16.7 M.
 ///
 /// ids `[n, 1]` u32; in place: last, gap `[hashes, slots]`; out `[n, 1]`. Moves `(4 hashes + 2) n` words, most at random.
@@ -68,7 +68,8 @@ impl Kernel for Frequency {
         let [mut last, mut gap, mut out] = [0, 1, 2].map(|i| io.write(i));
         let t = step.step as f32;
         for i in 0..self.n {
-            if i >= step.valid as usize {
+            let past = !self.hashed && ids.id(i) as usize >= self.slots;
+            if i >= step.valid as usize || past {
                 out.row(i)[0] = 1e30;
                 continue;
             }

@@ -1,15 +1,16 @@
 //! Rows of a table by id.
 
 use super::Lookup;
+use super::cells::copy_row;
 use super::prefetch::prefetch_row;
 use crate::simd::vectorize;
 use crate::slabs::each_slab;
 use crate::{Binding, Cost, CpuIo, Dispatch, Dtype, Kernel, Operands, Signature, SlabCall, Slot};
 use std::ops::Range;
 
-/// Row lookup: `out[i, :] = table[ids[i], :]`.
+/// Row lookup: `out[i, :] = table[ids[i], :]`, zeros for an id past the table.
 ///
-/// Reads `table` `[any, dim]`, `ids` `[rows, 1]` u32 (each below the table's rows); writes `out` `[rows, dim]`.
+/// Reads `table` `[any, dim]`, `ids` `[rows, 1]` u32; writes `out` `[rows, dim]`.
 /// Moves `2 * rows * dim + rows` words, no arithmetic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gather {
@@ -55,7 +56,7 @@ impl Kernel for Gather {
                         if r + AHEAD < out.rows {
                             prefetch_row(&table, ids.id(first + r + AHEAD));
                         }
-                        out.row(r).copy_from_slice(table.row(ids.id(first + r) as usize));
+                        copy_row(&table, ids.id(first + r), out.row_u32(r));
                     }
                 },
             );
@@ -74,6 +75,7 @@ impl Kernel for Gather {
         for o in [table, ids, out] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
+        params.push(table.rows as u32);
         vec![Dispatch {
             shader: "gather",
             constants: vec![],

@@ -61,8 +61,8 @@ impl UseKind {
 /// Groups the ids of all uses of all tables: the distinct ids, ascending, and for each the source rows that hold its
 /// gradient.
 ///
-/// An entry is (key, source row). Its key is `base + id`, and null for id 0, for positions that a mask or hole takes out
-/// of a bag, and for positions past a slice's length or its last window; null entries do not appear in the output. Entries
+/// An entry is (key, source row). Its key is `base + id`, and null for id 0, for ids past the table, for positions that a mask or hole takes out
+/// of a bag, and for positions past a slice's length or its last window, for slices that do not lie in the items; null entries do not appear in the output. Entries
 /// are sorted by (key, entry number): a stable radix sort over the bits of the total key range alone, all tables at once.
 ///
 /// Reads, for each use in order: `ids` `[n, 1]` for [`UseKind::Ids`]; `items` `[any, 1]`, `slice` `[rows, 2]`, optional

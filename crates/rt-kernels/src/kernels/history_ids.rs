@@ -2,10 +2,11 @@
 
 use super::bag::{Slices, slice_slots};
 use super::cells::{dispatch, each_row};
-use crate::{Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Made, MatMut, Operands, Signature, Slot};
 
 /// Ids of history slices by position: `ids[i * history + k, 0] = items[start + len - 1 - k]`, k counted from the newest, and
-/// 0 where k is past the slice, dropped by the mask or the row's hole (as in [`Bag`](super::Bag)).
+/// 0 where k is past the slice, dropped by the mask or the row's hole (as in [`Bag`](super::Bag)); a slice that does not lie in
+/// `items` is empty.
 ///
 /// Reads `items` `[any, 1]` u32, `slice` `[rows, 2]` u32 (start, length), optional `mask` `[rows, any]` u32, optional `hole`
 /// `[rows, 1]` u32; writes `ids` `[rows * history, 1]` u32. Moves `2 * rows * (history + 1)` words.
@@ -18,7 +19,8 @@ pub struct HistoryIds {
 }
 
 /// `gaps[i, k] = ln(1 + (t_newest - t_k) / 3600)`, the seconds from the event at position k of a slice (0 is the newest) to
-/// the slice's newest event, in hours and compressed; 0 for positions past the slice and for times after the newest's.
+/// the slice's newest event, in hours and compressed; 0 for positions past the slice and for times after the newest's. A slice
+/// that does not lie in `times` is empty.
 ///
 /// Reads `times` `[any, 1]` u32 (seconds from any origin), `slice` `[rows, 2]` u32; writes `gaps` `[rows, history]`. Moves
 /// `2 * rows * (history + 1)` words.
@@ -54,8 +56,13 @@ impl Kernel for HistoryIds {
         Cost { bytes: 8.0 * (self.rows * (self.history + 1)) as f64, flops: 0.0 }
     }
 
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let _ = (write, reads);
+        Some(Made::passed(&[0]))
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
-        let (slices, history) = (Slices::of(io, 0), self.history);
+        let (slices, history) = (Slices::of(io, 0, usize::MAX), self.history);
         each_history(io.write(0), history, |first, mut ids| {
             for r in 0..ids.rows / history {
                 let row = slices.row(first + r);
@@ -76,7 +83,8 @@ impl Kernel for HistoryIds {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let words = operands.reads[2].map_or(0, |m| m.cols as u32);
-        let attributes = [self.rows as u32, self.history as u32, words, u32::from(operands.reads[3].is_some())];
+        let [rows, history, items] = [self.rows, self.history, operands.read(0).rows].map(|x| x as u32);
+        let attributes = [rows, history, words, u32::from(operands.reads[3].is_some()), items];
         vec![dispatch("history_ids", &attributes, &operands.reads, &operands.writes, self.rows * self.history)]
     }
 }
@@ -104,11 +112,11 @@ impl Kernel for HistoryGaps {
             io.write(0),
             #[inline(always)]
             |r, gaps| {
-                let (start, len) = (slice.row_u32(r)[0] as usize, slice.row_u32(r)[1] as usize);
+                let [len, end] = Slices::within(slice.row_u32(r)[0], slice.row_u32(r)[1], times.rows);
                 gaps.fill(0.0);
-                for (k, gap) in gaps.iter_mut().enumerate().take(len) {
-                    let newest = times.id(start + len - 1);
-                    let seconds = newest.saturating_sub(times.id(start + len - 1 - k));
+                for (k, gap) in gaps.iter_mut().enumerate().take(len as usize) {
+                    let newest = times.id(end as usize - 1);
+                    let seconds = newest.saturating_sub(times.id(end as usize - 1 - k));
                     *gap = (1.0 + seconds as f32 / UNIT).ln();
                 }
             },
@@ -116,7 +124,7 @@ impl Kernel for HistoryGaps {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.rows as u32, self.history as u32];
+        let attributes = [self.rows, self.history, operands.read(0).rows].map(|x| x as u32);
         vec![dispatch("history_gaps", &attributes, &operands.reads, &operands.writes, self.rows * self.history)]
     }
 }

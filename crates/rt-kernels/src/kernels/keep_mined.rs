@@ -3,7 +3,7 @@
 use super::cells::{PHILOX, dispatch};
 use crate::philox::draws;
 use crate::simd::vectorize;
-use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Made, Operands, Signature, Slot};
 
 /// `out_ij = mined_ij` where it is no 0 and draw number `i n + j` of the step and stream is below `threshold`, else the
 /// row's target, which losses mask as an accidental hit: mined `[rows, n]` u32, target `[rows, 1]` u32, out `[rows, n]` u32.
@@ -34,6 +34,11 @@ impl Kernel for KeepMined {
 
     fn cost(&self) -> Cost {
         Cost { bytes: 4.0 * (2 * self.rows * self.n + self.rows) as f64, flops: 0.0 }
+    }
+
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let _ = (write, reads);
+        Some(Made::passed(&[0, 1]))
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {

@@ -1,12 +1,12 @@
 //! How often each candidate is expected among the negatives, as a logarithm.
 
-use super::cells::dispatch;
+use super::cells::{cell_or_zero, dispatch};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
 /// Logit of a candidate that is left out: larger than any logarithm, so that kernels know padding by it.
 const LEFT_OUT: f32 = 1e30;
 
-/// `out[i] = table[ids[i]] + constant`; with `batch` also + ln(valid - 1), and 1e30 (left out) from row `valid` on, where
+/// `out[i] = table[ids[i]] + constant`, of an id past the table `0 + constant`; with `batch` also + ln(valid - 1), and 1e30 (left out) from row `valid` on, where
 /// `valid` = the examples among the `n` of the step from `first` on: table
 /// `[any, 1]` of ln q, ids `[n, 1]` u32, out `[n, 1]`. Source: Bengio and Senecal 2008; Yi et al. 2019. Moves `3 n` words.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ impl Kernel for LogQ {
         let mut out = io.write(0);
         let (valid, ln_negatives) = step.part(self.first, self.n);
         for i in 0..self.n {
-            let value = table.row(ids.id(i) as usize)[0] + self.constant;
+            let value = cell_or_zero(&table, ids.id(i)) + self.constant;
             out.row(i)[0] = match self.batch {
                 false => value,
                 true if i < valid => value + ln_negatives,
@@ -52,7 +52,8 @@ impl Kernel for LogQ {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.n as u32, u32::from(self.batch), self.constant.to_bits(), self.first as u32];
+        let sizes = [self.first, operands.read(0).rows].map(|x| x as u32);
+        let attributes = [self.n as u32, u32::from(self.batch), self.constant.to_bits(), sizes[0], sizes[1]];
         let mut d = dispatch("logq", &attributes, &operands.reads, &operands.writes, self.n);
         d.step = true;
         vec![d]

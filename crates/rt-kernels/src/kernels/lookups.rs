@@ -13,7 +13,8 @@ pub struct Lookup {
     pub dtype: Dtype,
 }
 
-/// `out[i, :] = table[ids[i], :]` for each of several lookups, none of which reads what another one writes.
+/// `out[i, :] = table[ids[i], :]` for each of several lookups, none of which reads what another one writes; zeros for an id past
+/// its table.
 ///
 /// Reads `table` `[any, cols]` and `ids` `[rows, 1]` u32 of each in turn; writes `out` `[rows, cols]` of each. Moves
 /// `2 * rows * cols + rows` words a lookup, no arithmetic. On the GPU one dispatch for as many of them as seven bindings hold.
@@ -54,7 +55,7 @@ impl Kernel for Lookups {
             let (table, ids) = (io.read(2 * i), io.read(2 * i + 1));
             super::cells::each_block(io.write(i), |first, mut out| {
                 for r in 0..out.rows {
-                    out.row_u32(r).copy_from_slice(table.row_u32(ids.id(first + r) as usize));
+                    super::cells::copy_row(&table, ids.id(first + r), out.row_u32(r));
                 }
             });
         }
@@ -106,8 +107,8 @@ impl Together {
     fn add(&mut self, lookup: &Lookup, reads: [Operand; 2], out: Operand) {
         let [table, ids] = reads.map(|o| slot(&mut self.reads, o.buffer));
         let cells = lookup.rows * lookup.cols;
-        self.words.extend([self.cells, cells, lookup.cols, table, ids].map(|x| x as u32));
-        self.words.push(slot(&mut self.writes, out.buffer) as u32);
+        let slots = table | ids << 4 | slot(&mut self.writes, out.buffer) << 8;
+        self.words.extend([self.cells, cells, lookup.cols, reads[0].rows, slots, 0].map(|x| x as u32));
         self.words.extend([reads[0], reads[1], out].iter().flat_map(|o| [o.offset as u32, o.stride as u32]));
         self.cells += cells;
         self.lookups += 1;

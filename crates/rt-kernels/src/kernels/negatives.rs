@@ -3,7 +3,7 @@
 use super::cells::{PHILOX, dispatch};
 use crate::philox::draws;
 use crate::simd::vectorize;
-use crate::{Cost, CpuIo, Dispatch, Error, Kernel, Operands, Result, Signature, Slot};
+use crate::{Cost, CpuIo, Dispatch, Error, Kernel, Made, Operands, Result, Signature, Slot};
 
 /// `low + floor(draw_i * count / 2^32)`: uniform over `low .. low + count`, ids `[n, 1]` u32. Writes n words.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +19,8 @@ pub struct DrawUniform {
 }
 
 /// Draws through an alias table (Walker 1977, Vose 1991): draw 2i picks a bucket, draw 2i + 1 whether it or its alias:
-/// threshold `[ids, 1]` u32, alias `[ids, 1]` u32, out `[n, 1]` u32. Moves `3 n` words at random.
+/// threshold `[ids, 1]` u32, alias `[ids, 1]` u32, out `[n, 1]` u32; of tables of two lengths the shorter counts, of an empty one
+/// every draw is 0. Moves `3 n` words at random.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrawAlias {
     /// Draws.
@@ -48,6 +49,11 @@ impl Kernel for DrawUniform {
 
     fn cost(&self) -> Cost {
         Cost { bytes: 4.0 * self.n as f64, flops: 0.0 }
+    }
+
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let _ = (write, reads);
+        Some(Made::new(self.low as usize + self.count as usize))
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
@@ -93,9 +99,18 @@ impl Kernel for DrawAlias {
         Cost { bytes: 12.0 * self.n as f64, flops: 0.0 }
     }
 
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let buckets = reads[..2].iter().flatten().map(|[rows, _]| *rows).min().unwrap_or(0);
+        (write == 0).then(|| Made { of: vec![1], ..Made::new(buckets.max(1)) })
+    }
+
     fn run(&self, io: &mut CpuIo<'_>) {
         let (threshold, alias, step) = (io.read(0), io.read(1), *io.step);
-        let buckets = threshold.rows as u32;
+        let buckets = threshold.rows.min(alias.rows) as u32;
+        if buckets == 0 {
+            let mut ids = io.write(0);
+            return (0..ids.rows).for_each(|r| ids.row_u32(r)[0] = 0);
+        }
         io.write(0).par_blocks(8192, |first, mut ids| {
             vectorize(
                 #[inline(always)]
@@ -117,7 +132,7 @@ impl Kernel for DrawAlias {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let buckets = operands.read(0).rows as u32;
+        let buckets = operands.read(0).rows.min(operands.read(1).rows) as u32;
         let attributes = [self.n as u32, buckets, self.stream];
         let mut d = dispatch("draw_alias", &attributes, &operands.reads, &operands.writes, self.n).looping(PHILOX);
         d.step = true;

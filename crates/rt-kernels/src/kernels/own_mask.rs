@@ -1,10 +1,12 @@
 //! Which candidates are other items of a row's own user.
 
+use super::bag::Slices;
 use super::cells::dispatch;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
 
 /// Bit j % 32 of word j / 32 of row i is set where candidate j stands in the row's list and is not its target: slice `[rows, 2]`
-/// u32 and items `[any, 1]` u32 (the list is `items[start .. start + length]`, ids ascending), candidate_ids `[candidates, 1]` u32,
+/// u32 and items `[any, 1]` u32 (the list is `items[start .. start + length]`, ids ascending, and empty where it does not lie in
+/// the items), candidate_ids `[candidates, 1]` u32,
 /// target_ids `[rows, 1]` u32; mask `[rows, ceil(candidates / 32)]` u32, bits past the last candidate 0. On a GPU a binary search for each
 /// pair, `rows candidates log2(length)` reads; on the CPU one for each item of the lists among the sorted candidates.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,12 +55,13 @@ impl Kernel for OwnMask {
         let block = ((1 << 14) / self.candidates.max(1)).max(1);
         io.write(0).par_blocks(block, |first, mut mask| {
             for r in 0..mask.rows {
-                let [start, length] = [0, 1].map(|c| slice.row_u32(first + r)[c] as usize);
+                let [start, length] = [0, 1].map(|c| slice.row_u32(first + r)[c]);
+                let [length, end] = Slices::within(start, length, items.rows).map(|x| x as usize);
                 let target = targets.id(first + r);
                 let bits = mask.row_u32(r);
                 bits.fill(0);
                 let mut before = None;
-                for id in (start..start + length).map(|i| items.id(i)) {
+                for id in (end - length..end).map(|i| items.id(i)) {
                     if id == target || before.replace(id) == Some(id) {
                         continue;
                     }
@@ -72,7 +75,7 @@ impl Kernel for OwnMask {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let attributes = [self.rows as u32, self.candidates as u32];
+        let attributes = [self.rows, self.candidates, operands.read(1).rows].map(|x| x as u32);
         let words = self.rows * self.candidates.div_ceil(32);
         vec![dispatch("own_mask", &attributes, &operands.reads, &operands.writes, words).looping(33 + 32)]
     }

@@ -1,7 +1,7 @@
 //! A queue of the last batches that stays on the device.
 
 use super::cells::{dispatch, each_block};
-use crate::{Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot};
+use crate::{Cost, CpuIo, Dispatch, Kernel, Made, MatMut, Operands, Signature, Slot};
 
 /// Rows `s * rows .. (s + 1) * rows` of the queue become x, words of either type, where s = (step - 1) % slots: the oldest of
 /// `slots` batches makes room. x `[rows, cols]`; queue `[slots * rows, cols]`, updated in place. Moves `2 * rows * cols` words.
@@ -30,6 +30,11 @@ impl Kernel for QueuePush {
 
     fn cost(&self) -> Cost {
         Cost { bytes: 8.0 * (self.rows * self.cols) as f64, flops: 0.0 }
+    }
+
+    fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
+        let _ = (write, reads);
+        Some(Made::rows(0))
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {

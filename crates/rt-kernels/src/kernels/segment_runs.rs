@@ -188,7 +188,9 @@ impl Kernel for SegmentRuns {
         for (t, table) in self.tables.iter().enumerate() {
             let own = rest.split_off_mut(..table.run_words()).unwrap_or_default();
             let begin = first.id(t) as usize;
-            let count = (first.id(t + 1) as usize - begin).min(table.capacity);
+            let last = (first.id(t + 1) as usize).min(keys.rows).min(starts.rows.saturating_sub(1));
+            let begin = begin.min(last);
+            let count = (last - begin).min(table.capacity);
             let own = &mut own[..2 * count + 2];
             let many = own.len();
             // Word 0 is the count; an odd word 2 k + 1 is a start, the word after it a row.
@@ -198,7 +200,7 @@ impl Kernel for SegmentRuns {
                     *word = match i {
                         0 => count as u32,
                         _ if i % 2 == 1 => starts.id(k),
-                        _ => keys.id(k) - table.base,
+                        _ => keys.id(k).wrapping_sub(table.base),
                     };
                 }
             });

@@ -90,7 +90,7 @@ impl<'a> Segments<'a> {
     pub(crate) fn sum(&self, source: &Mat<'_>, chunks: Option<&Mat<'_>>, k: usize, g: &mut [f32]) {
         let (from, to) = self.run(k);
         let long = chunks.filter(|_| to - from >= LONG);
-        let (first, filled) = ((from - self.run(0).0) / CHUNK, (to - from) / CHUNK);
+        let (first, filled) = (from.saturating_sub(self.run(0).0) / CHUNK, (to - from) / CHUNK);
         // One call: it is inlined for each width, and is the most of an update's code.
         let from = if long.is_some() { from + filled * CHUNK } else { from };
         self.add(source, from, to, long.map(|chunks| (chunks, first, filled)), g);
@@ -125,12 +125,14 @@ impl<'a> Segments<'a> {
 
     /// Entries of distinct ids `from..to`.
     pub(crate) fn entries(&self, from: usize, to: usize) -> usize {
-        (self.runs[2 * to + 1] - self.runs[2 * from + 1]) as usize
+        self.runs[2 * to + 1].saturating_sub(self.runs[2 * from + 1]) as usize
     }
 
     #[inline(always)]
     fn run(&self, k: usize) -> (usize, usize) {
-        (self.runs[2 * k + 1] as usize, self.runs[2 * k + 3] as usize)
+        // What `Group` writes lies in the sources, and ascends.
+        let end = (self.runs[2 * k + 3] as usize).min(self.sources.rows);
+        ((self.runs[2 * k + 1] as usize).min(end), end)
     }
 
     #[inline(always)]
@@ -147,7 +149,7 @@ impl<'a> Segments<'a> {
         let words = source.f32();
         let mut sum = [0.0f32; T];
         if let Some((chunks, first, filled)) = chunks {
-            for j in first..first + filled {
+            for j in first..(first + filled).min(chunks.rows) {
                 let cells: &[f32; T] = chunks.row(j)[c..][..T].try_into().expect("T cells");
                 for l in 0..T {
                     sum[l] += cells[l];
@@ -159,8 +161,11 @@ impl<'a> Segments<'a> {
                 let at = self.sources.id(e + AHEAD) as usize * source.stride + c;
                 prefetch(words.get(at..at + T).unwrap_or(&[]));
             }
-            let cells: &[f32; T] =
-                words[self.sources.id(e) as usize * source.stride + c..][..T].try_into().expect("T cells");
+            // A source row past the source, which `Group` does not write, is none.
+            let at = self.sources.id(e) as usize * source.stride + c;
+            let Some(cells) = words.get(at..at + T).and_then(|cells| <&[f32; T]>::try_from(cells).ok()) else {
+                continue;
+            };
             for l in 0..T {
                 sum[l] += cells[l];
             }
@@ -309,8 +314,11 @@ impl Kernel for ScatterRows {
         let (rows, keys, first) = (io.read(0), io.read(1), io.read(2));
         let mut dense = io.write(0);
         let (from, to) = (first.id(self.table) as usize, first.id(self.table + 1) as usize);
-        for k in 0..(to - from).min(self.capacity) {
-            let id = keys.id(from + k) - self.base;
+        for k in 0..to.min(keys.rows).saturating_sub(from).min(self.capacity) {
+            let id = keys.id(from + k).wrapping_sub(self.base);
+            if id as usize >= self.rows {
+                continue; // no row of the table
+            }
             for (d, x) in dense.row(id as usize).iter_mut().zip(rows.row(k)) {
                 *d += x;
             }
@@ -320,7 +328,7 @@ impl Kernel for ScatterRows {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let [rows, keys, first] = [0, 1, 2].map(|i| operands.read(i));
         let dense = operands.write(0);
-        let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base];
+        let mut params = vec![self.capacity as u32, self.dim as u32, self.table as u32, self.base, self.rows as u32];
         for o in [rows, keys, first, dense] {
             params.extend([o.offset as u32, o.stride as u32]);
         }

@@ -32,7 +32,7 @@ pub enum Positive {
 ///
 /// Order: scale, then logQ, then masks. The positive's logit is corrected only with `correct_positive`. A candidate has
 /// probability exactly 0 where its logq is 1e29 or more (padding), or, with `mask_hits`, where it has the target's id and is
-/// not the positive; the positive is never masked. Sources: Bengio and Senecal 2008, Yi et al. 2019.
+/// not the positive; the positive is never masked. A row whose label is past the candidates has weight 0. Sources: Bengio and Senecal 2008, Yi et al. 2019.
 ///
 /// `6 rows candidates dim` operations on the CPU (logits are kept in a panel), 8 on the GPU (made again in backward).
 #[derive(Debug, Clone, PartialEq)]

@@ -103,7 +103,7 @@ impl Kernel for TopK {
             list.push(
                 plain(
                     "top_k_exclude",
-                    [vec![queries, items, self.first], places].concat(),
+                    [vec![queries, items, self.first, excluded.rows as u32], places].concat(),
                     vec![Binding::Read(slice.buffer), Binding::Read(excluded.buffer), Binding::Write(keys.buffer)],
                     self.queries,
                 )

@@ -35,13 +35,15 @@ impl<'a> Rows<'a> {
     }
 
     fn split(self, rows: usize) -> (Self, Self) {
-        let (low, high) = self.words.split_at_mut((rows * self.stride).min(self.words.len()));
+        let (low, high) = self.words.split_at_mut(rows.saturating_mul(self.stride).min(self.words.len()));
         let part = |words| Rows { words, stride: self.stride, cols: self.cols };
         (part(low), part(high))
     }
 
+    /// No columns for a row that is none of them.
     fn row(&mut self, r: usize) -> &mut [f32] {
-        &mut self.words[r * self.stride..][..self.cols]
+        let start = r.saturating_mul(self.stride);
+        self.words.get_mut(start..start.saturating_add(self.cols)).unwrap_or_default()
     }
 }
 
@@ -50,11 +52,13 @@ impl<'a> Touched<'a> {
     pub(super) fn of(io: &CpuIo<'a>, at: usize, table: usize, base: u32, capacity: usize) -> Self {
         let first = io.read(at + 1);
         let (from, to) = (first.id(table) as usize, first.id(table + 1) as usize);
-        Self { keys: io.read(at), first: from, count: (to - from).min(capacity), base }
+        let keys = io.read(at);
+        let count = to.min(keys.rows).saturating_sub(from).min(capacity);
+        Self { keys, first: from, count, base }
     }
 
     fn id(&self, k: usize) -> usize {
-        (self.keys.id(self.first + k) - self.base) as usize
+        self.keys.id(self.first + k).wrapping_sub(self.base) as usize
     }
 
     /// Gives each id with its rows of two matrices to `f`. A row has one writer, so the cut changes no bit.
@@ -81,14 +85,17 @@ impl<'a> Touched<'a> {
                 #[inline(always)]
                 || {
                     for k in from..to {
+                        // A key that is none of the table's, which `Group` does not write, has no row.
                         let id = self.id(k);
-                        f(id, one.row(id - base), two.row(id - base));
+                        if let Some(r) = id.checked_sub(base) {
+                            f(id, one.row(r), two.row(r));
+                        }
                     }
                 },
             );
         }
         let middle = from.midpoint(to);
-        let row = self.id(middle);
+        let row = self.id(middle).max(base);
         let ((low_one, high_one), (low_two, high_two)) = (one.split(row - base), two.split(row - base));
         join(
             || self.cut(from, middle, base, [low_one, low_two], f),

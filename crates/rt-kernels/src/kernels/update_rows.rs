@@ -52,7 +52,9 @@ pub enum UpdatePart {
 /// Updates the rows of one table that a step touched, fused with the sum of each row's gradient.
 ///
 /// Row gradient `g = sum of source[sources[e], :]` over the run of the id, in the order of
-/// [`SegmentSum`](super::SegmentSum); then the rule, with `lr = step.lr_rows`. Rows without an entry, and row 0, are not touched.
+/// [`SegmentSum`](super::SegmentSum); then the rule, with `lr = step.lr_rows`. Rows without an entry, and row 0, are not touched; of
+/// garbage in its reads, which [`Group`](super::Group) does not write, rows past the table and source rows past the source count
+/// for nothing.
 ///
 /// Reads `source` `[any, dim]`, `sources` `[any, 1]` of [`Group`](super::Group), and the table's part of the output of
 /// [`SegmentRuns`](super::SegmentRuns): `runs` `[1, 2 capacity + 2]` u32, `chunks` `[blocks, dim]`, left out where no run can be
@@ -186,6 +188,7 @@ impl UpdateRows {
         head.extend(sources);
         own.extend(source.iter().chain(rest));
         own.extend(places(&written));
+        own.push(written.iter().flatten().map(|o| o.rows as u32).min().unwrap_or(0));
         bindings.extend(written.into_iter().map(Binding::write));
         // Adagrad's lanes take several columns, twice.
         let columns = if matches!(self.rule, RowRule::Adagrad { .. }) { self.dim.div_ceil(64) } else { 1 };

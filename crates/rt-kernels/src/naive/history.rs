@@ -7,7 +7,7 @@ use crate::kernels::{
 };
 
 pub(crate) fn ids(k: &HistoryIds, io: &mut CpuIo<'_>) {
-    let (slices, mut ids) = (Slices::of(io, 0), io.write(0));
+    let (slices, mut ids) = (Slices::of(io, 0, usize::MAX), io.write(0));
     for i in 0..k.rows {
         let row = slices.items(i, k.history).chain(std::iter::repeat(None)).take(k.history);
         for (position, id) in row.enumerate() {

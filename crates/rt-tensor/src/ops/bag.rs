@@ -46,7 +46,8 @@ impl Tape {
     /// [`crate::Error::Shape`] for windows that are not ascending from 1, and for operands of wrong shape or type.
     pub fn bag(&mut self, table: Var, items: Var, slice: Var, options: &BagOptions) -> Result<Var> {
         self.table_param("bag", table)?;
-        self.ids_below("bag", items, self.shape(table)[0])?;
+        let items = self.ids_below("bag", "items", items, self.shape(table)[0], 0)?;
+        let slice = self.slices_within("bag", slice, self.shape(items)[0])?;
         let windows = options.windows.clone();
         check_windows("bag", &windows)?;
         let (rows, dim) = (self.shape(slice)[0], self.shape(table)[1]);
@@ -74,10 +75,10 @@ pub(super) fn check_windows(op: &'static str, windows: &[usize]) -> Result<()> {
 impl BagOp {
     pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let d_out = tape.grad_var(out, self.out)?;
-        let (rows, dim) = (tape.shape(self.slice)[0], tape.shape(self.table)[1]);
+        let (rows, [vocab, dim]) = (tape.shape(self.slice)[0], tape.shape(self.table));
         let BagOptions { windows, mean, zones, max_len, mask, hole } = self.options.clone();
         let source = tape.temp(rows * windows.len(), dim);
-        let kernel = BagBackward { rows, dim, windows: windows.clone(), mean, zones };
+        let kernel = BagBackward { rows, dim, vocab, windows: windows.clone(), mean, zones };
         let reads = vec![Some(d_out), Some(self.items), Some(self.slice), mask, hole];
         tape.push(kernel, reads, vec![Some(source)], None)?;
         let ids = UseIds::Bag { items: self.items, slice: self.slice, mask, hole, max_len, windows };

@@ -50,6 +50,10 @@ impl Tape {
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn batch(&mut self, spec: &BatchSpec) -> Result<BatchVars> {
         let BatchSpec { order, items, starts, ends, batch, history } = *spec;
+        let events = self.shape(items)[0];
+        let order = self.ids_below("batch", "order", order, events, u32::MAX)?;
+        let end = |tape: &mut Self, v| tape.ids_below("batch", "ends", v, events.saturating_add(1), 0);
+        let ends = ends.map(|ends| end(self, ends)).transpose()?;
         let set = ends.is_some();
         let vars = BatchVars {
             user: self.temp_ids(batch, 1),
@@ -137,6 +141,7 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn logq(&mut self, table: Var, ids: Var, batch: bool, constant: f32) -> Result<Var> {
+        let ids = self.ids_below("logq", "ids", ids, self.shape(table)[0], u32::MAX)?;
         let n = self.shape(ids)[0];
         let out = self.temp(n, 1);
         let first = self.part.first;
@@ -198,10 +203,13 @@ impl Tape {
             let what = format!("{n} draws for {rows} rows: the same number for each is wanted");
             return Err(crate::error::shape("shown_negatives", what));
         }
+        let spans = self.slices_within("shown_negatives", spec.spans, self.shape(spec.items)[0])?;
+        let below = table.map(|table| self.shape(table)[0]);
+        let drawn = below.map(|n| self.ids_below("shown_negatives", "draws", spec.drawn, n, 0)).transpose()?;
         let ids = self.temp_ids(n, 1);
         let logq = table.map(|_| self.temp(n, 1));
         let kernel = ShownNegatives { rows, k: n / rows, own: spec.own, constant };
-        let reads = vec![Some(spec.items), Some(spec.spans), Some(spec.drawn), table];
+        let reads = vec![Some(spec.items), Some(spans), Some(drawn.unwrap_or(spec.drawn)), table];
         self.push(kernel, reads, vec![Some(ids), logq], None)?;
         Ok((ids, logq))
     }

@@ -23,10 +23,11 @@ impl Tape {
     /// # Errors
     ///
     /// [`crate::Error::Shape`] if `table` is no table, or `ids` no column of ids, or constants past `vocab`. Ids that the host
-    /// writes are checked where they are written.
+    /// writes are checked where they are written, those that the device makes where nothing proves them; the null entry, row 0, stands
+    /// in for one that is past `vocab`.
     pub fn gather(&mut self, table: Var, ids: Var) -> Result<Var> {
         self.table_param("gather", table)?;
-        self.ids_below("gather", ids, self.shape(table)[0])?;
+        let ids = self.ids_below("gather", "ids", ids, self.shape(table)[0], 0)?;
         let (rows, dim) = (self.shape(ids)[0], self.shape(table)[1]);
         let out = self.temp(rows, dim);
         let op = Op::Gather(GatherOp { table, ids, out });

@@ -22,7 +22,8 @@ impl Tape {
         mask: Option<Var>,
         hole: Option<Var>,
     ) -> Result<Var> {
-        self.ids_below("history_ids", items, vocab)?;
+        let items = self.ids_below("history_ids", "items", items, vocab, 0)?;
+        let slice = self.slices_within("history_ids", slice, self.shape(items)[0])?;
         let rows = self.shape(slice)[0];
         let ids = self.temp_ids(rows * history, 1);
         let reads = vec![Some(items), Some(slice), mask, hole];
@@ -37,6 +38,7 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn history_gaps(&mut self, times: Var, slice: Var, history: usize) -> Result<Var> {
+        let slice = self.slices_within("history_gaps", slice, self.shape(times)[0])?;
         let rows = self.shape(slice)[0];
         let gaps = self.temp(rows, history);
         self.push(HistoryGaps { rows, history }, vec![Some(times), Some(slice)], vec![Some(gaps)], None)?;
@@ -59,9 +61,11 @@ impl Tape {
         history: usize,
         pause: u32,
     ) -> Result<[Var; 2]> {
-        let rows = self.shape(batch.slice)[0];
+        let slice = self.slices_within("sessions", batch.slice, self.shape(seconds)[0])?;
+        let user = self.ids_below("sessions", "users", batch.user, self.shape(starts)[0], 0)?;
+        let rows = self.shape(slice)[0];
         let out = [self.temp_ids(rows, 2), self.temp_ids(rows, 2)];
-        let reads = vec![Some(seconds), Some(batch.slice), Some(batch.user), Some(starts)];
+        let reads = vec![Some(seconds), Some(slice), Some(user), Some(starts)];
         self.push(Sessions { rows, history, pause }, reads, out.map(Some).to_vec(), None)?;
         Ok(out)
     }

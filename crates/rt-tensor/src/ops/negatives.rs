@@ -40,6 +40,8 @@ impl Tape {
         if count == 0 {
             return Err(crate::error::shape("draw_unseen", "no ids to draw from"));
         }
+        let user = self.ids_below("draw_unseen", "users", user, self.shape(slices)[0], 0)?;
+        let slices = self.slices_within("draw_unseen", slices, self.shape(list)[0])?;
         let rows = self.shape(user)[0];
         let ids = self.temp_ids(rows, k);
         let kernel =
@@ -76,6 +78,7 @@ impl Tape {
         if slots == 0 || hashes == 0 {
             return Err(crate::error::shape("frequency", "needs a slot and a hash at least"));
         }
+        let ids = if hashed { ids } else { self.ids_below("frequency", "ids", ids, slots, u32::MAX)? };
         let n = self.shape(ids)[0];
         let state = |name: &str| Kind::State { name: format!("frequency.{name}") };
         let last = self.value([hashes, slots], Dtype::F32, state("last"));

@@ -29,6 +29,8 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the queue is not made of batches of this shape.
     pub fn queue_push(&mut self, state: Var, x: Var) -> Result<()> {
+        // What readers of the queue rely on holds for what comes into it.
+        let x = self.as_kept(state, x)?;
         let ([held, _], [rows, cols]) = (self.shape(state), self.shape(x));
         let slots = held / rows.max(1);
         self.push_words(QueuePush { rows, cols, slots }, vec![Some(x)], vec![Some(state)], None)
@@ -49,6 +51,7 @@ impl Tape {
         catalogue: usize,
         corrected: bool,
     ) -> Result<Var> {
+        let ids = self.ids_below("candidate_logq", "ids", ids, self.shape(table)[0], 0)?;
         let n = self.shape(ids)[0];
         let Some(drawn) = n.checked_sub(batch + queued) else {
             let what = format!("{n} candidates of which {batch} are the batch's and {queued} queued");
@@ -68,6 +71,7 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn own_mask(&mut self, slice: Var, items: Var, candidates: Var, targets: Var) -> Result<Var> {
+        let slice = self.slices_within("own_mask", slice, self.shape(items)[0])?;
         let (rows, n) = (self.shape(targets)[0], self.shape(candidates)[0]);
         let mask = self.temp_ids(rows, n.div_ceil(32));
         let reads = [slice, items, candidates, targets].map(Some).to_vec();
@@ -89,7 +93,9 @@ impl Tape {
         }
         let (positive, label) = match spec.positive {
             PositiveVar::Diagonal => (Positive::Diagonal, None),
-            PositiveVar::Label(label) => (Positive::Label, Some(label)),
+            PositiveVar::Label(label) => {
+                (Positive::Label, Some(self.ids_below("hard_mask", "labels", label, candidates, u32::MAX)?))
+            }
             PositiveVar::Own { .. } => (Positive::Own, None),
         };
         let mask_hits = spec.mask_hits.is_some();

@@ -86,7 +86,7 @@ impl Tape {
             }
             PositiveVar::Diagonal => (Positive::Diagonal, None, None, None),
             PositiveVar::Label(label) => {
-                self.ids_below("softmax_loss", label, candidates)?;
+                let label = self.ids_below("softmax_loss", "labels", label, candidates, u32::MAX)?;
                 (Positive::Label, Some(label), None, None)
             }
             PositiveVar::Own { vectors, logq } => (Positive::Own, None, Some(vectors), logq),

@@ -20,6 +20,8 @@ pub struct BagBackward {
     pub rows: usize,
     /// Columns of the table.
     pub dim: usize,
+    /// Rows of the table: ids from here on are not kept.
+    pub vocab: usize,
     /// Window lengths, ascending.
     pub windows: Vec<usize>,
     /// Mean instead of sum.
@@ -51,7 +53,7 @@ impl Kernel for BagBackward {
     fn run(&self, io: &mut CpuIo<'_>) {
         let ends = window_ends(&self.windows);
         let (w, dim, mean, alone) = (self.windows.len(), self.dim, self.mean, self.zones);
-        let (dout, slices, zones) = (io.read(0), Slices::of(io, 1), io.write(0));
+        let (dout, slices, zones) = (io.read(0), Slices::of(io, 1, self.vocab), io.write(0));
         zones.par_blocks(BLOCK * w, |first, mut zones| {
             vectorize(
                 #[inline(always)]
@@ -102,11 +104,12 @@ impl Kernel for BagBackward {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let (dout, zones) = (operands.read(0), operands.write(0));
-        let (mut params, slices) = slice_params(self.rows, self.dim, &self.windows, self.mean, &operands.reads[1..]);
+        let (mut params, slices) =
+            slice_params(self.rows, self.dim, &self.windows, self.mean, self.vocab, &operands.reads[1..]);
         for o in [dout, zones] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
-        params.extend([u32::from(self.zones), 0]); // windows start on 16 bytes
+        params.extend([u32::from(self.zones), 0, 0, 0]); // windows start on 16 bytes
         params.extend(window_ends(&self.windows));
         let mut bindings = vec![Binding::Read(dout.buffer)];
         bindings.extend(slices);

@@ -57,7 +57,8 @@ impl Task<'_, '_> {
     /// Writes the entries that are not null into `made`, in order; gives how many.
     fn make(&mut self, group: &Group, io: &CpuIo<'_>) -> usize {
         let item = &group.uses[self.item];
-        let base = group.tables[item.table].base;
+        let table = &group.tables[item.table];
+        let base = table.base;
         let pairs = &mut *self.made;
         let mut n = 0;
         match &item.kind {
@@ -65,13 +66,13 @@ impl Task<'_, '_> {
                 let ids = io.read(self.operand);
                 for i in self.rows.clone() {
                     let id = ids.id(i);
-                    // Written always, kept if the id is not 0: no branch to guess.
-                    pairs[n] = pair(base + id, item.source + i as u32);
-                    n += usize::from(id != 0);
+                    // Written always, kept if the id is not 0 and a row of the table: no branch to guess.
+                    pairs[n] = pair(base.wrapping_add(id), item.source + i as u32);
+                    n += usize::from(id != 0 && id < table.rows);
                 }
             }
             UseKind::Bag { max_len, windows, .. } => {
-                let slices = Slices::of(io, self.operand);
+                let slices = Slices::of(io, self.operand, table.rows as usize);
                 let ends = window_ends(windows);
                 let ends = &ends[..windows.len()];
                 for i in self.rows.clone() {
@@ -82,7 +83,7 @@ impl Task<'_, '_> {
                         let source = item.source + (i * windows.len() + z) as u32;
                         let to = len.min(*end);
                         for k in k..to {
-                            pairs[n] = pair(base + row.id(&slices, k), source);
+                            pairs[n] = pair(base.wrapping_add(row.id(&slices, k)), source);
                             n += usize::from(row.kept(&slices, k));
                         }
                         k = to;

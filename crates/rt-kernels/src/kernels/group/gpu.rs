@@ -1,6 +1,6 @@
 //! The GPU's side of the grouping: entries, a stable radix sort (reduce, then scan), and a compaction.
 
-use super::{Group, GroupUse, UseKind};
+use super::{Group, GroupTable, GroupUse, UseKind};
 use crate::kernels::bag::{MAX_WINDOWS, window_ends};
 use crate::{Binding, Dispatch, Operand, Operands};
 
@@ -12,7 +12,7 @@ const DIGIT: u32 = 8;
 const BASES: usize = 64;
 /// Uses of one `group_entries`, the words of each, and the buffers that they read.
 const USES: usize = 16;
-const USE_WORDS: usize = 36;
+const USE_WORDS: usize = 40;
 const SLOTS: usize = 6;
 
 fn blocks(group: &Group) -> usize {
@@ -95,7 +95,7 @@ fn entries(group: &Group, operands: &Operands, pairs: usize) -> Vec<Dispatch> {
         if !some.has_room(&given) {
             list.extend(std::mem::take(&mut some).dispatch(pairs));
         }
-        some.add(group.tables[item.table].base, item, &given);
+        some.add(&group.tables[item.table], item, &given);
     }
     list.extend(some.dispatch(pairs));
     list
@@ -123,7 +123,7 @@ impl Entries {
         self.uses < USES && self.buffers.len() + new.len() <= SLOTS
     }
 
-    fn add(&mut self, base: u32, item: &GroupUse, given: &[Option<Operand>]) {
+    fn add(&mut self, table: &GroupTable, item: &GroupUse, given: &[Option<Operand>]) {
         for o in given.iter().flatten() {
             if self.slot(o).is_none() {
                 self.buffers.push(o.buffer);
@@ -135,8 +135,9 @@ impl Entries {
             UseKind::Ids { .. } => (0, 0, [0; MAX_WINDOWS]),
             UseKind::Bag { max_len, windows, .. } => (*max_len, windows.len(), window_ends(windows)),
         };
-        self.words.extend([item.entry as u32, entries as u32, base, item.source, max_len as u32, windows as u32]);
+        self.words.extend([item.entry as u32, entries as u32, table.base, item.source, max_len as u32, windows as u32]);
         self.words.extend([operand(2).map_or(0, |mask| mask.cols as u32), u32::from(operand(3).is_some())]);
+        self.words.extend([table.rows, operand(0).map_or(0, |items| items.rows as u32), 0, 0]);
         let of = |f: &dyn Fn(Operand) -> usize| [0, 1, 2, 3].map(|i| operand(i).map_or(0, |o| f(o) as u32));
         self.words.extend(of(&|o| self.slot(&o).unwrap_or(0)));
         self.words.extend(of(&|o| o.offset));

@@ -187,9 +187,11 @@ impl Rows<'_> {
         let weight = self.weight.row(i)[0];
         let positive = match k.positive {
             Positive::Diagonal => Some(i),
-            Positive::Label => self.label.map(|m| m.id(i) as usize),
+            Positive::Label => self.label.map(|m| m.id(i) as usize).filter(|j| *j < k.candidates),
             Positive::Own => None,
         };
+        // A row whose label is past the candidates counts for nothing.
+        let weight = if k.positive == Positive::Label && positive.is_none() { 0.0 } else { weight };
         let mut z_positive = match (positive, self.own) {
             (Some(j), _) => z[j],
             (None, Some(own)) => k.scale * dot(self.u.row(i), own.row(i)),

@@ -27,7 +27,7 @@ impl<'a> Part<'a> {
 
     fn split(self, rows: usize) -> (Self, Self) {
         let (stride, cols) = (self.stride, self.cols);
-        let (low, high) = self.words.split_at_mut((rows * stride).min(self.words.len()));
+        let (low, high) = self.words.split_at_mut(rows.saturating_mul(stride).min(self.words.len()));
         let part = |words| Part { words, stride, cols };
         (part(low), part(high))
     }
@@ -39,7 +39,8 @@ impl<'a> Part<'a> {
 
     #[inline(always)]
     fn prefetch(&self, r: usize) {
-        prefetch(self.words.get(r * self.stride..r * self.stride + self.cols).unwrap_or(&[]));
+        let start = r.saturating_mul(self.stride);
+        prefetch(self.words.get(start..start.saturating_add(self.cols)).unwrap_or(&[]));
     }
 }
 
@@ -48,19 +49,27 @@ pub(super) struct Rows<'a> {
     table: Option<Part<'a>>,
     one: Option<Part<'a>>,
     two: Option<Part<'a>>,
+    len: usize,
 }
 
 impl<'a> Rows<'a> {
     pub(super) fn new(table: Option<MatMut<'a>>, one: Option<MatMut<'a>>, two: Option<MatMut<'a>>) -> Self {
-        Self { table: table.map(Part::new), one: one.map(Part::new), two: two.map(Part::new) }
+        let len = [&table, &one, &two].into_iter().flatten().map(|m| m.rows).min().unwrap_or(0);
+        Self { table: table.map(Part::new), one: one.map(Part::new), two: two.map(Part::new), len }
+    }
+
+    /// Rows of all of them.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
     }
 
     fn split(self, rows: usize) -> (Self, Self) {
         let (table, high) = self.table.map(|p| p.split(rows)).unzip();
         let (one, high_one) = self.one.map(|p| p.split(rows)).unzip();
         let (two, high_two) = self.two.map(|p| p.split(rows)).unzip();
-        let low = Self { table, one, two };
-        let high = Self { table: high, one: high_one, two: high_two };
+        let low = Self { table, one, two, len: self.len.min(rows) };
+        let high = Self { table: high, one: high_one, two: high_two, len: self.len.saturating_sub(rows) };
         (low, high)
     }
 }
@@ -105,7 +114,7 @@ impl Update<'_> {
             }
         }
         let middle = low;
-        let row = self.row(middle);
+        let row = self.row(middle).max(base);
         let (low, high) = rows.split(row - base);
         join(|| self.cut(from, middle, base, low), || self.cut(middle, to, row, high));
     }
@@ -135,13 +144,14 @@ impl Update<'_> {
         for k in from..to {
             if k + ahead < to {
                 self.segments.prefetch(&self.source, k + ahead);
-                let ahead = self.row(k + ahead) - base;
+                let ahead = self.row(k + ahead).saturating_sub(base);
                 for part in [&rows.table, &rows.one, &rows.two].into_iter().flatten() {
                     part.prefetch(ahead);
                 }
             }
             self.segments.sum(&self.source, self.chunks.as_ref(), k, g);
-            let r = self.row(k) - base;
+            // A row past the table, which `Group` does not write, is left alone.
+            let Some(r) = self.row(k).checked_sub(base).filter(|r| *r < rows.len()) else { continue };
             let w = rows.table.as_mut().map_or(&mut [][..], |table| &mut table.row(r)[..dim]);
             match (self.rule, &mut rows.one, &mut rows.two) {
                 (RowRule::Adagrad { eps }, Some(state), _) => {
