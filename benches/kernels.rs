@@ -9,7 +9,7 @@ use std::sync::Arc;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
     let (rows, dim) = (100_000, 64);
-    let bag = Bag { rows: 1024, dim, windows: vec![50], mean: true, zones: false, apart: dim };
+    let bag = Bag { rows: 1024, dim, windows: vec![50], max_len: 50, mean: true, zones: false, apart: dim };
     bench(&mut criterion, "1024x50of100000x64", bag, &[rows, 1024 * 50]);
     bench(&mut criterion, "16384of100000x64", Gather { rows: 16_384, dim }, &[rows]);
     bench(&mut criterion, "16384x64", L2Normalize { rows: 16_384, dim }, &[]);
@@ -58,7 +58,8 @@ fn program(
             operands.reads.push(None);
             continue;
         }
-        let (rows, cols) = (if slot.rows == 0 { free.next().unwrap_or(1) } else { slot.rows }, slot.cols.max(1));
+        let rows = slot.rows.unwrap_or_else(|| free.next().unwrap_or(1));
+        let cols = slot.cols.unwrap_or(1);
         let mut words = vec![0u32; rows * cols];
         philox::draws(philox::key(7), number as u32, 0, 0, &mut words);
         buffers.push(match (slot.dtype, slot.name) {
@@ -84,8 +85,9 @@ fn program(
             operands.writes.push(None);
             continue;
         }
-        buffers.push(device.zeros(slot.dtype, slot.rows * slot.cols, slot.name)?);
-        operands.writes.push(Some(Operand::dense(buffers.len() - 1, slot.rows, slot.cols)));
+        let (rows, cols) = (slot.rows.unwrap_or_default(), slot.cols.unwrap_or_default());
+        buffers.push(device.zeros(slot.dtype, rows * cols, slot.name)?);
+        operands.writes.push(Some(Operand::dense(buffers.len() - 1, rows, cols)));
     }
     Program::new(device, buffers, vec![Call { kernel: Arc::new(kernel), operands }])
 }

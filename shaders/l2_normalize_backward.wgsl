@@ -1,6 +1,6 @@
 // l2_normalize_backward: gradient of rows scaled to length one.
 //
-//   dx_i = (dy_i - y_i (y_i . dy_i)) / norm_i
+//   dx_i = (dy_i - y_i (y_i . dy_i)) / norm_i; 0 where norm_i is no more than 1e-12, the length of a row without direction
 //
 // shapes    y, dy, dx [rows, dim] f32 | norm [rows] f32; offsets and strides in words
 // launch    one workgroup of 64 lanes per row
@@ -27,6 +27,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read> norm: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+
+// The bits of 1e-12. Those of floats from 0 on are in their order, and NaN is above all: it goes through.
+const LEAST: u32 = 0x2b8cbcccu;
 
 const LANES: u32 = 64u;
 var<workgroup> sums: array<f32, LANES>;
@@ -57,6 +60,7 @@ fn main(
     let dx_word = params.dx_offset + row * params.dx_stride;
     for (var c = lane; c < dim; c += LANES) {
         let length = norm[params.norm_offset + row * params.norm_stride];
-        dx[dx_word + c] = (dy[dy_word + c] - y[y_word + c] * along) / length;
+        let slope = (dy[dy_word + c] - y[y_word + c] * along) / length;
+        dx[dx_word + c] = select(slope, 0.0, bitcast<u32>(length) <= LEAST);
     }
 }

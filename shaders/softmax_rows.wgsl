@@ -40,14 +40,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> info: array<u32>;
 @group(0) @binding(5) var<storage, read_write> loss: array<f32>;
 
+const NONE: u32 = 0xffffffffu;
 const NAN: u32 = 0x7fc00000u;
 
 // By its bits: compilers may take comparisons of floats to be between numbers.
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
-
-const NONE: u32 = 0xffffffffu;
 
 @compute @workgroup_size(WG)
 fn main(

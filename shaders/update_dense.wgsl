@@ -7,7 +7,7 @@
 //
 // then, where AVERAGE says so, the moving average: average = w + d (average - w), d = min(decay, (step - 1) / (step + 9))
 //
-// shapes    grads, weights, state1, state2, average [n] f32, without gaps; offsets in words
+// shapes    grads, weights, state1, state2, average [n, 1] f32; offsets and strides in words
 // launch    one invocation per parameter
 // writes    every cell of weights, of the rule's states and of the average once, in place
 // sums      none
@@ -28,10 +28,15 @@ struct Params {
     ema_ln: f32,
     ema_warm: u32, // the last step whose d is below ema_decay
     grads_offset: u32,
+    grads_stride: u32,
     weights_offset: u32,
+    weights_stride: u32,
     state1_offset: u32,
+    state1_stride: u32,
     state2_offset: u32,
+    state2_stride: u32,
     average_offset: u32,
+    average_stride: u32,
 }
 
 struct Step {
@@ -46,11 +51,11 @@ struct Step {
     bias2: f32,
     inv_valid: f32,
     ln_negatives: f32,
+    bias1_rows: f32,
+    bias2_rows: f32,
     reserved_0: u32,
     reserved_1: u32,
     reserved_2: u32,
-    reserved_3: u32,
-    reserved_4: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -71,26 +76,26 @@ fn main(
     if i >= params.n {
         return;
     }
-    let g = grads[params.grads_offset + i];
-    var w = weights[params.weights_offset + i] * (1.0 - step.lr * params.weight_decay);
+    let g = grads[params.grads_offset + i * params.grads_stride];
+    var w = weights[params.weights_offset + i * params.weights_stride] * (1.0 - step.lr * params.weight_decay);
     if RULE == 0u {
         w -= step.lr * g;
     } else if RULE == 1u {
-        let a = state1[params.state1_offset + i] + g * g;
-        state1[params.state1_offset + i] = a;
+        let a = state1[params.state1_offset + i * params.state1_stride] + g * g;
+        state1[params.state1_offset + i * params.state1_stride] = a;
         w -= step.lr * g / (sqrt(a) + params.eps);
     } else {
-        let m = params.beta1 * state1[params.state1_offset + i] + (1.0 - params.beta1) * g;
-        let v = params.beta2 * state2[params.state2_offset + i] + (1.0 - params.beta2) * (g * g);
-        state1[params.state1_offset + i] = m;
-        state2[params.state2_offset + i] = v;
+        let m = params.beta1 * state1[params.state1_offset + i * params.state1_stride] + (1.0 - params.beta1) * g;
+        let v = params.beta2 * state2[params.state2_offset + i * params.state2_stride] + (1.0 - params.beta2) * (g * g);
+        state1[params.state1_offset + i * params.state1_stride] = m;
+        state2[params.state2_offset + i * params.state2_stride] = v;
         w -= step.lr * (m * step.bias1) / (sqrt(v * step.bias2) + params.eps);
     }
-    weights[params.weights_offset + i] = w;
+    weights[params.weights_offset + i * params.weights_stride] = w;
     if AVERAGE {
         let s = f32(step.step);
         let stays = select(params.ema_decay, (s - 1.0) / (s + 9.0), step.step <= params.ema_warm);
-        let place = params.average_offset + i;
+        let place = params.average_offset + i * params.average_stride;
         average[place] = w + stays * (average[place] - w);
     }
 }

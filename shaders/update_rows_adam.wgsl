@@ -1,7 +1,7 @@
 // update_rows_adam: lazy Adam on the rows of tables that a step touched.
 //
 //   g = sum of source[sources[e], :] over the run of a distinct id
-//   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  table -= lr_rows * (m bias1) / (sqrt(v bias2) + eps)
+//   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  table -= lr_rows * (m bias1_rows) / (sqrt(v bias2_rows) + eps)
 //
 // shapes    source [any, dim] f32 | sources u32 (of group) | segments u32 (the table's, of segment_pack) | chunks f32 (of
 //           segment_chunks) | table, m, v [any, dim] f32
@@ -63,11 +63,11 @@ struct Step {
     bias2: f32,
     inv_valid: f32,
     ln_negatives: f32,
+    bias1_rows: f32,
+    bias2_rows: f32,
     reserved_0: u32,
     reserved_1: u32,
     reserved_2: u32,
-    reserved_3: u32,
-    reserved_4: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -126,5 +126,5 @@ fn main(
     moment[at_m] = m;
     square[at_v] = v;
     weights[table.weights_offset + id * table.weights_stride + column] -=
-        step.lr_rows * (m * step.bias1) / (sqrt(v * step.bias2) + params.eps);
+        step.lr_rows * (m * step.bias1_rows) / (sqrt(v * step.bias2_rows) + params.eps);
 }

@@ -3,7 +3,7 @@
 use crate::group::grouped;
 use rt_kernels::Step;
 use rt_kernels::kernels::{DenseRule, EmaDecay, EmaPart, EmaRows, UpdateDense};
-use rt_tests::{EPS, LAYS, Lay, Want, f, hold, ids, uniform};
+use rt_tests::{EPS, LAYS, Want, f, hold, ids, uniform};
 
 /// d_s as the documentation has it.
 fn stays(decay: f64, s: u32) -> f64 {
@@ -45,7 +45,7 @@ fn dense_averages_follow_the_update() {
         let kernel = UpdateDense { rule: DenseRule::Sgd, n, weight_decay: 0.0, average: average_of };
         let writes = [f(&w, n, 1), None, None, f(&average, n, 1)];
         let want = [Want::within(after.clone(), 4.0 * EPS), Want::Nothing, Want::Nothing, Want::Close(want.collect())];
-        hold(what, &kernel, &step, &[Lay::Dense], &[f(&g, n, 1)], &writes, &want);
+        hold(what, &kernel, &step, LAYS, &[f(&g, n, 1)], &writes, &want);
     }
 }
 

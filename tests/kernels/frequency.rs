@@ -1,7 +1,7 @@
 //! How often ids come, estimated while they come.
 
 use rt_kernels::kernels::Frequency;
-use rt_kernels::{Call, Device, Dtype, Operand, Operands, Program, Step};
+use rt_kernels::{Call, Device, Operand, Operands, Program, Step};
 use rt_tests::{LAYS, Want, devices, f, hold, ids, u};
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ struct Stream {
 impl Stream {
     fn new(device: &Device, kernel: Frequency) -> Self {
         let shapes = [[kernel.n, 1], [kernel.hashes, kernel.slots], [kernel.hashes, kernel.slots], [kernel.n, 1]];
-        let buffer = |s: &[usize; 2]| device.zeros(Dtype::F32, s[0] * s[1], "stream").unwrap();
+        let buffer = |s: &[usize; 2]| device.zeros(None, s[0] * s[1], "stream").unwrap();
         let buffers: Vec<_> = shapes.iter().map(buffer).collect();
         let operand = |i: usize| Some(Operand::dense(i, shapes[i][0], shapes[i][1]));
         let operands =

@@ -96,10 +96,11 @@ fn bags_and_grouping_leave_out_what_is_no_row_and_no_slice() {
     let step = Step::default();
     for (windows, mean, zones) in [(vec![2, 7], true, false), (vec![1, usize::MAX], false, true)] {
         let w = windows.len();
-        let bag = Bag { rows, dim: DIM, apart: DIM, windows: windows.clone(), mean, zones };
+        let bag = Bag { rows, dim: DIM, apart: DIM, windows: windows.clone(), max_len: usize::MAX, mean, zones };
         let reads = |items, slice| [vec![f(&cells, vocab, DIM)], slices(items, slice).to_vec()].concat();
         same(&bag, &step, &reads(&items, &bad), &reads(&kept, &good), &[out_f(rows, w * DIM)]);
-        let backward = BagBackward { rows, dim: DIM, vocab, windows: windows.clone(), mean, zones };
+        let backward =
+            BagBackward { rows, dim: DIM, vocab, windows: windows.clone(), max_len: usize::MAX, mean, zones };
         let dout = uniform(rows * w * DIM, 9);
         let reads = |items, slice| [vec![f(&dout, rows, w * DIM)], slices(items, slice).to_vec()].concat();
         same(&backward, &step, &reads(&items, &bad), &reads(&kept, &good), &[out_f(rows * w, DIM)]);

@@ -76,8 +76,9 @@ fn what_a_driver_would_not_finish_is_refused() {
             if slot.optional {
                 return None;
             }
-            buffers.push(device.zeros(slot.dtype, slot.rows * slot.cols, "an operand").unwrap());
-            Some(Operand::dense(buffers.len() - 1, slot.rows, slot.cols))
+            let (rows, cols) = (slot.rows.unwrap(), slot.cols.unwrap());
+            buffers.push(device.zeros(slot.dtype, rows * cols, "an operand").unwrap());
+            Some(Operand::dense(buffers.len() - 1, rows, cols))
         };
         let reads = signature.reads.iter().map(&mut place).collect();
         let writes = signature.writes.iter().map(&mut place).collect();

@@ -36,6 +36,7 @@ mod negatives;
 mod norm;
 mod not_a_number;
 mod on_tables;
+mod operands;
 mod pairwise;
 mod part_sums;
 mod prelu;

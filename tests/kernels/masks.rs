@@ -20,11 +20,13 @@ fn own_items_but_the_target() {
         ("lists longer than the candidates", 20, 64, 300),
     ] {
         let below = 50;
-        // Lists of 0 to 3 `items` ids; the first is empty.
+        // Lists of 0 to 3 `items` ids; the first is empty. Some do not ascend: they are searched from end to end.
         let lists: Vec<Vec<u32>> = (0..rows)
             .map(|i| {
                 let mut list = ids(i * items % (3 * items), below, 10 + i as u64);
-                list.sort_unstable();
+                if i % 3 > 0 {
+                    list.sort_unstable();
+                }
                 list
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use crate::group::grouped;
 use rt_kernels::kernels::{DecayRows, EmaDecay, EmaPart, EmaRows, RowRule, SegmentTable, UpdatePart, UpdateRows};
-use rt_kernels::{Buffer, Call, Device, Dtype, Kernel, Operand, Operands, Program, Step, Target};
+use rt_kernels::{Buffer, Call, Device, Kernel, Operand, Operands, Program, Step, Target};
 use rt_tests::{devices_with_checks, ids, uniform};
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ struct Buffers<'a> {
 
 impl Buffers<'_> {
     fn put(&mut self, words: &[u32]) -> Operand {
-        let buffer = self.device.zeros(Dtype::U32, words.len(), "test operand").unwrap();
+        let buffer = self.device.zeros(None, words.len(), "test operand").unwrap();
         self.device.write(&buffer, 0, words).unwrap();
         self.list.push(buffer);
         Operand::dense(self.list.len() - 1, words.len(), 1)

@@ -3,7 +3,7 @@
 use crate::group::grouped;
 use rt_kernels::kernels::{Bag, Gather, RowRule, SegmentTable, Sum, UpdatePart, UpdateRows};
 use rt_kernels::slabs::cut;
-use rt_kernels::{Buffer, Call, Device, Dtype, Error, Kernel, Operand, Operands, Program, Step};
+use rt_kernels::{Buffer, Call, Device, Error, Kernel, Operand, Operands, Program, Step};
 use rt_tests::{devices_with_checks, ids, uniform};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn run(
         let mut list = Vec::new();
         for width in if m.cut { widths } else { &whole } {
             let cells: Vec<u32> = m.words.chunks(m.cols).flat_map(|row| row[from..from + width].to_vec()).collect();
-            let buffer = device.zeros(Dtype::U32, cells.len(), "test operand").expect("test buffer");
+            let buffer = device.zeros(None, cells.len(), "test operand").expect("test buffer");
             device.write(&buffer, 0, &cells).expect("upload");
             list.push(Operand::dense(buffers.len(), rows, *width));
             buffers.push(buffer);
@@ -113,7 +113,7 @@ fn lookups_in_slabs_have_the_bits_of_the_whole_table() {
         let reads = [table(), items, integers(&slices, 2), None, None];
         for windows in [vec![7], vec![1, 5, usize::MAX]] {
             let writes = [nan(windows.len() * dim)];
-            let bag = Bag { rows: n, dim, apart: dim, windows, mean: true, zones: false };
+            let bag = Bag { rows: n, dim, apart: dim, windows, max_len: 30, mean: true, zones: false };
             same_bits(what, bag, widths, &reads, &writes);
         }
     }

@@ -2,7 +2,7 @@
 
 use rt_kernels::Step;
 use rt_kernels::kernels::{DenseRule, UpdateDense};
-use rt_tests::{Lay, Want, f, hold, uniform};
+use rt_tests::{LAYS, Want, f, hold, uniform};
 
 #[test]
 fn each_rule_with_and_without_decay() {
@@ -47,7 +47,7 @@ fn each_rule_with_and_without_decay() {
                 let kernel = UpdateDense { rule, n, weight_decay, average: None };
                 let writes = [f(&w, n, 1), first, second, None];
                 let want = [want(new_w), want(new_1), want(new_2), Want::Nothing];
-                hold(&format!("{rule:?}, {what}"), &kernel, &step, &[Lay::Dense], &[f(&g, n, 1)], &writes, &want);
+                hold(&format!("{rule:?}, {what}"), &kernel, &step, LAYS, &[f(&g, n, 1)], &writes, &want);
             }
         }
     }

@@ -63,7 +63,7 @@ fn oracle(rule: RowRule, step: &Step, sums: &[Cell], w: &[f32], one: &[f32], two
         }
         RowRule::Adam { beta1, beta2, eps } => {
             let (b1, b2) = (f64::from(beta1), f64::from(beta2));
-            let (c1, c2) = (f64::from(step.bias1), f64::from(step.bias2));
+            let (c1, c2) = (f64::from(step.bias1_rows), f64::from(step.bias2_rows));
             let mut out = [vec![], vec![], vec![]];
             for (c, (g, b)) in sums.iter().enumerate() {
                 let (m0, v0) = (wide(&one[c]), wide(&two[c]));
@@ -100,7 +100,7 @@ fn rows_move_as_the_rules_say() {
         let v = vocab as usize;
         let weights = uniform(v * dim, 6);
         let reads = groups.reads(1, SegmentTable { base, capacity: n, entries: n, dim }, &source);
-        let step = Step::new(3, 0, 0, 1).with_rates(0.5, 0.05, 0.9, 0.999);
+        let step = Step::new(3, 0, 0, 1).with_rates(0.5, 0.05, 0.5, 0.6).with_row_betas(0.9, 0.999);
 
         for rule in RULES {
             let cols = match rule {

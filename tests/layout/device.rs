@@ -81,7 +81,7 @@ impl Kernel for Given {
         "given"
     }
     fn signature(&self) -> Signature {
-        Signature { reads: vec![Slot::f32("x", 0, 0)], writes: vec![] }
+        Signature { reads: vec![Slot::f32("x", None, None)], writes: vec![] }
     }
     fn cost(&self) -> Cost {
         Cost::default()

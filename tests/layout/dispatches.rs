@@ -89,6 +89,8 @@ fn check_step(at: &str, step: &Declared) {
         ("bias2", offset_of!(Step, bias2)),
         ("inv_valid", offset_of!(Step, inv_valid)),
         ("ln_negatives", offset_of!(Step, ln_negatives)),
+        ("bias1_rows", offset_of!(Step, bias1_rows)),
+        ("bias2_rows", offset_of!(Step, bias2_rows)),
     ];
     let named: Vec<(&str, usize)> = step.members[..fields.len().min(step.members.len())]
         .iter()

@@ -1,6 +1,7 @@
 //! What the tests share: the devices of this machine, deterministic data, and a way to run one kernel on each
 //! device with its outputs filled with NaN first.
 
+pub mod hostile;
 mod representative;
 pub use representative::{Case, representative_kernels};
 

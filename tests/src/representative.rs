@@ -29,8 +29,7 @@ impl Case {
             if slot.optional && left_out.contains(&slot.name) {
                 return None;
             }
-            let rows = if slot.rows == 0 { ANY_ROWS } else { slot.rows };
-            let cols = if slot.cols == 0 { ANY_COLS } else { slot.cols };
+            let (rows, cols) = (slot.rows.unwrap_or(ANY_ROWS), slot.cols.unwrap_or(ANY_COLS));
             words.push(rows * cols);
             Some(Operand::dense(words.len() - 1, rows, cols))
         };
@@ -100,8 +99,8 @@ fn sparse(cases: &mut Vec<Case>) {
         both(cases, Gather { rows: 100, dim });
         for (mean, zones) in [(false, false), (true, false), (true, true)] {
             let (rows, windows) = (100, windows.clone());
-            both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), mean, zones });
-            both(cases, BagBackward { rows, dim, vocab: 50, windows, mean, zones });
+            both(cases, Bag { rows, dim, apart: dim, windows: windows.clone(), max_len: 50, mean, zones });
+            both(cases, BagBackward { rows, dim, vocab: 50, windows, max_len: 50, mean, zones });
         }
         let (capacity, entries, tables, base, table) = (400, 1_000, 2, 1000, 1);
         both(cases, SegmentSum { rows: capacity, entries, dim });

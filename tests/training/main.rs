@@ -1,5 +1,6 @@
 //! Training as a whole: same bits, CPU against GPU, padding, replay, saved models, bad input.
 
+mod adam;
 mod columns;
 mod determinism;
 #[cfg(feature = "gpu")]

@@ -43,3 +43,58 @@ fn results_do_not_depend_on_the_padding() {
         }
     }
 }
+
+/// One rule for all ops: a batch has a row, of weight zero if it is padding.
+#[test]
+fn operands_without_a_cell_are_refused_by_every_op() {
+    use rt_tensor::{Activation, BagOptions, Init, Negatives, PositiveVar, SoftmaxSpec, Tape};
+    let refused = |what: &str, record: &dyn Fn(&mut Tape, rt_tensor::Var) -> rt_tensor::Result<rt_tensor::Var>| {
+        let mut tape = Tape::new();
+        let x = tape.input("x", 0, 4);
+        let error = record(&mut tape, x).unwrap_err().to_string();
+        assert!(error.contains("no cell") || error.contains("[0, 4]"), "{what}: {error}");
+    };
+    refused("linear", &|t, x| {
+        let w = t.param("w", [4, 4], Init::Zeros)?;
+        t.linear(x, w, None, None, Activation::None)
+    });
+    refused("group_dot", &|t, x| t.group_dot(x, x, 1.0));
+    refused("add", &|t, x| t.add(x, x));
+    refused("l2_normalize", &|t, x| t.l2_normalize(x));
+    refused("gather", &|t, x| {
+        let (table, ids) = (t.table("t", 9, 4, Init::Zeros)?, t.input_ids("ids", 0, 1));
+        t.gather(table, ids)?;
+        t.add(x, x)
+    });
+    refused("bag", &|t, x| {
+        let (table, items) = (t.table("t", 9, 4, Init::Zeros)?, t.input_ids("items", 5, 1));
+        let slices = t.input_ids("slices", 0, 2);
+        let (windows, max_len) = (vec![usize::MAX], 5);
+        t.bag(
+            table,
+            items,
+            slices,
+            &BagOptions { windows, mean: true, zones: false, max_len, mask: None, hole: None },
+        )?;
+        t.add(x, x)
+    });
+    for empty_users in [true, false] {
+        refused("softmax_loss", &|t, x| {
+            let y = t.input("y", 3, 4);
+            let (users, vectors) = if empty_users { (x, y) } else { (y, x) };
+            let weight = t.input("weight", if empty_users { 0 } else { 3 }, 1);
+            let own = t.input("own", if empty_users { 0 } else { 3 }, 4);
+            t.softmax_loss(&SoftmaxSpec {
+                users,
+                weight,
+                candidates: Negatives { vectors, logq: None, ids: None },
+                positive: PositiveVar::Own { vectors: own, logq: None },
+                mask_hits: None,
+                scale: 1.0,
+                correct_positive: false,
+                smoothing: 0.0,
+                mask: None,
+            })
+        });
+    }
+}

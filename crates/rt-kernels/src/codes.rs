@@ -45,7 +45,7 @@ pub fn blocks(rows: usize) -> usize {
 /// Words of a block of rows of `dim` numbers.
 #[must_use]
 pub fn block_words(dim: usize) -> usize {
-    dim.div_ceil(4) * BLOCK
+    dim.div_ceil(4).saturating_mul(BLOCK)
 }
 
 /// Name of the processor's instructions for products of codes, if it has any.

@@ -1,8 +1,15 @@
 //! What a CPU twin is given: matrices over the program's buffers.
 
+use crate::kernel::extent;
 use crate::matmul::Precision;
 use crate::parallel::chunks;
 use crate::{Operand, Step};
+
+/// Words of a matrix that lies within `have` words; checked in every profile.
+fn within(have: usize, [rows, cols, stride]: [usize; 3]) -> usize {
+    let words = extent(rows, cols, stride).filter(|words| *words <= have && (rows <= 1 || cols <= stride));
+    words.unwrap_or_else(|| panic!("a matrix [{rows}, {cols}] with stride {stride} in {have} words"))
+}
 
 /// A matrix that is read.
 #[derive(Debug, Clone, Copy)]
@@ -17,14 +24,18 @@ pub struct Mat<'a> {
 }
 
 impl<'a> Mat<'a> {
-    /// A matrix over `words`, which start at its first cell.
+    /// A matrix over `words`, which start at its first cell; words past its last one are not part of it.
+    ///
+    /// # Panics
+    ///
+    /// If it is longer than `words`, or its rows overlap.
     #[must_use]
     pub fn new(words: &'a [u32], rows: usize, cols: usize, stride: usize) -> Self {
-        Self { words, rows, cols, stride }
+        Self { words: &words[..within(words.len(), [rows, cols, stride])], rows, cols, stride }
     }
 
     pub(crate) fn of(buffer: &'a [u32], o: &Operand) -> Self {
-        Self::new(&buffer[o.offset..o.end()], o.rows, o.cols, o.stride)
+        Self::new(&buffer[o.offset..], o.rows, o.cols, o.stride)
     }
 
     /// All words as floats, rows `stride` apart.
@@ -77,14 +88,19 @@ pub struct MatMut<'a> {
 }
 
 impl<'a> MatMut<'a> {
-    /// A matrix over `words`, which start at its first cell.
+    /// A matrix over `words`, which start at its first cell; words past its last one are not part of it.
+    ///
+    /// # Panics
+    ///
+    /// If it is longer than `words`, or its rows overlap.
     #[must_use]
     pub fn new(words: &'a mut [u32], rows: usize, cols: usize, stride: usize) -> Self {
-        Self { words, rows, cols, stride }
+        let length = within(words.len(), [rows, cols, stride]);
+        Self { words: &mut words[..length], rows, cols, stride }
     }
 
     pub(crate) fn of(buffer: &'a mut [u32], o: &Operand) -> Self {
-        Self::new(&mut buffer[o.offset..o.end()], o.rows, o.cols, o.stride)
+        Self::new(&mut buffer[o.offset..], o.rows, o.cols, o.stride)
     }
 
     /// All words as floats, rows `stride` apart.
@@ -167,7 +183,8 @@ pub struct CpuIo<'a> {
 }
 
 impl<'a> CpuIo<'a> {
-    /// Operands for a call outside a program (tests, benches).
+    /// Operands for a call outside a program (tests, benches). Nothing holds them against the kernel: one that does not fit makes
+    /// it panic or leave cells as they are, and never touches a word that no operand has.
     #[must_use]
     pub fn new(step: &'a Step, reads: Vec<Option<Mat<'a>>>, writes: Vec<Option<MatMut<'a>>>) -> Self {
         Self { step, precision: Precision::default(), reads, writes, scratch: Vec::new() }
@@ -176,7 +193,7 @@ impl<'a> CpuIo<'a> {
     /// Read operand `i`, which the signature says must be there.
     #[must_use]
     pub fn read(&self, i: usize) -> Mat<'a> {
-        self.reads[i].expect("checked against the signature")
+        self.reads[i].unwrap_or_else(|| panic!("read operand {i} was not given"))
     }
 
     /// Read operand `i`, if it was given.
@@ -188,7 +205,7 @@ impl<'a> CpuIo<'a> {
     /// Takes written operand `i`, which the signature says must be there.
     #[must_use]
     pub fn write(&mut self, i: usize) -> MatMut<'a> {
-        self.writes[i].take().expect("checked against the signature, and taken once")
+        self.writes[i].take().unwrap_or_else(|| panic!("written operand {i} was not given, or was taken before"))
     }
 
     /// Takes written operand `i`, if it was given.
@@ -198,8 +215,13 @@ impl<'a> CpuIo<'a> {
     }
 
     /// Takes scratch buffer `i` (at least as many words as [`crate::Kernel::scratch`] asked for; contents stale).
+    ///
+    /// # Panics
+    ///
+    /// Outside a program, which is what gives scratch.
     #[must_use]
     pub fn scratch(&mut self, i: usize) -> MatMut<'a> {
-        self.scratch[i].take().expect("the device gives what `scratch` asks for")
+        let taken = self.scratch.get_mut(i).and_then(Option::take);
+        taken.unwrap_or_else(|| panic!("scratch buffer {i}: only a program gives it"))
     }
 }

@@ -1,8 +1,8 @@
 //! Devices: one enum is the seam between the CPU path and the GPU.
 
-use crate::memory::{CpuMemory, SharedWords};
+use crate::memory::{CpuCell, CpuMemory, SharedWords};
 use crate::{Dtype, Error, Result, Target, Variant};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 mod cpu;
 
@@ -212,7 +212,7 @@ impl Device {
     ///
     /// [`Error::Memory`] where the system says that there is not so much.
     pub fn check_room(&self, words: usize, what: &str) -> Result<()> {
-        let need = 4 * words as u64;
+        let need = (words as u64).saturating_mul(4);
         match self {
             Self::Cpu(_) => match crate::memory::available_bytes().filter(|have| need > *have) {
                 Some(have) => Err(Error::Memory { what: what.to_owned(), need, have }),
@@ -223,18 +223,19 @@ impl Device {
         }
     }
 
-    /// A buffer of `words` zero words. `what` names it in errors.
+    /// A buffer of `words` zero words: of a type, or `None` if it holds words of either type by turns, as a step's values and scratch
+    /// do. `what` names it in errors.
     ///
     /// # Errors
     ///
     /// [`Error::Memory`] where it does not fit.
-    pub fn zeros(&self, dtype: Dtype, words: usize, what: &str) -> Result<Buffer> {
+    pub fn zeros(&self, dtype: impl Into<Option<Dtype>>, words: usize, what: &str) -> Result<Buffer> {
         let inner = match self {
-            Self::Cpu(_) => Inner::Cpu(Arc::new(RwLock::new(CpuMemory::zeros(words.max(1), what)?))),
+            Self::Cpu(_) => Inner::Cpu(Arc::new(CpuCell::new(CpuMemory::zeros(words.max(1), what)?))),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => Inner::Gpu(gpu.zeros(words.max(1), what)?),
         };
-        Ok(Buffer { dtype, words, inner })
+        Ok(Buffer { dtype: dtype.into(), words, inner })
     }
 
     /// A buffer holding `data`.
@@ -259,19 +260,18 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Writes words into a buffer from word `offset` on.
+    /// Writes words into a buffer from word `offset` on. On the CPU it waits, in its turn, for runs and readers of the buffer;
+    /// on a GPU it happens between two submissions.
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] where they do not fit into the buffer, [`Error::DeviceLost`].
+    /// [`Error::Call`] if they do not fit into the buffer, and if a kernel calls this; [`Error::DeviceLost`].
     pub fn write(&self, buffer: &Buffer, offset: usize, words: &[u32]) -> Result<()> {
         buffer.range("write", offset, words.len())?;
         match (&buffer.inner, self) {
-            (Inner::Cpu(memory), _) => {
-                let mut memory = memory.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            (Inner::Cpu(cell), _) => cell.write(words.len() == buffer.words, |memory| {
                 memory.words_mut()[offset..offset + words.len()].copy_from_slice(words);
-                Ok(())
-            }
+            }),
             #[cfg(feature = "gpu")]
             (Inner::Gpu(inner), Self::Gpu(gpu)) => gpu.write(inner, offset, words),
             #[cfg(feature = "gpu")]
@@ -284,30 +284,28 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] where they are not as many as the buffer's, [`Error::DeviceLost`].
+    /// [`Error::Call`] if they are not as many as the buffer's, and if a kernel calls this; [`Error::DeviceLost`].
     pub fn share(&self, buffer: &Buffer, words: SharedWords) -> Result<()> {
         let n = (*words).as_ref().len();
         match &buffer.inner {
-            Inner::Cpu(memory) if n == buffer.words && n > 0 => {
-                *memory.write().unwrap_or_else(std::sync::PoisonError::into_inner) = CpuMemory::shared(words);
-                Ok(())
+            Inner::Cpu(cell) if n == buffer.words && n > 0 => {
+                cell.write(true, |memory| *memory = CpuMemory::shared(words))
             }
             _ => self.write(buffer, 0, (*words).as_ref()),
         }
     }
 
-    /// Reads `words` words of a buffer from word `offset` on; waits for the device.
+    /// Reads `words` words of a buffer from word `offset` on; waits for the device. What it gives is what the buffer held
+    /// between two runs: on the CPU it waits, in its turn, for a run that writes the buffer, and no run fails because of it.
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] past the buffer's end, [`Error::DeviceLost`].
+    /// [`Error::Call`] past the buffer's end, if a kernel calls this, and on the CPU for a buffer whose words are not whole
+    /// because a kernel panicked; [`Error::DeviceLost`].
     pub fn read(&self, buffer: &Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
         buffer.range("read", offset, words)?;
         match (&buffer.inner, self) {
-            (Inner::Cpu(memory), _) => {
-                let memory = memory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-                Ok(memory.words()[offset..offset + words].to_vec())
-            }
+            (Inner::Cpu(cell), _) => cell.read(|all| all[offset..offset + words].to_vec()),
             #[cfg(feature = "gpu")]
             (Inner::Gpu(inner), Self::Gpu(gpu)) => gpu.read(inner, offset, words),
             #[cfg(feature = "gpu")]
@@ -348,22 +346,22 @@ impl std::fmt::Debug for Device {
 /// Words on a device. Cheap to clone; clones are the same words.
 #[derive(Clone)]
 pub struct Buffer {
-    dtype: Dtype,
+    dtype: Option<Dtype>,
     words: usize,
     pub(crate) inner: Inner,
 }
 
 #[derive(Clone)]
 pub(crate) enum Inner {
-    Cpu(Arc<RwLock<CpuMemory>>),
+    Cpu(Arc<CpuCell>),
     #[cfg(feature = "gpu")]
     Gpu(GpuBuffer),
 }
 
 impl Buffer {
-    /// Type of the words.
+    /// Type of the words; `None` if it holds words of either type by turns. Operands are held against it.
     #[must_use]
-    pub fn dtype(&self) -> Dtype {
+    pub fn dtype(&self) -> Option<Dtype> {
         self.dtype
     }
 
@@ -373,7 +371,30 @@ impl Buffer {
         self.words
     }
 
-    fn range(&self, kernel: &'static str, offset: usize, words: usize) -> Result<()> {
+    /// Are these the same words, as those of a clone are?
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (&self.inner, &other.inner) {
+            (Inner::Cpu(a), Inner::Cpu(b)) => Arc::ptr_eq(a, b),
+            #[cfg(feature = "gpu")]
+            (Inner::Gpu(a), Inner::Gpu(b)) => a.same(b),
+            #[cfg(feature = "gpu")]
+            (Inner::Cpu(_), Inner::Gpu(_)) | (Inner::Gpu(_), Inner::Cpu(_)) => false,
+        }
+    }
+
+    /// Does it belong to this device? All of the CPU's are one memory.
+    pub(crate) fn is_of(&self, device: &Device) -> bool {
+        match (&self.inner, device) {
+            (Inner::Cpu(_), Device::Cpu(_)) => true,
+            #[cfg(feature = "gpu")]
+            (Inner::Gpu(buffer), Device::Gpu(gpu)) => gpu.owns(buffer),
+            #[cfg(feature = "gpu")]
+            (Inner::Cpu(_), Device::Gpu(_)) | (Inner::Gpu(_), Device::Cpu(_)) => false,
+        }
+    }
+
+    /// Refuses words past the end.
+    pub(crate) fn range(&self, kernel: &'static str, offset: usize, words: usize) -> Result<()> {
         if offset.checked_add(words).is_some_and(|end| end <= self.words) {
             return Ok(());
         }
@@ -384,6 +405,9 @@ impl Buffer {
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Buffer({:?} x {})", self.dtype, self.words)
+        match self.dtype {
+            Some(dtype) => write!(f, "Buffer({dtype:?} x {})", self.words),
+            None => write!(f, "Buffer({})", self.words),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a kernel is: a signature, a cost, a CPU twin and GPU dispatches, all derived from plain data.
 
 use crate::{CpuIo, Error, Result, SlabCall};
+use std::any::Any;
 use std::ops::Range;
 
 /// Type of the words of a value.
@@ -35,10 +36,12 @@ pub struct Slot {
     pub name: &'static str,
     /// Type of its words.
     pub dtype: Dtype,
-    /// Rows; 0 = any number.
-    pub rows: usize,
-    /// Columns; 0 = any number.
-    pub cols: usize,
+    /// Words of the other type do as well: they are moved, not computed with.
+    pub either: bool,
+    /// Rows; `None` = any number.
+    pub rows: Option<usize>,
+    /// Columns; `None` = any number.
+    pub cols: Option<usize>,
     /// May be left out.
     pub optional: bool,
     /// Written operands only: also read (updated in place).
@@ -46,16 +49,42 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// A float operand `[rows, cols]`.
+    /// A float operand `[rows, cols]`; `None` = any number.
     #[must_use]
-    pub fn f32(name: &'static str, rows: usize, cols: usize) -> Self {
-        Self { name, dtype: Dtype::F32, rows, cols, optional: false, in_place: false }
+    pub fn f32(name: &'static str, rows: impl Into<Option<usize>>, cols: impl Into<Option<usize>>) -> Self {
+        let (rows, cols) = (rows.into(), cols.into());
+        Self { name, dtype: Dtype::F32, either: false, rows, cols, optional: false, in_place: false }
     }
 
-    /// An integer operand `[rows, cols]`.
+    /// An integer operand `[rows, cols]`; `None` = any number.
     #[must_use]
-    pub fn u32(name: &'static str, rows: usize, cols: usize) -> Self {
+    pub fn u32(name: &'static str, rows: impl Into<Option<usize>>, cols: impl Into<Option<usize>>) -> Self {
         Self { dtype: Dtype::U32, ..Self::f32(name, rows, cols) }
+    }
+
+    /// The same, but of words of either type.
+    #[must_use]
+    pub fn either(self) -> Self {
+        Self { either: true, ..self }
+    }
+
+    /// Does it take words of this type?
+    #[must_use]
+    pub fn takes(&self, dtype: Dtype) -> bool {
+        self.either || self.dtype == dtype
+    }
+
+    /// Does it take a matrix of this shape?
+    #[must_use]
+    pub fn fits(&self, rows: usize, cols: usize) -> bool {
+        self.rows.is_none_or(|want| want == rows) && self.cols.is_none_or(|want| want == cols)
+    }
+
+    /// Its shape for messages: `[any, 64]`.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        let text = |n: Option<usize>| n.map_or("any".to_owned(), |n| n.to_string());
+        format!("[{}, {}]", text(self.rows), text(self.cols))
     }
 
     /// The same, but it may be left out.
@@ -103,10 +132,19 @@ impl Operand {
         Self { buffer, offset: 0, rows, cols, stride: cols }
     }
 
-    /// First word past the last cell.
+    /// First word past the last cell; `None` if no buffer can be so long. Checked in every profile: that operands end within
+    /// their buffers is what bounds the shaders and the raw pointers of the CPU twins.
     #[must_use]
-    pub fn end(&self) -> usize {
-        if self.rows == 0 { self.offset } else { self.offset + (self.rows - 1) * self.stride + self.cols }
+    pub fn end(&self) -> Option<usize> {
+        self.offset.checked_add(extent(self.rows, self.cols, self.stride)?)
+    }
+}
+
+/// Words from the first cell of a matrix to past its last one; `None` if they cannot be counted.
+pub(crate) fn extent(rows: usize, cols: usize, stride: usize) -> Option<usize> {
+    match rows.checked_sub(1) {
+        None => Some(0),
+        Some(before) => before.checked_mul(stride)?.checked_add(cols),
     }
 }
 
@@ -195,7 +233,6 @@ impl Dispatch {
 /// of a shader together: a program with more is refused on software drivers. Kernels whose work can be cut keep below it for every
 /// shape, on every GPU alike.
 pub const MOST_ITERATIONS: usize = 65_535;
-
 /// What is known of the integers that a kernel writes, whatever stands in its reads: so bounds of ids are carried back to what they
 /// are made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -294,11 +331,20 @@ pub enum Target {
 }
 
 /// A kernel: plain data (shapes and attributes) from which everything else follows.
-pub trait Kernel: std::fmt::Debug {
+///
+/// Kernels of other crates run too. What they say of themselves is not believed: on a GPU their dispatches run with bounds checks.
+pub trait Kernel: std::fmt::Debug + Any {
     /// The name in listings, benches and errors.
     fn name(&self) -> &'static str;
     /// What it reads and writes.
     fn signature(&self) -> Signature;
+    /// Why it cannot run on these operands, although each has a shape that its slot takes: attributes that no slot shows and
+    /// that do not fit together, or two operands that do not fit each other. Slots and this together bound every index that does
+    /// not come from data.
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let _ = operands;
+        None
+    }
     /// Bytes and operations.
     fn cost(&self) -> Cost;
     /// Words of each scratch buffer that it wants on this target.
@@ -366,51 +412,48 @@ pub trait Kernel: std::fmt::Debug {
     }
 }
 
-/// Checks operands against a kernel's signature.
+/// Checks operands against a kernel's signature, in every build profile: the shaders and the CPU twins' pointers rest on it. What
+/// it cannot see is whether operands end within their buffers and what type these have: [`crate::Program::new`] does.
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] for a missing operand or a wrong shape; [`Error::Call`] where one buffer is read and written
-/// (WebGPU forbids it within a dispatch), or written twice.
+/// [`Error::Shape`] for a missing operand or a wrong shape; [`Error::Call`] for one that is longer than any buffer, where one buffer
+/// is read and written (WebGPU forbids it within a dispatch) or written twice, and where the kernel says [`Kernel::mismatch`].
 pub fn check(kernel: &dyn Kernel, operands: &Operands) -> Result<()> {
     let signature = kernel.signature();
     let name = kernel.name();
+    let refuse = |what: String| Err(Error::Call { kernel: name, what });
     for (slots, given, what) in
         [(&signature.reads, &operands.reads, "reads"), (&signature.writes, &operands.writes, "writes")]
     {
         if slots.len() != given.len() {
-            let what = format!("{what} {} operands, {} were given", slots.len(), given.len());
-            return Err(Error::Call { kernel: name, what });
+            return refuse(format!("{what} {} operands, {} were given", slots.len(), given.len()));
         }
         for (slot, operand) in slots.iter().zip(given) {
-            let shape = |got: String| Error::Shape {
-                kernel: name,
-                operand: slot.name,
-                got,
-                want: format!("[{}, {}]", any(slot.rows), any(slot.cols)),
-            };
+            let shape = |got: String| Error::Shape { kernel: name, operand: slot.name, got, want: slot.shape() };
             match operand {
                 None if slot.optional => {}
                 None => return Err(shape("missing".into())),
-                Some(o) => {
-                    let fits = |want: usize, got: usize| want == 0 || want == got;
-                    if !fits(slot.rows, o.rows) || !fits(slot.cols, o.cols) || o.stride < o.cols {
-                        return Err(shape(format!("[{}, {}] with stride {}", o.rows, o.cols, o.stride)));
-                    }
+                Some(o) if !slot.fits(o.rows, o.cols) || o.stride < o.cols => {
+                    return Err(shape(format!("[{}, {}] with stride {}", o.rows, o.cols, o.stride)));
                 }
+                Some(o) if o.end().is_none() || [o.rows, o.cols, o.stride].iter().any(|n| *n > MOST) => {
+                    let (at, [rows, cols]) = (slot.name, [o.rows, o.cols]);
+                    let size = format!("[{rows}, {cols}] with stride {} from word {}", o.stride, o.offset);
+                    return refuse(format!("operand `{at}` is {size}: rows, columns and strides end at {MOST}"));
+                }
+                Some(_) => {}
             }
         }
     }
     let written: Vec<usize> = operands.writes.iter().flatten().map(|o| o.buffer).collect();
     for (i, buffer) in written.iter().enumerate() {
         if written[..i].contains(buffer) || operands.reads.iter().flatten().any(|o| o.buffer == *buffer) {
-            let what = format!("buffer {buffer} is written and used again in the same call");
-            return Err(Error::Call { kernel: name, what });
+            return refuse(format!("buffer {buffer} is written and used again in the same call"));
         }
     }
-    Ok(())
+    kernel.mismatch(operands).map_or(Ok(()), refuse)
 }
 
-fn any(n: usize) -> String {
-    if n == 0 { "any".into() } else { n.to_string() }
-}
+/// Most rows, columns and words of a stride: shaders count them in 32 bits, and products of two are counted in 64.
+const MOST: usize = u32::MAX as usize;

@@ -27,6 +27,7 @@ mod readback;
 pub mod simd;
 pub mod slabs;
 mod step;
+mod turns;
 
 pub use cpu::{CpuIo, Mat, MatMut};
 pub use device::{Adapter, Buffer, CpuDevice, Device, DeviceChoice};

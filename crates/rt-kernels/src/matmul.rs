@@ -7,6 +7,7 @@
 
 mod bf16;
 
+use crate::kernel::extent;
 use crate::parallel::join;
 use crate::simd::LANES;
 use crate::{Mat, MatMut};
@@ -37,7 +38,19 @@ pub(crate) fn turn(mat: &Mat<'_>, rows: Range<usize>, stride: usize, out: &mut [
     out.chunks_mut(stride).for_each(|column| column[count..].fill(0.0));
 }
 
-/// A matrix that is read: cell (r, c) is `data[r * row + c * col]`.
+/// The stride of a matrix that lies within `have` words, and its length. One that no cell needs is made small, so that no product
+/// with a stride leaves what a pointer can count. Panics if a cell lies outside, in every profile.
+#[inline]
+fn within(have: usize, [rows, cols, stride]: [usize; 3]) -> (usize, usize) {
+    if rows == 0 || cols == 0 {
+        return (0, 0);
+    }
+    let stride = if rows == 1 { cols } else { stride };
+    let words = extent(rows, cols, stride).filter(|words| *words <= have);
+    (stride, words.unwrap_or_else(|| panic!("a matrix [{rows}, {cols}] with stride {stride} in {have} words")))
+}
+
+/// A matrix that is read: cell (r, c) is `data[r * row + c * col]`, and every cell lies within `data`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
     data: &'a [f32],
@@ -51,8 +64,8 @@ impl<'a> View<'a> {
     /// Rows `stride` apart. Panics if a cell lies outside of `data`.
     #[inline]
     pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        let words = if rows * cols == 0 { 0 } else { (rows - 1) * stride + cols };
-        Self { data: &data[..words], rows, cols, row: stride, col: 1 }
+        let (row, words) = within(data.len(), [rows, cols, stride]);
+        Self { data: &data[..words], rows, cols, row, col: 1 }
     }
 
     /// Number of rows.
@@ -76,7 +89,9 @@ impl<'a> View<'a> {
     /// `count` rows from `first` on.
     #[inline]
     pub(crate) fn rows(self, first: usize, count: usize) -> Self {
-        assert!(first + count <= self.rows, "rows {first} + {count} of {}", self.rows);
+        let fits = first.checked_add(count).is_some_and(|end| end <= self.rows);
+        assert!(fits, "rows {first} + {count} of {}", self.rows);
+        // No overflow: the stride is 0 where there is no cell, and first + count rows lie within the slice but for one stride.
         let skip = (first * self.row).min(self.data.len());
         Self { data: &self.data[skip..], rows: count, ..self }
     }
@@ -110,8 +125,8 @@ unsafe impl Send for Tile<'_> {}
 impl<'a> Tile<'a> {
     /// Rows `stride` apart. Panics if a cell lies outside of `data`.
     pub(crate) fn new(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        assert!(rows * cols == 0 || (rows - 1) * stride + cols <= data.len(), "a tile inside its slice");
-        assert!(rows <= 1 || cols <= stride, "rows do not overlap");
+        let (stride, _) = within(data.len(), [rows, cols, stride]);
+        assert!(rows <= 1 || cols <= stride || cols == 0, "rows do not overlap");
         Self { start: data.as_mut_ptr(), rows, cols, stride, owner: PhantomData }
     }
 
@@ -136,7 +151,8 @@ impl<'a> Tile<'a> {
     pub(crate) fn row(&mut self, r: usize) -> &mut [f32] {
         assert!(r < self.rows, "row {r} of {}", self.rows);
         // SAFETY: `new` checked that all cells lie inside a slice borrowed for 'a; `split_*` only shrink the
-        // rectangle; row r is inside it, and `&mut self` makes this the only reference to its cells.
+        // rectangle; row r is inside it, and `&mut self` makes this the only reference to its cells. Of a rectangle without
+        // columns the row is empty: its stride is 0 from `new`, or it was cut off at the end of rows that lie inside.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(r * self.stride), self.cols) }
     }
 
@@ -164,7 +180,9 @@ impl<'a> Tile<'a> {
     /// Cuts into rectangles of at most `block` (rows, columns) and gives each, with its first row and column, to
     /// `f`, in parallel. The cut depends on shapes alone.
     pub(crate) fn par_tiles(self, block: (usize, usize), f: &(dyn Fn(usize, usize, Tile<'_>) + Sync)) {
-        self.par_tiles_at((0, 0), block, f);
+        if self.rows > 0 && self.cols > 0 {
+            self.par_tiles_at((0, 0), block, f);
+        }
     }
 
     fn par_tiles_at(self, (r, c): (usize, usize), block: (usize, usize), f: &(dyn Fn(usize, usize, Tile<'_>) + Sync)) {
@@ -176,7 +194,7 @@ impl<'a> Tile<'a> {
             let at = self.cols.div_ceil(block.1) / 2 * block.1;
             let (a, b) = self.split_cols(at);
             join(|| a.par_tiles_at((r, c), block, f), || b.par_tiles_at((r, c + at), block, f));
-        } else if self.rows > 0 && self.cols > 0 {
+        } else {
             f(r, c, self);
         }
     }
@@ -222,13 +240,14 @@ pub(crate) fn multiply(out: &mut Tile<'_>, a: View<'_>, b: View<'_>, factor: f32
         return;
     }
     for view in [&a, &b] {
-        let last = (view.rows.max(1) - 1) * view.row + (view.cols.max(1) - 1) * view.col;
-        assert!(k == 0 || last < view.data.len(), "operand of a product inside its slice");
+        let along = |n: usize, stride: usize| n.saturating_sub(1).checked_mul(stride);
+        let last = along(view.rows, view.row).zip(along(view.cols, view.col)).and_then(|(r, c)| r.checked_add(c));
+        assert!(k == 0 || last.is_some_and(|last| last < view.data.len()), "operand of a product inside its slice");
     }
     let product = gemm_f32::gemm::f32::get_gemm_fn();
     let beta = if accumulate { 1.0 } else { 0.0 };
     // SAFETY: every cell of `a` and `b` was checked to lie inside its slice; those of `out` lie inside a slice that
-    // `out` borrows alone, so it overlaps neither. Strides fit isize because they index slices.
+    // `out` borrows alone, so it overlaps neither. Strides fit isize: `within` leaves none that is longer than its slice.
     // The micro-kernels want columns contiguous: out^T = b^T a^T. Their `alpha` is the factor of the old
     // output, their `beta` the factor of the product.
     unsafe {
@@ -296,6 +315,36 @@ mod tests {
         let (a, mut out) = ([0.0; 6], [0.0; 4]);
         let view = View::new(&a, 2, 3, 3);
         multiply(&mut Tile::new(&mut out, 2, 2, 2), view, view, 1.0, false);
+    }
+
+    /// What wraps in a build without overflow checks, which is how this is shipped, must be refused by name there as here: these
+    /// numbers wrap to lengths that fit.
+    #[test]
+    fn sizes_that_wrap_are_refused() {
+        let refused = |f: &dyn Fn()| {
+            let text = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it was taken");
+            let text = text.downcast::<String>().expect("a message");
+            assert!(text.starts_with("a matrix [") || text.starts_with("rows "), "not by a check of its own: {text}");
+        };
+        let (half, most) = (1 << (usize::BITS / 2), usize::MAX);
+        // (rows, cols, stride) whose product or sum is a small number modulo 2^64.
+        let sizes = [(half, half, half), (3, 2, most / 2 + 1), (2, 4, most - 1), (most, 1, most), (2, most, 2)];
+        for (rows, cols, stride) in sizes {
+            refused(&|| {
+                let _ = View::new(&[0.0; 16], rows, cols, stride);
+            });
+            refused(&|| {
+                let _ = Tile::new(&mut [0.0; 16], rows, cols, stride);
+            });
+        }
+        refused(&|| {
+            let _ = View::new(&[0.0; 16], 4, 4, 4).rows(3, most);
+        });
+        // The stride of a single row is no distance between cells.
+        let (a, mut out) = ([2.0f32; 3], [0.0f32; 4]);
+        let one = View::new(&a, 1, 3, most);
+        multiply(&mut Tile::new(&mut out, 1, 1, most), one, one.transposed(), 1.0, false);
+        assert_eq!(out, [12.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]

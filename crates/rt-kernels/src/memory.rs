@@ -1,8 +1,9 @@
 //! CPU memory: 64-byte aligned words; large blocks are advised for huge pages.
 
+use crate::turns::{self, Hold, Refused, Turn};
 use crate::{Error, Result};
 use bytemuck::{Pod, Zeroable};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Words that a program of the CPU may read where they lie, without a copy.
 pub type SharedWords = Arc<dyn AsRef<[u32]> + Send + Sync>;
@@ -30,8 +31,8 @@ pub(crate) struct CpuMemory {
 
 impl CpuMemory {
     pub(crate) fn zeros(words: usize, what: &str) -> Result<Self> {
-        let bytes = words * 4;
-        let memory = |have| Error::Memory { what: what.to_owned(), need: bytes as u64, have };
+        let memory = |have| Error::Memory { what: what.to_owned(), need: (words as u64).saturating_mul(4), have };
+        let bytes = words.checked_mul(4).ok_or_else(|| memory(available_bytes().unwrap_or(0)))?;
         if bytes >= MAP_BYTES {
             if let Some(have) = available_bytes()
                 && bytes as u64 > have
@@ -75,6 +76,39 @@ impl CpuMemory {
     }
 }
 
+/// Memory of the CPU and the turns of those who use it.
+pub(crate) struct CpuCell {
+    /// Whoever has the turn has this at once.
+    pub(crate) memory: RwLock<CpuMemory>,
+    pub(crate) turn: Arc<Turn>,
+}
+
+impl CpuCell {
+    pub(crate) fn new(memory: CpuMemory) -> Self {
+        Self { memory: RwLock::new(memory), turn: Arc::default() }
+    }
+
+    /// Reads in its turn.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&[u32]) -> R) -> Result<R> {
+        let _grant = turns::take(&[Hold::read(&self.turn)].into()).map_err(|why| refused("read", why))?;
+        Ok(read(self.memory.read().unwrap_or_else(PoisonError::into_inner).words()))
+    }
+
+    /// Writes in its turn; `all` says that it writes every word.
+    pub(crate) fn write(&self, all: bool, write: impl FnOnce(&mut CpuMemory)) -> Result<()> {
+        let grant = turns::take_torn(&[Hold::write(&self.turn)].into()).map_err(|why| refused("write", why))?;
+        write(&mut self.memory.write().unwrap_or_else(PoisonError::into_inner));
+        if all {
+            grant.mend();
+        }
+        Ok(())
+    }
+}
+
+fn refused(kernel: &'static str, why: Refused) -> Error {
+    Error::Call { kernel, what: why.why(|_| "this buffer".to_owned()) }
+}
+
 /// Memory that the system says can still be had; `None` where it does not say.
 pub(crate) fn available_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -94,6 +128,12 @@ mod tests {
         if available_bytes().is_some() {
             let error = device.check_room(1 << 45, "all of it").unwrap_err().to_string();
             assert!(error.contains("all of it"), "{error}");
+            assert!(device.check_room(usize::MAX / 4 + 2, "wraps").is_err(), "its bytes wrap to four");
+        }
+        // Bytes that wrap to a few, or to what just fits into a mapping.
+        for words in [usize::MAX, usize::MAX / 4 + 2, usize::MAX / 4 + 1 + (8 << 20)] {
+            let error = device.zeros(Dtype::F32, words, "all of it").unwrap_err();
+            assert!(matches!(error, Error::Memory { .. }), "{error}");
         }
     }
 

@@ -76,7 +76,7 @@ pub(crate) fn bag(k: &Bag, io: &mut CpuIo<'_>) {
             out.fill(0.0);
             let mut count = 0;
             let first = if k.zones && y > 0 { end(k.windows[y - 1]) } else { 0 };
-            for id in slices.items(i, end(*window)).skip(first).flatten() {
+            for id in slices.items(i, end(*window).min(k.max_len)).skip(first).flatten() {
                 axpy(1.0, table.row(id as usize), out);
                 count += 1;
             }
@@ -97,7 +97,7 @@ pub(crate) fn bag_backward(k: &BagBackward, io: &mut CpuIo<'_>) {
             let longest = if k.zones { z + 1 } else { k.windows.len() };
             for y in (z..longest).rev() {
                 let first = if k.zones && y > 0 { end(k.windows[y - 1]) } else { 0 };
-                let count = slices.items(i, end(k.windows[y])).skip(first).flatten().count();
+                let count = slices.items(i, end(k.windows[y]).min(k.max_len)).skip(first).flatten().count();
                 let scale = match (k.mean, count) {
                     (false, _) => 1.0,
                     (true, 0) => 0.0,
@@ -192,7 +192,7 @@ pub(crate) fn update_rows(k: &UpdateRows, io: &mut CpuIo<'_>) {
                 for ((w, g), (m, v)) in w.iter_mut().zip(&g).zip(m.row(r).iter_mut().zip(v.row(r))) {
                     *m = beta1 * *m + (1.0 - beta1) * g;
                     *v = beta2 * *v + (1.0 - beta2) * g * g;
-                    *w -= step.lr_rows * (*m * step.bias1) / ((*v * step.bias2).sqrt() + eps);
+                    *w -= step.lr_rows * (*m * step.bias1_rows) / ((*v * step.bias2_rows).sqrt() + eps);
                 }
             }
             _ => axpy(-step.lr_rows, &g, w),
@@ -269,9 +269,9 @@ pub(crate) fn l2_normalize(k: &L2Normalize, io: &mut CpuIo<'_>) {
 pub(crate) fn l2_normalize_backward(k: &L2NormalizeBackward, io: &mut CpuIo<'_>) {
     let (y, norm, dy, mut dx) = (io.read(0), io.read(1), io.read(2), io.write(0));
     for r in 0..k.rows {
-        let along = dot(y.row(r), dy.row(r));
+        let (along, norm) = (dot(y.row(r), dy.row(r)), norm.row(r)[0]);
         for ((dx, y), dy) in dx.row(r).iter_mut().zip(y.row(r)).zip(dy.row(r)) {
-            *dx = (dy - y * along) / norm.row(r)[0];
+            *dx = if norm <= 1e-12 { 0.0 } else { (dy - y * along) / norm };
         }
     }
 }

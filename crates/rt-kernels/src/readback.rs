@@ -42,10 +42,7 @@ impl Readback {
     ///
     /// [`crate::Error::Call`] for words past a slot's room or the buffer's end, or another device's buffer; device errors.
     pub fn start(&mut self, buffer: &Buffer, offset: usize, words: usize) -> Result<bool> {
-        if offset + words > buffer.words() {
-            let what = format!("words {offset} to {} of a buffer of {}", offset + words, buffer.words());
-            return Err(crate::Error::Call { kernel: "readback", what });
-        }
+        buffer.range("readback", offset, words)?;
         #[cfg(feature = "gpu")]
         if let (Some(gpu), crate::device::Inner::Gpu(buffer)) = (&mut self.gpu, &buffer.inner) {
             return gpu.start(buffer, offset, words);

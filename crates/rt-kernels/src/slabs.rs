@@ -85,7 +85,8 @@ pub fn cut(call: Call, slabs: &BTreeMap<usize, Vec<Operand>>) -> Result<Vec<Call
                 (Some(_), None) => None,
                 (Some(list), Some(slab)) => list.get(slab).copied(),
                 (None, Some(slab)) if whole.cols != narrow.cols => {
-                    Some(Operand { offset: operand.offset + columns[slab].start, cols: narrow.cols, ..operand })
+                    let cols = narrow.cols.unwrap_or(operand.cols);
+                    Some(Operand { offset: operand.offset.saturating_add(columns[slab].start), cols, ..operand })
                 }
                 (None, _) => Some(operand),
             }

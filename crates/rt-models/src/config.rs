@@ -94,6 +94,11 @@ macro_rules! config {
                 Ok(())
             }
 
+            pub(super) fn check_numbers(&self) -> Result<()> {
+                $(Value::check(&self.$key, stringify!($key))?;)+
+                Ok(())
+            }
+
             /// The whole configuration as TOML.
             #[must_use]
             pub fn to_toml(&self) -> String {
@@ -148,6 +153,7 @@ impl Config {
     ///
     /// [`Error::Config`] naming the key, its value and what it has to be.
     pub fn check(&self) -> Result<()> {
+        self.check_numbers()?;
         let positive = [
             ("epochs", self.epochs),
             ("batch", self.batch),

@@ -28,6 +28,7 @@ mod schema;
 mod score;
 mod searches;
 mod select;
+mod serve;
 mod session;
 mod step;
 pub mod text;

@@ -5,13 +5,14 @@ use crate::losses::{self, Sizes};
 use crate::query::{Query, user_tape};
 use crate::schema::{COARSE_GAPS, GAP, Schema};
 use crate::searches::{self, SearchShape};
+use crate::serve::{Kept, Programs};
 use crate::towers::Towers;
 use crate::{Error, Index, Result};
 use rt_data::{Column, Dataset, Searches, Split, Vocab};
 use rt_kernels::kernels::{Activation, Gemm};
 use rt_kernels::{CpuIo, Kernel, Mat, MatMut};
-use rt_tensor::{Device, Params, Program, Step, Store, Tape};
-use std::sync::{Arc, Mutex, PoisonError};
+use rt_tensor::{Device, Params, Step, Store, Tape};
+use std::sync::Arc;
 
 /// Rows of a tower that run together at inference.
 pub(crate) const CHUNK: usize = 256;
@@ -31,7 +32,7 @@ pub struct Recommendation {
     pub score: f32,
 }
 
-/// A DSSM or YoutubeDNN with its data, on a device.
+/// A DSSM or YoutubeDNN with its data, on a device. Any number of threads may ask it at once, rayon's too.
 pub struct Model {
     pub(crate) config: Config,
     pub(crate) schema: Schema,
@@ -41,14 +42,10 @@ pub struct Model {
     /// What users searched for in the model's words, where it reads that.
     pub(crate) searches: Option<Searches>,
     pub(crate) store: Store,
-    pub(crate) towers: Mutex<Inference>,
-    vectors: Mutex<Option<Arc<Vec<f32>>>>,
-    index: Mutex<Option<Arc<Index>>>,
-}
-
-pub(crate) struct Inference {
-    pub user: Program,
-    item: Program,
+    pub(crate) user_programs: Programs,
+    item_programs: Programs,
+    vectors: Kept<Vec<f32>>,
+    index: Kept<Index>,
 }
 
 impl std::fmt::Debug for Model {
@@ -111,12 +108,10 @@ impl Model {
         let params = losses::record(&config, &schema, &sizes)?.params().clone();
         let store = Store::new(device, &params, seed)?;
         schema.upload(&store, &data, &trained)?;
-        let towers = Inference {
-            user: user_tape(&config, &schema, &params)?.compile(&store)?,
-            item: item_tape(&config, &schema, &params)?.compile(&store)?,
-        };
-        let (towers, vectors, index) = (Mutex::new(towers), Mutex::new(None), Mutex::new(None));
-        Ok(Self { config, schema, data, trained, searches, store, towers, vectors, index })
+        let user_programs = Programs::new(user_tape(&config, &schema, &params)?, &store)?;
+        let item_programs = Programs::new(item_tape(&config, &schema, &params)?, &store)?;
+        let (vectors, index) = (Kept::default(), Kept::default());
+        Ok(Self { config, schema, data, trained, searches, store, user_programs, item_programs, vectors, index })
     }
 
     /// The resolved configuration.
@@ -159,14 +154,15 @@ impl Model {
             return Err(Error::Unknown { what: "item", id: item.to_string(), hint: " (dense id)".into() });
         }
         let mut out = Vec::with_capacity(items.len() * self.dim());
-        let mut towers = self.towers.lock().unwrap_or_else(PoisonError::into_inner);
         for items in items.chunks(CHUNK) {
             let mut ids = vec![0u32; CHUNK];
             ids[..items.len()].copy_from_slice(items);
-            let program = &mut towers.item;
-            program.write_u32("query.item", &ids)?;
-            program.run(&Step::new(1, 0, 0, items.len() as u32))?;
-            out.extend_from_slice(&program.read_f32("vectors")?[..items.len() * self.config.dim]);
+            let vectors = self.item_programs.take()?.with(|program| {
+                program.write_u32("query.item", &ids)?;
+                program.run(&Step::new(1, 0, 0, items.len() as u32))?;
+                Ok(program.read_f32("vectors")?)
+            })?;
+            out.extend_from_slice(&vectors[..items.len() * self.config.dim]);
         }
         Ok(out)
     }
@@ -177,22 +173,18 @@ impl Model {
     ///
     /// Device errors.
     pub fn item_vectors(&self) -> Result<Arc<Vec<f32>>> {
-        let mut kept = self.vectors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(vectors) = &*kept {
-            return Ok(vectors.clone());
-        }
-        let all: Vec<u32> = (0..self.schema.item_rows as u32).collect();
-        let mut vectors = self.item_tower(&all)?;
-        vectors[..self.config.dim].fill(0.0);
-        let vectors = Arc::new(vectors);
-        *kept = Some(vectors.clone());
-        Ok(vectors)
+        self.vectors.get(|| {
+            let all: Vec<u32> = (0..self.schema.item_rows as u32).collect();
+            let mut vectors = self.item_tower(&all)?;
+            vectors[..self.config.dim].fill(0.0);
+            Ok(vectors)
+        })
     }
 
     /// Forgets what was derived from the weights.
     pub(crate) fn weights_changed(&self) {
-        *self.vectors.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.vectors.forget();
+        self.index.forget();
     }
 
     /// The index of all items by dense id, on the model's device. Made once and kept until the weights change.
@@ -201,13 +193,7 @@ impl Model {
     ///
     /// [`Error::Request`] where a weight is not a finite number; device errors.
     pub fn index(&self) -> Result<Arc<Index>> {
-        let mut kept = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = &*kept {
-            return Ok(index.clone());
-        }
-        let index = Arc::new(Index::new(self.device(), &self.item_vectors()?, self.dim())?);
-        *kept = Some(index.clone());
-        Ok(index)
+        self.index.get(|| Index::new(self.device(), &self.item_vectors()?, self.dim()))
     }
 
     /// Scores of users against all items by dense id, `[queries, items]`, into `out`.

@@ -8,7 +8,6 @@ use crate::session;
 use crate::towers::{Towers, UserInputs};
 use crate::{Error, Result};
 use rt_tensor::{Params, Step, Tape};
-use std::sync::PoisonError;
 
 /// One user to make a vector for; `..Query::default()` stands for what is not known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,7 +35,6 @@ impl Model {
     /// history's items, and for searches where the model reads none; device errors.
     pub fn user_tower(&self, queries: &[Query<'_>]) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(queries.len() * self.dim());
-        let mut towers = self.towers.lock().unwrap_or_else(PoisonError::into_inner);
         let (history, columns) = (self.schema.history, self.schema.given_context().len());
         let chunk = user_chunk(&self.schema);
         for queries in queries.chunks(chunk) {
@@ -73,35 +71,38 @@ impl Model {
                     seconds[i * history..].iter_mut().zip(since).for_each(|(to, s)| *to = s);
                 }
             }
-            let program = &mut towers.user;
-            if room > 0 {
-                program.write_u32("query.tokens", &tokens)?;
-                program.write_u32("query.searches", &searches)?;
-            }
-            if !self.schema.user.is_empty() {
-                program.write_u32("query.user", &users)?;
-            }
             let functions = self.schema.hashed_history();
-            if functions > 1 {
-                program.write_u32("query.items again", &self.item_rows(&items, 1))?;
-            }
+            let again = if functions > 1 { self.item_rows(&items, 1) } else { Vec::new() };
             if functions > 0 {
                 items = self.item_rows(&items, 0);
             }
-            program.write_u32("query.items", &items)?;
-            program.write_u32("query.slice", &slices)?;
-            if self.config.session_seconds() > 0 {
-                program.write_u32("query.session", &sessions[0])?;
-                program.write_u32("query.session_categories", &sessions[1])?;
-            }
-            if columns > 0 {
-                program.write_u32("query.context", &context)?;
-            }
-            if self.config.decay_heads > 0 {
-                program.write_u32("query.seconds", &seconds)?;
-            }
-            program.run(&Step::new(1, 0, 0, queries.len() as u32))?;
-            out.extend_from_slice(&program.read_f32("vectors")?[..queries.len() * self.config.dim]);
+            let vectors = self.user_programs.take()?.with(|program| {
+                if room > 0 {
+                    program.write_u32("query.tokens", &tokens)?;
+                    program.write_u32("query.searches", &searches)?;
+                }
+                if !self.schema.user.is_empty() {
+                    program.write_u32("query.user", &users)?;
+                }
+                if functions > 1 {
+                    program.write_u32("query.items again", &again)?;
+                }
+                program.write_u32("query.items", &items)?;
+                program.write_u32("query.slice", &slices)?;
+                if self.config.session_seconds() > 0 {
+                    program.write_u32("query.session", &sessions[0])?;
+                    program.write_u32("query.session_categories", &sessions[1])?;
+                }
+                if columns > 0 {
+                    program.write_u32("query.context", &context)?;
+                }
+                if self.config.decay_heads > 0 {
+                    program.write_u32("query.seconds", &seconds)?;
+                }
+                program.run(&Step::new(1, 0, 0, queries.len() as u32))?;
+                Ok(program.read_f32("vectors")?)
+            })?;
+            out.extend_from_slice(&vectors[..queries.len() * self.config.dim]);
         }
         Ok(out)
     }

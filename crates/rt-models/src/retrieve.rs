@@ -68,7 +68,7 @@ impl Index {
         let bounds = self.device.zeros(Dtype::F32, blocks * codes::BOUNDS, "bounds of items' codes")?;
         let (mut word, mut bound) = (0, 0);
         for piece in vectors.chunks(PIECE * self.dim) {
-            let codes = cpu.install(|| Codes::of(piece, self.dim));
+            let codes = cpu.compute(|| Codes::of(piece, self.dim));
             self.device.write(&words, word, &codes.words)?;
             self.device.write(&bounds, bound, bytemuck::cast_slice(&codes.bounds))?;
             word += codes.words.len();

@@ -45,8 +45,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuch`] where no program with [`crate::Optimizer::ema`] was compiled on this store; device errors.
+    /// [`Error::NoSuch`] where no program with [`crate::Optimizer::ema`] was compiled on this store, [`Error::Data`] for a
+    /// `decay` that is not above 0 and below 1; device errors.
     pub fn averages(&self, decay: f32, step: u32) -> Result<Vec<Vec<f32>>> {
+        if !(decay > 0.0 && decay < 1.0) {
+            let what = format!("decay {decay}: it has to be above 0 and below 1");
+            return Err(Error::Data { name: "averages".into(), what });
+        }
         let decay = EmaDecay::new(decay);
         let floats =
             |name: &str| -> Result<Vec<f32>> { Ok(self.read(name)?.into_iter().map(f32::from_bits).collect()) };

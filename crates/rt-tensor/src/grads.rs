@@ -393,7 +393,7 @@ impl Tape {
         let [rows, cols] = self.shape(from);
         let dtype = self.dtype(from);
         let to = self.value([rows, cols], dtype, kind);
-        self.push_words(Copy { rows, cols }, vec![Some(from)], vec![Some(to)], None)?;
+        self.push(Copy { rows, cols }, vec![Some(from)], vec![Some(to)], None)?;
         Ok(to)
     }
 

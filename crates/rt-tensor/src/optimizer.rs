@@ -24,7 +24,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Adam (Kingma and Ba 2015) with the usual betas; lazy for tables, which is torch's `SparseAdam`.
+    /// Adam (Kingma and Ba 2015) with the usual betas, as torch's `Adam`; for tables the same on the rows that a step touches.
+    /// That is not quite torch's `SparseAdam`, whose eps has another place: see [`RowRule::Adam`].
     #[must_use]
     pub fn adam() -> Self {
         let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
@@ -45,15 +46,63 @@ impl Optimizer {
         Self { rows: RowRule::Adagrad { eps: 1e-8 }, ..Self::adam() }
     }
 
-    /// `step` with learning rates (dense, rows) and the bias corrections of this optimiser's betas.
+    /// `step` with learning rates (dense, rows) and the bias corrections of this optimiser's betas. A rate that is negative or not
+    /// a number is an error of the run ([`crate::Program::run`]).
     #[must_use]
     pub fn rates(&self, step: rt_kernels::Step, lr: f32, lr_rows: f32) -> rt_kernels::Step {
-        // Both rules are Adam with the same betas, or the corrections are not used.
-        let (beta1, beta2) = match (self.dense, self.rows) {
-            (DenseRule::Adam { beta1, beta2, .. }, _) | (_, RowRule::Adam { beta1, beta2, .. }) => (beta1, beta2),
-            _ => (0.0, 0.0),
+        let dense = match self.dense {
+            DenseRule::Adam { beta1, beta2, .. } => (beta1, beta2),
+            DenseRule::Sgd | DenseRule::Adagrad { .. } => (0.0, 0.0),
         };
-        step.with_rates(lr, lr_rows, beta1, beta2)
+        let rows = match self.rows {
+            RowRule::Adam { beta1, beta2, .. } => (beta1, beta2),
+            RowRule::Sgd | RowRule::Adagrad { .. } => (0.0, 0.0),
+        };
+        step.with_rates(lr, lr_rows, dense.0, dense.1).with_row_betas(rows.0, rows.1)
+    }
+
+    /// Are all of its numbers such that parameters stay finite?
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] with the number and what it has to be: betas and `ema` at least 0 and below 1, eps above 0, `clip` and
+    /// both decays at least 0, all finite.
+    pub fn check(&self) -> Result<()> {
+        let share = |x: f32| (0.0..1.0).contains(&x);
+        let some = |x: f32| x >= 0.0 && x.is_finite();
+        let eps = |x: f32| x > 0.0 && x.is_finite();
+        let (below_one, at_least_0, above_0) = ("at least 0 and below 1", "a number of at least 0", "a number above 0");
+        let mut wanted = vec![
+            ("weight_decay", self.weight_decay, some(self.weight_decay), at_least_0),
+            ("weight_decay_rows", self.weight_decay_rows, some(self.weight_decay_rows), at_least_0),
+            ("clip", self.clip, some(self.clip), at_least_0),
+            ("ema", self.ema, share(self.ema), below_one),
+        ];
+        match self.dense {
+            DenseRule::Sgd => {}
+            DenseRule::Adagrad { eps: e } => wanted.push(("eps of dense parameters", e, eps(e), above_0)),
+            DenseRule::Adam { beta1, beta2, eps: e } => wanted.extend([
+                ("beta1 of dense parameters", beta1, share(beta1), below_one),
+                ("beta2 of dense parameters", beta2, share(beta2), below_one),
+                ("eps of dense parameters", e, eps(e), above_0),
+            ]),
+        }
+        match self.rows {
+            RowRule::Sgd => {}
+            RowRule::Adagrad { eps: e } => wanted.push(("eps of table rows", e, eps(e), above_0)),
+            RowRule::Adam { beta1, beta2, eps: e } => wanted.extend([
+                ("beta1 of table rows", beta1, share(beta1), below_one),
+                ("beta2 of table rows", beta2, share(beta2), below_one),
+                ("eps of table rows", e, eps(e), above_0),
+            ]),
+        }
+        match wanted.into_iter().find(|(_, _, good, _)| !good) {
+            Some((name, value, _, want)) => {
+                let what = format!("{name} is {value}: it has to be {want}");
+                Err(Error::Data { name: "optimizer".into(), what })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Plain gradient descent.
@@ -70,8 +119,9 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGradient`] before `backward`.
+    /// [`Error::NoGradient`] before `backward`; [`Error::Data`] for numbers that [`Optimizer::check`] refuses.
     pub fn optimize(&mut self, optimizer: &Optimizer) -> Result<()> {
+        optimizer.check()?;
         if self.row_grads.is_none() && self.dense_grads.is_none() {
             return Err(Error::NoGradient("record `backward` before `optimize`".into()));
         }

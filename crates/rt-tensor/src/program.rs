@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::tape::{Kind, Tape, Var};
 use crate::{Error, Result};
 use rt_kernels::kernels::CheckIds;
-use rt_kernels::{Buffer, Call, Dtype, Operand, Operands, Readback, Step, Target, slabs};
+use rt_kernels::{Buffer, Call, Operand, Operands, Readback, Step, Target, slabs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ impl Tape {
         };
         device.check_room(plan.words.iter().sum(), "a step's values")?;
         for words in &plan.words {
-            bound.buffers.push(device.zeros(Dtype::F32, *words, "a step's values")?);
+            bound.buffers.push(device.zeros(None, *words, "a step's values")?);
         }
         let mut calls = Vec::new();
         let mut nodes = Vec::new();
@@ -275,7 +275,7 @@ impl Bound<'_> {
                 }
                 self.store.dense()
             }
-            Kind::State { name } => self.store.state(name, value.shape),
+            Kind::State { name } => self.store.state(name, value.shape, value.dtype),
             Kind::Input { name } => {
                 if let Some(place) = self.inputs.get(name) {
                     return Ok(place.clone());
@@ -311,12 +311,13 @@ impl Bound<'_> {
 }
 
 impl Program {
-    /// Runs all nodes once. On a GPU this submits and does not wait.
+    /// Runs all nodes once. On a GPU this submits and does not wait. Other threads may read the store meanwhile
+    /// ([`rt_kernels::Program`]).
     ///
     /// # Errors
     ///
-    /// [`Error::Kernels`] where the device is lost or refuses, and for a step that has examples past those of the program or of its
-    /// order, or rates that are not finite: nothing has run then.
+    /// [`Error::Kernels`] if the device is lost or refuses, for a step that has examples past those of the program or of its order, for
+    /// learning rates that are no numbers of at least 0, and as [`rt_kernels::Program::run`]: nothing has run then.
     pub fn run(&mut self, step: &Step) -> Result<()> {
         self.check(step)?;
         Ok(self.inner.run(step)?)

@@ -53,6 +53,11 @@ impl Slabs {
         self.rows * self.widths().sum::<usize>()
     }
 
+    /// Are its words of this type?
+    pub(crate) fn holds(&self, dtype: Dtype) -> bool {
+        self.buffers.iter().all(|buffer| buffer.dtype() == Some(dtype))
+    }
+
     /// Is it cut into several?
     pub(crate) fn is_cut(&self) -> bool {
         self.buffers.len() > 1

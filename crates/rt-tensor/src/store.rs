@@ -68,7 +68,7 @@ impl Store {
             for (number, p) in params.list().iter().enumerate() {
                 if p.kind != ParamKind::Dense {
                     let what = format!("table {} of {} x {}", p.name, p.shape[0], p.shape[1]);
-                    store.insert(&p.name, store.zeros(&p.name, p.shape, &what)?);
+                    store.insert(&p.name, store.zeros(&p.name, p.shape, Dtype::F32, &what)?);
                 }
                 store.start(p, seed, number)?;
             }
@@ -148,7 +148,7 @@ impl Store {
 
     fn room(&self, name: &str, words: usize, dtype: Dtype) -> Result<Slabs> {
         Ok(match self.find(name) {
-            Some(place) if place.words() == words => place,
+            Some(place) if place.words() == words && place.holds(dtype) => place,
             _ => self.insert(name, Slabs::zeros(&self.device, dtype, [words, 1], name)?),
         })
     }
@@ -288,17 +288,17 @@ impl Store {
     }
 
     /// The value of this name, made of zeros where there is none.
-    pub(crate) fn state(&self, name: &str, shape: [usize; 2]) -> Result<Slabs> {
+    pub(crate) fn state(&self, name: &str, shape: [usize; 2], dtype: Dtype) -> Result<Slabs> {
         match self.find(name) {
-            Some(place) if place.words() == shape[0] * shape[1] => Ok(place),
-            _ => Ok(self.insert(name, self.zeros(name, shape, name)?)),
+            Some(place) if place.words() == shape[0] * shape[1] && place.holds(dtype) => Ok(place),
+            _ => Ok(self.insert(name, self.zeros(name, shape, dtype, name)?)),
         }
     }
 
     /// Zeros for a parameter or state: in the buffer that small tables share, else in a buffer of its own.
-    fn zeros(&self, name: &str, shape: [usize; 2], what: &str) -> Result<Slabs> {
-        let Some(piece) = self.packed.piece(name, shape) else {
-            return Slabs::zeros(&self.device, Dtype::F32, shape, what);
+    fn zeros(&self, name: &str, shape: [usize; 2], dtype: Dtype, what: &str) -> Result<Slabs> {
+        let Some(piece) = self.packed.piece(name, shape).filter(|_| dtype == Dtype::F32) else {
+            return Slabs::zeros(&self.device, dtype, shape, what);
         };
         let mut arenas = self.arenas.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let arena = match arenas.get(&piece.arena) {

@@ -291,28 +291,6 @@ impl Tape {
         writes: Vec<Option<Var>>,
         op: Option<Op>,
     ) -> Result<()> {
-        self.push_node(kernel, reads, writes, op, true)
-    }
-
-    /// Appends a node that moves 32-bit words of either type.
-    pub(crate) fn push_words(
-        &mut self,
-        kernel: impl Kernel + Send + Sync + 'static,
-        reads: Vec<Option<Var>>,
-        writes: Vec<Option<Var>>,
-        op: Option<Op>,
-    ) -> Result<()> {
-        self.push_node(kernel, reads, writes, op, false)
-    }
-
-    fn push_node(
-        &mut self,
-        kernel: impl Kernel + Send + Sync + 'static,
-        reads: Vec<Option<Var>>,
-        writes: Vec<Option<Var>>,
-        op: Option<Op>,
-        typed: bool,
-    ) -> Result<()> {
         let signature = kernel.signature();
         let name = kernel.name();
         for (slots, vars) in [(&signature.reads, &reads), (&signature.writes, &writes)] {
@@ -328,14 +306,20 @@ impl Tape {
                 };
                 let value = &self.values[var.0 as usize];
                 let [rows, cols] = value.shape;
-                let fits = |want: usize, got: usize| want == 0 || got == want;
                 // The arena's length is not known while parameters are still being declared.
                 let whole_arena = value.kind == Kind::Arena;
-                if !whole_arena && (!fits(slot.rows, rows) || !fits(slot.cols, cols)) {
-                    let what = format!("`{}` is [{rows}, {cols}], needs [{}, {}]", slot.name, slot.rows, slot.cols);
+                if !whole_arena && !slot.fits(rows, cols) {
+                    let what = format!("`{}` is [{rows}, {cols}], needs {}", slot.name, slot.shape());
                     return Err(crate::error::shape(name, what));
                 }
-                if typed && value.dtype != slot.dtype {
+                if !whole_arena && (rows == 0 || cols == 0) {
+                    let what = format!(
+                        "`{}` is [{rows}, {cols}] and has no cell: a batch has at least one row, of weight 0 if it is padding",
+                        slot.name
+                    );
+                    return Err(crate::error::shape(name, what));
+                }
+                if !slot.takes(value.dtype) {
                     let what = format!("`{}` holds {:?}, needs {:?}", slot.name, value.dtype, slot.dtype);
                     return Err(crate::error::shape(name, what));
                 }

@@ -1,12 +1,15 @@
 //! Compiled pipelines kept between runs of a program, where the driver hands them out (Vulkan).
 //!
-//! One file an adapter and driver, in the user's cache folder: a header of our own, then the driver's bytes. What is not whole,
-//! byte for byte, is not given to the driver; whatever fails here costs a compilation and is no error.
+//! One file an adapter and driver, in the user's cache folder: a header of our own, then the driver's bytes. A driver trusts them as
+//! its own. So what is not whole, byte for byte, is not given to it, nor what anybody but the user could have written
+//! (`own_files`); whatever fails here costs a compilation and is no error.
 #![allow(unsafe_code, reason = "wgpu cannot check a driver's own bytes, so that handing them back is an unsafe call")]
 
+use super::own_files;
+use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::{env, fs};
 
 /// `RECALL_PIPELINE_CACHE=off` keeps no pipelines; another value is the folder to keep them in.
 const VARIABLE: &str = "RECALL_PIPELINE_CACHE";
@@ -39,8 +42,10 @@ impl Cache {
         let descriptor =
             wgpu::PipelineCacheDescriptor { label: Some("recall-tape"), data: data.as_deref(), fallback: true };
         // SAFETY: the bytes are those that `PipelineCache::get_data` gave for this adapter and driver, which the file's name
-        // says: `read` gives them only where length and checksum are those that were written with them. wgpu holds its own
-        // header in them against the device as well, and starts an empty cache where it does not fit.
+        // says: `read` gives them only if length and checksum are those that were written with them, and only from a file and
+        // folders that no other user can write to, so that nobody else has made bytes with a checksum that fits. (Who writes as
+        // this user can change the program itself. On Windows the access list of the user's own folder says so much.) wgpu
+        // holds its own header in them against the device as well, and starts an empty cache if it does not fit.
         let cache = unsafe { device.create_pipeline_cache(&descriptor) };
         Some(Self { cache, file, saved: Mutex::new(saved) })
     }
@@ -88,7 +93,15 @@ pub(super) fn folder() -> Option<PathBuf> {
 
 /// The driver's bytes of a file; `None` where it is missing or not as it was written.
 fn read(file: &Path) -> Option<Vec<u8>> {
-    let bytes = fs::read(file).ok()?;
+    let bytes = match own_files::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            if error.kind() == ErrorKind::PermissionDenied {
+                tracing::warn!("compiled pipelines are not read from {}: {error}", file.display());
+            }
+            return None;
+        }
+    };
     let (header, data) = bytes.split_at_checked(HEADER)?;
     let number = |at: usize| header.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
     let whole =
@@ -104,19 +117,7 @@ fn write(file: &Path, data: &[u8], sum: u64) -> std::io::Result<()> {
     bytes.extend((data.len() as u64).to_le_bytes());
     bytes.extend(sum.to_le_bytes());
     bytes.extend(data);
-    put(file, &bytes)
-}
-
-/// Writes a file whole: beside its place first, so that another process never sees half of it.
-pub(super) fn put(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let beside = file.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&beside, bytes)?;
-    fs::rename(&beside, file).inspect_err(|_| {
-        let _ = fs::remove_file(&beside);
-    })
+    own_files::write(file, &bytes)
 }
 
 /// FNV-1a over words of eight bytes, mixed after each (Fowler, Noll, Vo): finds damage, not malice.
@@ -130,6 +131,7 @@ pub(super) fn checksum(data: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn only_a_whole_file_is_read() {

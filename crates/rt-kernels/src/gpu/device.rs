@@ -5,6 +5,7 @@ use super::cache::Cache;
 use super::faults::{Faults, Refusal, scoped};
 use super::pipeline::Pipelines;
 use super::tune::{self, Tiles};
+use crate::turns::{self, Hold, Holds};
 use crate::{Adapter, Error, Result, Variant};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -63,6 +64,13 @@ pub(crate) struct GpuBuffer {
     owner: usize,
 }
 
+impl GpuBuffer {
+    /// Are these the same words?
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.buffer == other.buffer
+    }
+}
+
 struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -80,6 +88,8 @@ struct Shared {
     submissions: AtomicU64,
     waits: AtomicU64,
     finished: Arc<AtomicU64>,
+    /// Who submits: one at a time, in the order in which they asked.
+    turn: Holds,
 }
 
 impl GpuDevice {
@@ -172,6 +182,7 @@ impl GpuDevice {
             submissions: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             finished: Arc::new(AtomicU64::new(0)),
+            turn: [Hold::write(&Arc::default())].into(),
         })))
     }
 
@@ -211,7 +222,8 @@ impl GpuDevice {
     #[must_use]
     pub fn max_buffer_bytes(&self) -> u64 {
         let limits = &self.0.limits;
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        // Shaders count words in 32 bits.
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(4 * u64::from(u32::MAX))
     }
 
     /// Destroys the device, as a driver reset would: for tests.
@@ -326,31 +338,46 @@ impl GpuDevice {
     /// A buffer of zeros.
     pub(crate) fn zeros(&self, words: usize, what: &str) -> Result<GpuBuffer> {
         // Whole vec4s, so that any element type that a shader declares fits into the smallest buffer.
-        let need = (words as u64 * 4).next_multiple_of(16);
         let have = self.max_buffer_bytes();
-        if need > have {
-            let what = what.to_owned();
+        let need = (words as u64).checked_mul(4).and_then(|bytes| bytes.checked_next_multiple_of(16));
+        let Some(need) = need.filter(|need| *need <= have) else {
+            let (what, need) = (what.to_owned(), need.unwrap_or(u64::MAX));
             return Err(Error::Memory { what, need, have });
-        }
+        };
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         Ok(GpuBuffer { buffer: self.create_buffer(what, need, usage)?, owner: self.id() })
     }
 
     /// The buffer, if it is this device's.
     pub(crate) fn own<'a>(&self, buffer: &'a GpuBuffer, kernel: &'static str) -> Result<&'a wgpu::Buffer> {
-        if buffer.owner == self.id() {
+        if self.owns(buffer) {
             return Ok(&buffer.buffer);
         }
         let what = "the buffer belongs to another device".to_owned();
         Err(Error::Call { kernel, what })
     }
 
+    /// Is it this device's buffer?
+    pub(crate) fn owns(&self, buffer: &GpuBuffer) -> bool {
+        buffer.owner == self.id()
+    }
+
     fn id(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
     }
 
+    /// Runs `f`, what `kernel` submits, with nothing of other threads between its submissions.
+    pub(crate) fn in_turn<R>(&self, kernel: &'static str, f: impl FnOnce() -> Result<R>) -> Result<R> {
+        let refused = |why: turns::Refused| Error::Call { kernel, what: why.why(|_| "the device".to_owned()) };
+        turns::during(&self.0.turn, f).map_err(refused)?
+    }
+
     /// Copies words to the device. Long uploads go in pieces, each done before the next but one is staged.
     pub(crate) fn write(&self, buffer: &GpuBuffer, offset: usize, words: &[u32]) -> Result<()> {
+        self.in_turn("write", || self.write_pieces(buffer, offset, words))
+    }
+
+    fn write_pieces(&self, buffer: &GpuBuffer, offset: usize, words: &[u32]) -> Result<()> {
         self.check()?;
         let target = self.own(buffer, "write")?;
         let mut at = offset as u64 * 4;
@@ -367,16 +394,33 @@ impl GpuDevice {
 
     /// Copies words from the device; waits for all that was submitted.
     pub(crate) fn read(&self, buffer: &GpuBuffer, offset: usize, words: usize) -> Result<Vec<u32>> {
+        if words <= PIECE / 4 {
+            // Others may submit while this one waits for its words.
+            return self.read_pieces(buffer, offset, words, |submit| self.in_turn("read", submit));
+        }
+        self.in_turn("read", || self.read_pieces(buffer, offset, words, |submit| submit()))
+    }
+
+    fn read_pieces(
+        &self,
+        buffer: &GpuBuffer,
+        offset: usize,
+        words: usize,
+        turn: impl Fn(&mut dyn FnMut() -> Result<()>) -> Result<()>,
+    ) -> Result<Vec<u32>> {
         self.check()?;
         let source = self.own(buffer, "read")?;
         let mut out = vec![0; words];
         let mut at = offset as u64 * 4;
         for piece in out.chunks_mut(PIECE / 4) {
             let bytes = piece.len() as u64 * 4;
-            let mut encoder = self.0.device.create_command_encoder(&Default::default());
             let staging = self.staging(bytes)?;
-            encoder.copy_buffer_to_buffer(source, at, &staging, 0, bytes);
-            self.submit([encoder.finish()]);
+            turn(&mut || {
+                let mut encoder = self.0.device.create_command_encoder(&Default::default());
+                encoder.copy_buffer_to_buffer(source, at, &staging, 0, bytes);
+                self.submit([encoder.finish()]);
+                Ok(())
+            })?;
             self.map(&staging, bytes, |mapped| {
                 piece.copy_from_slice(bytemuck::cast_slice(mapped));
             })?;

@@ -1,6 +1,6 @@
 //! Calls that a GPU runs as one, and halves of calls that it runs later.
 
-use crate::kernels::{ColumnSums, Lookups, OnTables, PartSums};
+use crate::kernels::{ColumnSums, Lookups, OnTables, PartSums, is_own};
 use crate::{Call, Dispatch, Kernel, Operand, Operands};
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,7 +44,8 @@ fn several(calls: &[Call]) -> Option<(usize, Arc<dyn Kernel + Send + Sync>)> {
 }
 
 fn overlap(a: &Operand, b: &Operand) -> bool {
-    a.buffer == b.buffer && a.offset < b.end() && b.offset < a.end()
+    let past = |o: &Operand, at: usize| o.end().is_none_or(|end| at < end);
+    a.buffer == b.buffer && past(b, a.offset) && past(a, b.offset)
 }
 
 /// What `part` makes of the calls at the start of `calls`, as far as it makes something and none meets another: none reads
@@ -52,7 +53,8 @@ fn overlap(a: &Operand, b: &Operand) -> bool {
 fn alike<T>(calls: &[Call], part: impl Fn(&Call) -> Option<T>, meets: impl Fn(&Operand, &Operand) -> bool) -> Vec<T> {
     let (mut list, mut read, mut written): (_, Vec<Operand>, Vec<Operand>) = (Vec::new(), Vec::new(), Vec::new());
     for call in calls {
-        let Some(one) = part(call) else { break };
+        // Another crate's kernel that passes for a lookup would run a shader of this one, without its checks.
+        let Some(one) = part(call).filter(|_| is_own(&*call.kernel)) else { break };
         let own: Vec<Operand> = call.operands.writes.iter().flatten().copied().collect();
         let again = own.iter().any(|o| written.iter().any(|w| meets(o, w)));
         read.extend(call.operands.reads.iter().flatten());

@@ -6,6 +6,7 @@ mod device;
 mod driver;
 mod faults;
 mod join;
+mod own_files;
 mod pipeline;
 mod program;
 mod readback;

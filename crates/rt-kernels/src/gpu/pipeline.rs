@@ -25,16 +25,20 @@ pub(crate) struct Key {
     constants: Vec<(&'static str, u64)>,
     step: bool,
     writes: Vec<bool>,
+    /// wgpu's checks stay in.
+    checked: bool,
 }
 
 impl Key {
-    pub(crate) fn of(dispatch: &Dispatch) -> Self {
+    /// `checked` for what no kernel of this crate says: see [`crate::kernels::is_own`].
+    pub(crate) fn of(dispatch: &Dispatch, checked: bool) -> Self {
         let write = |b: &Binding| matches!(b, Binding::Write(_) | Binding::NoWrite);
         Self {
             shader: dispatch.shader,
             constants: dispatch.constants.iter().map(|(name, value)| (*name, value.to_bits())).collect(),
             step: dispatch.step,
             writes: dispatch.bindings.iter().map(write).collect(),
+            checked,
         }
     }
 }
@@ -120,7 +124,8 @@ fn compile(device: &GpuDevice, key: &Key, cache: Option<&Cache>) -> Result<Pipel
         rt_shaders::source(key.shader).ok_or_else(|| Error::Device(format!("there is no shader `{}`", key.shader)))?;
     let raw = device.raw();
     scoped(raw, || {
-        let module = shader(device, key.shader, source);
+        let checked = key.checked || device.options().checked_shaders;
+        let module = shader(device, key.shader, source, checked);
         let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(key.shader),
             entries: &layout_entries(key),
@@ -139,7 +144,7 @@ fn compile(device: &GpuDevice, key: &Key, cache: Option<&Cache>) -> Result<Pipel
             entry_point: None,
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &constants,
-                zero_initialize_workgroup_memory: device.options().checked_shaders,
+                zero_initialize_workgroup_memory: checked,
             },
             cache: cache.map(|c| &c.cache),
         });
@@ -148,22 +153,23 @@ fn compile(device: &GpuDevice, key: &Key, cache: Option<&Cache>) -> Result<Pipel
     .map_err(|refusal| refusal.about(&format!("shader `{}`", key.shader)))
 }
 
-fn shader(device: &GpuDevice, label: &str, source: &str) -> wgpu::ShaderModule {
+fn shader(device: &GpuDevice, label: &str, source: &str, checked: bool) -> wgpu::ShaderModule {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
-    if device.options().checked_shaders {
+    if checked {
         return device.raw().create_shader_module(descriptor);
     }
     let checks = wgpu::ShaderRuntimeChecks {
         bounds_checks: rt_shaders::indexes_by_data(label),
         ..wgpu::ShaderRuntimeChecks::unchecked()
     };
-    // SAFETY: the shaders are this workspace's own. One that indexes by what a buffer or the step holds (an id, a slice, a label,
-    // a key, a place: `rt_shaders::BY_DATA`, which a test holds equal to what the data flow of every shader says) keeps wgpu's
-    // bounds checks, whatever stands in the buffers. All others bound their indices by the shapes in their params, which come from
-    // operands that `Program::new` checked against the buffers' sizes. Loops end: they count up to a shape, to a word of a buffer, or
-    // halve a range; no shader divides by a shape where it can be zero. The tests run every kernel with all checks on as well, with
-    // the same results.
+    // SAFETY: the shaders are this workspace's own, and so are the kernels that fill in their params (`is_own`). One that indexes
+    // by what a buffer or the step holds (an id, a slice, a label, a key, a place: `rt_shaders::BY_DATA`, which a test holds equal
+    // to what the data flow of every shader says) keeps wgpu's bounds checks, whatever the buffers hold. All others bound their
+    // indices by shapes in their params, which come from operands that `Program::new` held against the buffers' sizes, the
+    // kernel's slots and `Kernel::mismatch` in checked arithmetic; no buffer has more words than 32 bits count, so no index
+    // wraps. Loops end: they count up to a shape, to a word of a buffer, or halve a range; no shader divides by a shape that can
+    // be zero. The tests run every kernel with all checks on as well, with the same results.
     unsafe { device.raw().create_shader_module_trusted(descriptor, checks) }
 }
 

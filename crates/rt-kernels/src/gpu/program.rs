@@ -6,6 +6,7 @@ use super::join::{Later, join};
 use super::pipeline::{Key, Pipeline};
 use super::timing::Timing;
 use crate::device::Inner;
+use crate::kernels::is_own;
 use crate::{Binding, Buffer, Call, Cost, Dispatch, Error, Kernel, Result, Step, Variant};
 use std::ops::Range;
 use std::sync::Arc;
@@ -79,20 +80,17 @@ impl GpuProgram {
         only: Option<Variant>,
     ) -> Result<Self> {
         let mut dispatches: Vec<(&'static str, Dispatch)> = Vec::new();
+        // Of each dispatch, whether its shader keeps wgpu's checks.
+        let mut checked = Vec::new();
         let mut ranges = Vec::with_capacity(calls.len());
         let mut later = Later::default();
         for (stands_for, call) in join(calls) {
             if later.meets(&call) {
                 later.end(&mut dispatches, &mut ranges);
+                checked.resize(dispatches.len(), false);
             }
             let first = dispatches.len();
             let name = call.kernel.name();
-            // Shaders count words in u32: no place of an operand may be past them.
-            let ends = call.operands.reads.iter().chain(&call.operands.writes).flatten().map(crate::Operand::end);
-            if let Some(end) = ends.max().filter(|end| *end as u64 > 1 << 32) {
-                let what = format!("an operand ends at word {end}, shaders count to 2^32");
-                return Err(Error::Call { kernel: name, what });
-            }
             let variant = variant(device, &*call.kernel, only);
             let mut list = call.kernel.dispatches_as(&call.operands, variant);
             if call.operands.scratch.iter().any(|o| o.buffer == apart) {
@@ -105,12 +103,14 @@ impl GpuProgram {
                     dispatches.push((name, dispatch));
                 }
             }
+            checked.resize(dispatches.len(), !is_own(&*call.kernel));
             ranges.push(first..dispatches.len());
             // Of calls that run as one the first has the launches.
             ranges.resize(ranges.len() + stands_for - 1, dispatches.len()..dispatches.len());
         }
         later.end(&mut dispatches, &mut ranges);
-        let keys: Vec<Key> = dispatches.iter().map(|(_, d)| Key::of(d)).collect();
+        checked.resize(dispatches.len(), false);
+        let keys: Vec<Key> = dispatches.iter().zip(&checked).map(|((_, d), checked)| Key::of(d, *checked)).collect();
         let pipelines = device.pipelines().get(device, &keys)?;
         let (params, places) = upload_params(device, &dispatches)?;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
@@ -149,6 +149,10 @@ impl GpuProgram {
 
     /// Encodes and submits; waits only where earlier runs pile up.
     pub(crate) fn run(&mut self, step: &Step) -> Result<()> {
+        self.device.in_turn("run", || self.submit(step))
+    }
+
+    fn submit(&self, step: &Step) -> Result<()> {
         self.write_step(step)?;
         for launches in &self.submissions {
             let mut encoder = self.device.raw().create_command_encoder(&Default::default());

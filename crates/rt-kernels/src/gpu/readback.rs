@@ -29,7 +29,8 @@ impl GpuReadback {
     /// Buffers for `slots` copies of at most `words` words each.
     pub(crate) fn new(device: &GpuDevice, words: usize, slots: usize) -> Result<Self> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let bytes = (words as u64 * 4).next_multiple_of(16).max(16);
+        // More than there is: the device refuses it.
+        let bytes = (words as u64).saturating_mul(4).min(u64::MAX - 15).next_multiple_of(16).max(16);
         let free = (0..slots).map(|_| device.create_buffer("a copy to the host", bytes, usage));
         Ok(Self { device: device.clone(), words, free: free.collect::<Result<_>>()?, sent: VecDeque::new() })
     }
@@ -42,11 +43,15 @@ impl GpuReadback {
             let what = format!("{words} words, a slot has {}", self.words);
             return Err(Error::Call { kernel: "readback", what });
         }
-        let Some(staging) = self.free.pop() else { return Ok(false) };
+        let Some(staging) = self.free.last() else { return Ok(false) };
         let bytes = words as u64 * 4;
-        let mut encoder = self.device.raw().create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(source, offset as u64 * 4, &staging, 0, bytes);
-        self.device.submit([encoder.finish()]);
+        self.device.in_turn("readback", || {
+            let mut encoder = self.device.raw().create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(source, offset as u64 * 4, staging, 0, bytes);
+            self.device.submit([encoder.finish()]);
+            Ok(())
+        })?;
+        let Some(staging) = self.free.pop() else { return Ok(false) };
         let state = Arc::new(AtomicU8::new(UNDER_WAY));
         let report = state.clone();
         staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {

@@ -36,18 +36,19 @@ impl Timing {
 impl GpuProgram {
     /// Runs once and gives the seconds of each call.
     pub(crate) fn run_timed(&mut self, step: &Step) -> Result<Vec<f64>> {
-        self.write_step(step)?;
-        self.device.synchronize()?;
         let features = self.device.raw().features();
-        if !features.contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return self.run_apart(&wall());
-        }
-        if self.timing.is_none() {
+        if self.timing.is_none() && features.contains(wgpu::Features::TIMESTAMP_QUERY) {
             self.timing = Some(Timing::new(&self.device, self.calls.len())?);
         }
-        let Some(timing) = &self.timing else {
-            return self.run_apart(&wall());
-        };
+        match &self.timing {
+            Some(timing) => self.device.in_turn("run", || self.run_stamped(step, timing)),
+            None => self.run_clocked(step, &wall()),
+        }
+    }
+
+    fn run_stamped(&self, step: &Step, timing: &Timing) -> Result<Vec<f64>> {
+        self.write_step(step)?;
+        self.device.synchronize()?;
         let mut seconds = vec![0.0; self.calls.len()];
         // A call that runs as part of another one has no launches, and an empty pass may have no timestamps.
         let with_launches: Vec<usize> = (0..self.calls.len()).filter(|i| !self.calls[*i].is_empty()).collect();
@@ -83,12 +84,12 @@ impl GpuProgram {
 
     /// Runs once, a submission and a wait for each call, and gives what `clock` gained in each.
     pub(crate) fn run_clocked(&self, step: &Step, clock: &dyn Fn() -> f64) -> Result<Vec<f64>> {
-        self.write_step(step)?;
-        self.device.synchronize()?;
-        self.run_apart(clock)
+        self.device.in_turn("run", || self.run_apart(step, clock))
     }
 
-    fn run_apart(&self, clock: &dyn Fn() -> f64) -> Result<Vec<f64>> {
+    fn run_apart(&self, step: &Step, clock: &dyn Fn() -> f64) -> Result<Vec<f64>> {
+        self.write_step(step)?;
+        self.device.synchronize()?;
         let mut seconds = Vec::with_capacity(self.calls.len());
         for call in &self.calls {
             if call.is_empty() {

@@ -4,8 +4,9 @@
 //! differ all the same, because a driver contracts multiplication and addition in one and not in the other, is no candidate. A
 //! software driver, and a device with no more than WebGPU's default limits, is never timed.
 
-use super::cache::{adapter_name, checksum, folder, put};
+use super::cache::{adapter_name, checksum, folder};
 use super::device::GpuDevice;
+use super::own_files;
 use super::program::GpuProgram;
 use crate::kernels::{Activation, Gemm, Product};
 use crate::{Buffer, Call, Dtype, Kernel, Operand, Operands, Result, Step, Variant};
@@ -101,7 +102,7 @@ fn file(info: &wgpu::AdapterInfo) -> Option<PathBuf> {
 }
 
 fn read(file: &Path) -> Option<Tiles> {
-    let tiles = Tiles::parse(&std::fs::read_to_string(file).ok()?);
+    let tiles = Tiles::parse(&String::from_utf8(own_files::read(file).ok()?).unwrap_or_default());
     if tiles.is_none() {
         tracing::debug!("{}: not as it was written, products are timed anew", file.display());
     }
@@ -129,7 +130,7 @@ fn kept_or(file: &Path, name: &str, time: impl FnOnce() -> Result<Tiles>) -> Til
         Ok(tiles) => {
             let took = start.elapsed().as_secs_f64();
             tracing::info!("{name}: products timed in {took:.2} s: {}", tiles.lines().join(", "));
-            if let Err(error) = put(file, tiles.text().as_bytes()) {
+            if let Err(error) = own_files::write(file, tiles.text().as_bytes()) {
                 tracing::debug!("{}: the choice is not kept: {error}", file.display());
             }
             tiles

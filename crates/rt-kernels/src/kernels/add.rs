@@ -41,9 +41,14 @@ pub struct Copy {
     pub cols: usize,
 }
 
+/// An operand whose words are moved alone.
+fn words(name: &'static str, rows: usize, cols: usize) -> Slot {
+    Slot::f32(name, rows, cols).either()
+}
+
 /// A kernel of `out = f(a, b)` or `out = f(a)`.
 macro_rules! cellwise {
-    ($kernel:ident, $name:literal, [$($slot:literal),+], $flops:literal, |$self:ident, $io:ident| $row:expr, $attribute:expr) => {
+    ($kernel:ident, $name:literal, $of:expr, [$($slot:literal),+], $flops:literal, |$self:ident, $io:ident| $row:expr, $attribute:expr) => {
         impl Kernel for $kernel {
             fn name(&self) -> &'static str {
                 $name
@@ -51,8 +56,8 @@ macro_rules! cellwise {
 
             fn signature(&self) -> Signature {
                 Signature {
-                    reads: vec![$(Slot::f32($slot, self.rows, self.cols)),+],
-                    writes: vec![Slot::f32("out", self.rows, self.cols)],
+                    reads: vec![$($of($slot, self.rows, self.cols)),+],
+                    writes: vec![$of("out", self.rows, self.cols)],
                 }
             }
 
@@ -86,6 +91,7 @@ macro_rules! cellwise {
 cellwise!(
     Add,
     "add",
+    Slot::f32,
     ["a", "b"],
     1.0,
     |_this, io| {
@@ -103,6 +109,7 @@ cellwise!(
 cellwise!(
     Mul,
     "mul",
+    Slot::f32,
     ["a", "b"],
     1.0,
     |_this, io| {
@@ -120,6 +127,7 @@ cellwise!(
 cellwise!(
     Scale,
     "scale",
+    Slot::f32,
     ["a"],
     1.0,
     |this, io| {
@@ -137,6 +145,7 @@ cellwise!(
 cellwise!(
     Copy,
     "copy",
+    words,
     ["a"],
     0.0,
     |_this, io| {

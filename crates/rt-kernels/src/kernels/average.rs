@@ -2,6 +2,7 @@
 
 use super::OnTable;
 use super::cells::places;
+use super::fit;
 use super::on_tables::{Part, together};
 use super::touched::Touched;
 use crate::slabs::each_slab;
@@ -110,12 +111,18 @@ impl Kernel for EmaRows {
         let row = |slot: Slot| if self.part == EmaPart::Seen { slot.optional() } else { slot };
         Signature {
             reads: vec![
-                Slot::u32("keys", 0, 1),
-                Slot::u32("first", self.tables + 1, 1),
-                row(Slot::f32("table", 0, self.dim)),
+                Slot::u32("keys", None, 1),
+                Slot::u32("first", self.tables.saturating_add(1), 1),
+                row(Slot::f32("table", None, self.dim)),
             ],
-            writes: vec![row(Slot::f32("average", 0, self.dim).in_place()), Slot::f32("seen", 0, 1).in_place()],
+            writes: vec![row(Slot::f32("average", None, self.dim).in_place()), Slot::f32("seen", None, 1).in_place()],
         }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let own = [("table", operands.reads[2]), ("average", operands.writes[0]), ("seen", operands.writes[1])];
+        let wrong = fit::table(self.table, self.tables).or_else(|| fit::word("capacity", self.capacity));
+        wrong.or_else(|| fit::same_rows(&own))
     }
 
     fn cost(&self) -> Cost {

@@ -6,6 +6,7 @@ mod slices;
 pub use backward::BagBackward;
 pub(crate) use slices::Slices;
 
+use super::fit;
 use super::prefetch::prefetch;
 use crate::simd::vectorize;
 use crate::slabs::each_slab;
@@ -46,6 +47,13 @@ pub(crate) fn window_ends(windows: &[usize]) -> [u32; MAX_WINDOWS] {
     ends
 }
 
+/// The same, none past `max_len`: windows that are clipped hold the same positions, and zones past it none.
+#[must_use]
+fn clipped_ends(windows: &[usize], max_len: usize) -> [u32; MAX_WINDOWS] {
+    let most = u32::try_from(max_len).unwrap_or(u32::MAX);
+    window_ends(windows).map(|end| end.min(most))
+}
+
 /// Positions a row that costs count: the longest bounded window (a bag does not know how long its slices are).
 fn positions(windows: &[usize]) -> usize {
     windows.iter().copied().filter(|w| *w < u32::MAX as usize).max().unwrap_or(1).max(1)
@@ -62,7 +70,8 @@ fn positions(windows: &[usize]) -> usize {
 /// each window: zone y holds the positions from `windows[y - 1]` to `windows[y]`, so that windows 1, 2, 3 of sums are the
 /// last three rows side by side.
 ///
-/// Windows ascend; the last may be 0 or `usize::MAX`: everything. At most [`MAX_WINDOWS`].
+/// Windows ascend; the last may be 0 or `usize::MAX`: everything. At most [`MAX_WINDOWS`]. Of a slice that is longer than
+/// `max_len` the newest `max_len` positions count, here as in the gradient.
 ///
 /// Reads `table` `[any, dim]` (row 0 is never read), `items` `[any, 1]` u32, `slice` `[rows, 2]` u32 (start, length),
 /// optional `mask` `[rows, any]` u32, optional `hole` `[rows, 1]` u32; writes `out` `[rows, windows * dim]` (on a slab of
@@ -79,6 +88,8 @@ pub struct Bag {
     pub apart: usize,
     /// Window lengths, ascending.
     pub windows: Vec<usize>,
+    /// Most positions of a slice that count; `usize::MAX`: all.
+    pub max_len: usize,
     /// Mean instead of sum.
     pub mean: bool,
     /// The zones between the windows' ends instead of nested windows.
@@ -87,9 +98,9 @@ pub struct Bag {
 
 pub(crate) fn slice_slots(rows: usize) -> [Slot; 4] {
     [
-        Slot::u32("items", 0, 1),
+        Slot::u32("items", None, 1),
         Slot::u32("slice", rows, 2),
-        Slot::u32("mask", rows, 0).optional(),
+        Slot::u32("mask", rows, None).optional(),
         Slot::u32("hole", rows, 1).optional(),
     ]
 }
@@ -127,10 +138,17 @@ impl Kernel for Bag {
     }
 
     fn signature(&self) -> Signature {
-        let mut reads = vec![Slot::f32("table", 0, self.dim)];
+        let mut reads = vec![Slot::f32("table", None, self.dim)];
         reads.extend(slice_slots(self.rows));
-        let cols = self.windows.len().saturating_sub(1) * self.apart + self.dim;
+        let cols = self.windows.len().saturating_sub(1).saturating_mul(self.apart).saturating_add(self.dim);
         Signature { reads, writes: vec![Slot::f32("out", self.rows, cols)] }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        let apart = self.windows.len() <= 1 || self.apart >= self.dim;
+        fit::windows(&self.windows).or_else(|| {
+            fit::unless(apart, || format!("windows {} columns apart, of {} columns each", self.apart, self.dim))
+        })
     }
 
     fn cost(&self) -> Cost {
@@ -146,7 +164,7 @@ impl Kernel for Bag {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let ends = window_ends(&self.windows);
+        let ends = clipped_ends(&self.windows, self.max_len);
         let ends = &ends[..self.windows.len()];
         let (table, out) = (io.read(0), io.write(0));
         let slices = Slices::of(io, 1, table.rows);
@@ -188,7 +206,7 @@ impl Kernel for Bag {
             params.extend([o.offset as u32, o.stride as u32]);
         }
         params.extend([self.apart as u32, u32::from(self.zones), 0, 0]); // windows start on 16 bytes
-        params.extend(window_ends(&self.windows));
+        params.extend(clipped_ends(&self.windows, self.max_len));
         let mut bindings = vec![Binding::Read(table.buffer)];
         bindings.extend(slices);
         bindings.push(Binding::Write(out.buffer));

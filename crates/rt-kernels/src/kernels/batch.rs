@@ -1,5 +1,6 @@
 //! Examples of a step: from numbers of events to ids and history slices.
 
+use super::fit;
 use crate::{Binding, Cost, CpuIo, Dispatch, Examples, Kernel, Made, Mat, Operands, Signature, Slot};
 
 /// Makes the examples of a step from the shuffled list of event numbers.
@@ -58,13 +59,13 @@ impl Kernel for Batch {
     }
 
     fn signature(&self) -> Signature {
-        let ends = Slot::u32("ends", 0, 1);
+        let ends = Slot::u32("ends", None, 1);
         let n = self.batch;
         Signature {
             reads: vec![
-                Slot::u32("order", 0, 1),
-                Slot::u32("items", 0, 1),
-                Slot::u32("starts", 0, 1),
+                Slot::u32("order", None, 1),
+                Slot::u32("items", None, 1),
+                Slot::u32("starts", None, 1),
                 if self.set { ends } else { ends.optional() },
             ],
             writes: vec![
@@ -76,6 +77,14 @@ impl Kernel for Batch {
                 Slot::u32("event", n, 1).optional(),
             ],
         }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let starts = operands.read(2).rows;
+        let ends = operands.reads[3].map_or(starts, |o| o.rows);
+        fit::unless(starts > 0 && ends >= starts - 1, || {
+            format!("{starts} starts and {ends} ends: a start and an end for each user, and a start more")
+        })
     }
 
     fn cost(&self) -> Cost {

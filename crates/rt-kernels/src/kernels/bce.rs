@@ -2,6 +2,7 @@
 
 use super::activation::sigmoid;
 use super::cells::dispatch;
+use super::fit;
 use crate::simd::{exp, vectorize};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
@@ -33,6 +34,12 @@ impl Kernel for BceWithLogits {
             ],
             writes: vec![Slot::f32("loss", rows, 1), Slot::f32("dz", rows, n).optional()],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::unless(self.n > 0 || self.rows == 0, || {
+            format!("{} rows of no logit: the first is the positive", self.rows)
+        })
     }
 
     fn cost(&self) -> Cost {

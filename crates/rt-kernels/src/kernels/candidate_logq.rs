@@ -35,7 +35,7 @@ pub struct CandidateLogQ {
 
 impl CandidateLogQ {
     fn n(&self) -> usize {
-        self.batch + self.drawn + self.queued
+        self.batch.saturating_add(self.drawn).saturating_add(self.queued)
     }
 }
 
@@ -47,7 +47,7 @@ impl Kernel for CandidateLogQ {
     fn signature(&self) -> Signature {
         let n = self.n();
         Signature {
-            reads: vec![Slot::f32("table", 0, 1), Slot::u32("ids", n, 1)],
+            reads: vec![Slot::f32("table", None, 1), Slot::u32("ids", n, 1)],
             writes: vec![Slot::f32("out", n, 1)],
         }
     }

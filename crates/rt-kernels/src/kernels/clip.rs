@@ -1,6 +1,7 @@
 //! Clipping gradients by their global norm: squared sums in fixed parts, one factor, gradients times the factor.
 
 use super::cells::{dispatch, each_row, places};
+use super::fit;
 use crate::simd::{dot, vectorize};
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, Operands, Signature, Slot};
 use std::ops::Range;
@@ -67,9 +68,16 @@ impl Kernel for SquaredNorm {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::f32("x", self.rows, self.cols), Slot::u32("first", self.tables + 1, 1).optional()],
+            reads: vec![
+                Slot::f32("x", self.rows, self.cols),
+                Slot::u32("first", self.tables.saturating_add(1), 1).optional(),
+            ],
             writes: vec![Slot::f32("parts", NORM_PARTS, 2)],
         }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        operands.reads[1].and_then(|_| fit::table(self.table, self.tables))
     }
 
     fn cost(&self) -> Cost {

@@ -2,6 +2,7 @@
 
 use super::OnTable;
 use super::cells::places;
+use super::fit;
 use super::on_tables::{Part, together};
 use super::touched::Touched;
 use crate::slabs::each_slab;
@@ -36,9 +37,13 @@ impl Kernel for DecayRows {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::u32("keys", 0, 1), Slot::u32("first", self.tables + 1, 1)],
-            writes: vec![Slot::f32("table", 0, self.dim).in_place()],
+            reads: vec![Slot::u32("keys", None, 1), Slot::u32("first", self.tables.saturating_add(1), 1)],
+            writes: vec![Slot::f32("table", None, self.dim).in_place()],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::table(self.table, self.tables).or_else(|| fit::word("capacity", self.capacity))
     }
 
     fn cost(&self) -> Cost {

@@ -2,6 +2,7 @@
 
 use super::bag::Slices;
 use super::cells::{PHILOX, dispatch};
+use super::fit;
 use super::negatives::high;
 use crate::philox::philox;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Made, Mat, Operands, Signature, Slot};
@@ -52,13 +53,20 @@ impl Kernel for DrawUnseen {
             reads: vec![
                 Slot::u32("user", self.rows, 1),
                 Slot::u32("target", self.rows, 1),
-                Slot::u32("list", 0, 1),
-                Slot::u32("slices", 0, 2),
-                Slot::u32("threshold", 0, 1).optional(),
-                Slot::u32("alias", 0, 1).optional(),
+                Slot::u32("list", None, 1),
+                Slot::u32("slices", None, 2),
+                Slot::u32("threshold", None, 1).optional(),
+                Slot::u32("alias", None, 1).optional(),
             ],
             writes: vec![Slot::u32("ids", self.rows, self.k)],
         }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let (threshold, alias) = (operands.reads[4], operands.reads[5]);
+        let wrong = alias.and_then(|_| fit::same_rows(&[("threshold", threshold), ("alias", alias)]));
+        let some = threshold.is_none_or(|o| o.rows > 0) || self.rows == 0;
+        wrong.or_else(|| fit::unless(some, || format!("draws for {} rows of no id", self.rows)))
     }
 
     fn cost(&self) -> Cost {

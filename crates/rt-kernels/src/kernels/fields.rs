@@ -30,7 +30,7 @@ pub struct FieldScale {
 }
 
 fn starts(fields: usize) -> Slot {
-    Slot::u32("starts", 1, fields + 1)
+    Slot::u32("starts", 1, fields.saturating_add(1))
 }
 
 fn cost(rows: usize, cols: usize, fields: usize) -> Cost {

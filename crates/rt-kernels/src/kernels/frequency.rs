@@ -1,6 +1,7 @@
 //! How often ids come, estimated while they come (Yi et al., RecSys 2019, algorithm 2).
 
 use super::cells::places;
+use super::fit;
 use super::negatives::high;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
 
@@ -55,12 +56,17 @@ impl Kernel for Frequency {
         }
     }
 
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        let none = self.n == 0 || self.hashes == 0;
+        fit::unless(self.slots > 0 || none, || format!("{} ids in no slot", self.n))
+    }
+
     fn cost(&self) -> Cost {
         Cost { bytes: 4.0 * ((4 * self.hashes + 2) * self.n) as f64, flops: (4 * self.hashes * self.n) as f64 }
     }
 
     fn scratch(&self, target: Target) -> Vec<usize> {
-        if target == Target::Gpu { vec![self.n * self.hashes] } else { Vec::new() }
+        if target == Target::Gpu { vec![self.n.saturating_mul(self.hashes)] } else { Vec::new() }
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {

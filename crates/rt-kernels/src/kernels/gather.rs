@@ -27,7 +27,7 @@ impl Kernel for Gather {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::f32("table", 0, self.dim), Slot::u32("ids", self.rows, 1)],
+            reads: vec![Slot::f32("table", None, self.dim), Slot::u32("ids", self.rows, 1)],
             writes: vec![Slot::f32("out", self.rows, self.dim)],
         }
     }

@@ -3,6 +3,7 @@
 mod cpu;
 mod gpu;
 
+use super::fit;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
 
 /// A table whose ids are grouped. Its ids have the global keys `base + id`.
@@ -53,7 +54,7 @@ impl UseKind {
     pub fn entries(&self) -> usize {
         match self {
             Self::Ids { n } => *n,
-            Self::Bag { rows, max_len, .. } => rows * max_len,
+            Self::Bag { rows, max_len, .. } => rows.saturating_mul(*max_len),
         }
     }
 }
@@ -88,7 +89,7 @@ pub struct Group {
 impl Group {
     /// Keys are below this.
     fn key_range(&self) -> u64 {
-        self.tables.last().map_or(1, |t| u64::from(t.base) + u64::from(t.rows))
+        self.tables.last().map_or(1, |t| (u64::from(t.base) + u64::from(t.rows)).max(1))
     }
 
     /// Bits that the sort looks at.
@@ -116,10 +117,40 @@ impl Kernel for Group {
             writes: vec![
                 Slot::u32("keys", n, 1),
                 Slot::u32("sources", n, 1),
-                Slot::u32("starts", n + 1, 1),
+                Slot::u32("starts", n.saturating_add(1), 1),
                 Slot::u32("first", self.tables.len() + 1, 1),
             ],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        let mut entry = 0;
+        for used in &self.uses {
+            let wrong = match &used.kind {
+                UseKind::Ids { n } => fit::word("ids", *n),
+                UseKind::Bag { max_len, windows, .. } => {
+                    fit::windows(windows).or_else(|| fit::word("slices of", *max_len))
+                }
+            };
+            let wrong = wrong.or_else(|| fit::table(used.table, self.tables.len())).or_else(|| {
+                fit::unless(used.entry == entry, || format!("a use from entry {}, {entry} come before", used.entry))
+            });
+            if wrong.is_some() {
+                return wrong;
+            }
+            entry = entry.saturating_add(used.kind.entries());
+        }
+        let n = self.capacity;
+        let mut end = 0;
+        let ascend = self.tables.iter().all(|t| {
+            let fits = u64::from(t.base) >= end;
+            end = u64::from(t.base) + u64::from(t.rows);
+            fits
+        });
+        let fits = ascend && end <= 1 << 32;
+        fit::unless(entry == n, || format!("a capacity of {n}, the uses have {entry} entries"))
+            .or_else(|| fit::word("capacity", n.saturating_add(1)))
+            .or_else(|| fit::unless(fits, || "tables whose keys overlap, do not ascend or pass 32 bits".to_owned()))
     }
 
     fn cost(&self) -> Cost {

@@ -39,7 +39,10 @@ impl Kernel for GroupDot {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::f32("u", self.rows, self.dim), Slot::f32("v", self.rows * self.group, self.dim)],
+            reads: vec![
+                Slot::f32("u", self.rows, self.dim),
+                Slot::f32("v", self.rows.saturating_mul(self.group), self.dim),
+            ],
             writes: vec![Slot::f32("z", self.rows, self.group)],
         }
     }
@@ -90,7 +93,7 @@ impl Kernel for GroupDotBackward {
     }
 
     fn signature(&self) -> Signature {
-        let (u, v) = (self.rows, self.rows * self.group);
+        let (u, v) = (self.rows, self.rows.saturating_mul(self.group));
         Signature {
             reads: vec![
                 Slot::f32("u", u, self.dim),

@@ -1,5 +1,6 @@
 //! Which candidates are not among a row's hardest.
 
+use super::fit;
 use super::{Activation, Gemm, Positive};
 use crate::kernels::cells::places;
 use crate::matmul::{Tile, View, multiply};
@@ -131,6 +132,14 @@ impl Kernel for HardMask {
         }
     }
 
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        match self.positive {
+            Positive::Diagonal => fit::diagonal(self.rows, self.candidates),
+            Positive::Label => fit::diagonal(self.rows.min(1), self.candidates),
+            Positive::Own => None,
+        }
+    }
+
     fn cost(&self) -> Cost {
         let (rows, candidates, dim) = (self.rows as f64, self.candidates as f64, self.dim as f64);
         Cost {
@@ -144,7 +153,7 @@ impl Kernel for HardMask {
         match target {
             Target::Cpu => Vec::new(),
             Target::Gpu => {
-                let mut words = vec![self.tile() * self.candidates];
+                let mut words = vec![self.tile().saturating_mul(self.candidates)];
                 words.extend(self.product(self.tile()).scratch(target));
                 let rest = self.rows % self.tile();
                 if rest > 0 {

@@ -48,7 +48,7 @@ impl Kernel for HistoryIds {
     }
 
     fn signature(&self) -> Signature {
-        let ids = Slot::u32("ids", self.rows * self.history, 1);
+        let ids = Slot::u32("ids", self.rows.saturating_mul(self.history), 1);
         Signature { reads: slice_slots(self.rows).to_vec(), writes: vec![ids] }
     }
 
@@ -96,7 +96,7 @@ impl Kernel for HistoryGaps {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::u32("times", 0, 1), Slot::u32("slice", self.rows, 2)],
+            reads: vec![Slot::u32("times", None, 1), Slot::u32("slice", self.rows, 2)],
             writes: vec![Slot::f32("gaps", self.rows, self.history)],
         }
     }

@@ -51,11 +51,11 @@ impl Kernel for HistoryWeights {
     }
 
     fn signature(&self) -> Signature {
-        let (rows, history, cols) = (self.rows, self.history, self.heads * self.history);
+        let (rows, history, cols) = (self.rows, self.history, self.heads.saturating_mul(self.history));
         let gaps = Slot::f32("gaps", rows, history);
         Signature {
             reads: vec![
-                Slot::u32("ids", rows * history, 1),
+                Slot::u32("ids", rows.saturating_mul(history), 1),
                 Slot::f32("param", 1, if self.decay { self.heads } else { cols }),
                 if self.decay { gaps } else { gaps.optional() },
             ],
@@ -125,7 +125,7 @@ impl Kernel for HistoryWeightsBackward {
     }
 
     fn signature(&self) -> Signature {
-        let (rows, cols) = (self.rows, self.heads * self.history);
+        let (rows, cols) = (self.rows, self.heads.saturating_mul(self.history));
         let (param, gaps) = (Slot::f32("param", 1, self.heads), Slot::f32("gaps", rows, self.history));
         let (param, gaps) = if self.decay { (param, gaps) } else { (param.optional(), gaps.optional()) };
         Signature {

@@ -17,8 +17,8 @@ pub struct L2Normalize {
     pub dim: usize,
 }
 
-/// `dx_i = (dy_i - y_i (y_i . dy_i)) / norm_i`: y, dy, dx `[rows, dim]`, norm `[rows, 1]`. Moves `3 * rows * dim + rows`
-/// words.
+/// `dx_i = (dy_i - y_i (y_i . dy_i)) / norm_i`: y, dy, dx `[rows, dim]`, norm `[rows, 1]`. A row that is no longer than 1e-12 has
+/// no direction; its gradient is taken to be 0, not 1e12 times what comes from above. Moves `3 * rows * dim + rows` words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct L2NormalizeBackward {
     /// Rows.
@@ -114,7 +114,8 @@ impl Kernel for L2NormalizeBackward {
                     for r in 0..dx.rows {
                         let (y, dy) = (y.row(first + r), dy.row(first + r));
                         let along = dot(y, dy);
-                        let scale = 1.0 / norm.row(first + r)[0];
+                        let norm = norm.row(first + r)[0];
+                        let scale = if norm <= LEAST { 0.0 } else { 1.0 / norm }; // NaN goes through
                         for ((dx, y), dy) in dx.row(r).iter_mut().zip(y).zip(dy) {
                             *dx = (dy - y * along) * scale;
                         }

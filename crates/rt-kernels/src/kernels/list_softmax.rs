@@ -1,6 +1,7 @@
 //! Softmax cross-entropy over a row's own list: the positive in column 0, negatives after it.
 
 use super::cells::dispatch;
+use super::fit;
 use crate::simd::{exp, vectorize};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
@@ -42,6 +43,12 @@ impl Kernel for ListSoftmax {
             ],
             writes: vec![Slot::f32("loss", rows, 1), Slot::f32("dz", rows, n).optional()],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::unless(self.n > 0 || self.rows == 0, || {
+            format!("{} rows of no logit: the first is the positive", self.rows)
+        })
     }
 
     fn cost(&self) -> Cost {

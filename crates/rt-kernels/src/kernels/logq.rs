@@ -28,7 +28,7 @@ impl Kernel for LogQ {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::f32("table", 0, 1), Slot::u32("ids", self.n, 1)],
+            reads: vec![Slot::f32("table", None, 1), Slot::u32("ids", self.n, 1)],
             writes: vec![Slot::f32("out", self.n, 1)],
         }
     }

@@ -35,13 +35,14 @@ impl Kernel for Lookups {
     }
 
     fn signature(&self) -> Signature {
-        let slot = |name, rows, l: &Lookup| match l.dtype {
+        // Words are moved: those of a take may be of either type.
+        let slot = |name, rows: Option<usize>, l: &Lookup| match l.dtype {
             Dtype::F32 => Slot::f32(name, rows, l.cols),
-            Dtype::U32 => Slot::u32(name, rows, l.cols),
+            Dtype::U32 => Slot::u32(name, rows, l.cols).either(),
         };
         Signature {
-            reads: self.list.iter().flat_map(|l| [slot("table", 0, l), Slot::u32("ids", l.rows, 1)]).collect(),
-            writes: self.list.iter().map(|l| slot("out", l.rows, l)).collect(),
+            reads: self.list.iter().flat_map(|l| [slot("table", None, l), Slot::u32("ids", l.rows, 1)]).collect(),
+            writes: self.list.iter().map(|l| slot("out", Some(l.rows), l)).collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::bag::window_ends;
 use super::cells::{dispatch, each_row};
+use super::fit;
 use super::history_ids::each_history;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operands, Signature, Slot};
@@ -56,11 +57,16 @@ impl Kernel for MaxPool {
     }
 
     fn signature(&self) -> Signature {
-        let (positions, cols) = (self.rows * self.history, self.windows.len() * self.dim);
+        let positions = self.rows.saturating_mul(self.history);
+        let cols = self.windows.len().saturating_mul(self.dim);
         Signature {
             reads: vec![Slot::f32("x", positions, self.dim), Slot::u32("ids", positions, 1)],
             writes: vec![Slot::f32("y", self.rows, cols), Slot::u32("place", self.rows, cols)],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::windows(&self.windows)
     }
 
     fn cost(&self) -> Cost {
@@ -155,10 +161,10 @@ impl Kernel for MaxPoolBackward {
     }
 
     fn signature(&self) -> Signature {
-        let cols = self.windows * self.dim;
+        let cols = self.windows.saturating_mul(self.dim);
         Signature {
             reads: vec![Slot::u32("place", self.rows, cols), Slot::f32("dy", self.rows, cols)],
-            writes: vec![Slot::f32("dx", self.rows * self.history, self.dim)],
+            writes: vec![Slot::f32("dx", self.rows.saturating_mul(self.history), self.dim)],
         }
     }
 

@@ -19,6 +19,7 @@ mod draw_unseen;
 mod drop_ids;
 mod dropout;
 mod fields;
+mod fit;
 mod frequency;
 mod gather;
 mod gelu;
@@ -116,3 +117,96 @@ pub use top_k::*;
 pub use update_dense::*;
 pub use update_rows::*;
 pub use weighted_pool::*;
+
+macro_rules! own {
+    ($($kernel:ident),+ $(,)?) => {
+        /// Is it a kernel of this crate? These are held to say the truth of themselves, so that a GPU runs their shaders without
+        /// bounds checks once [`crate::check`] took their operands; a kernel of another crate keeps the checks.
+        #[must_use]
+        pub fn is_own(kernel: &dyn crate::Kernel) -> bool {
+            let kernel: &dyn std::any::Any = kernel;
+            $(kernel.is::<$kernel>())||+
+        }
+    };
+}
+
+own!(
+    ActivationBackward,
+    ActivationForward,
+    Add,
+    Bag,
+    BagBackward,
+    Batch,
+    BatchNorm,
+    BatchNormBackward,
+    BatchNormStats,
+    BatchNormSums,
+    BceWithLogits,
+    Bits,
+    CandidateLogQ,
+    ClampTop,
+    ClipFactor,
+    ColumnSum,
+    ColumnSums,
+    Copy,
+    DecayRows,
+    DrawAlias,
+    DrawUniform,
+    DrawUnseen,
+    DropIds,
+    Dropout,
+    DropoutBackward,
+    EmaRows,
+    FieldDot,
+    FieldScale,
+    Frequency,
+    Gather,
+    Gelu,
+    GeluBackward,
+    Gemm,
+    Group,
+    GroupDot,
+    GroupDotBackward,
+    HardMask,
+    HistoryGaps,
+    HistoryIds,
+    HistoryMask,
+    HistoryWeights,
+    HistoryWeightsBackward,
+    KeepMined,
+    L2Normalize,
+    L2NormalizeBackward,
+    LayerNorm,
+    LayerNormBackward,
+    ListSoftmax,
+    LogQ,
+    Lookups,
+    MaxPool,
+    MaxPoolBackward,
+    Mul,
+    OnTables,
+    OwnMask,
+    Pairwise,
+    PartSums,
+    Prelu,
+    PreluBackward,
+    QueuePush,
+    Scale,
+    ScaleBy,
+    ScaleByExp,
+    ScatterRows,
+    Search,
+    SegmentRuns,
+    SegmentSum,
+    Sessions,
+    ShownNegatives,
+    SoftmaxLoss,
+    SquaredNorm,
+    Sum,
+    Take,
+    TopK,
+    UpdateDense,
+    UpdateRows,
+    WeightedPool,
+    WeightedPoolBackward,
+);

@@ -1,6 +1,7 @@
 //! Draws of negatives: the same ones on every device, because they are compared as integers.
 
 use super::cells::{PHILOX, dispatch};
+use super::fit;
 use crate::philox::draws;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Error, Kernel, Made, Operands, Result, Signature, Slot};
@@ -47,6 +48,11 @@ impl Kernel for DrawUniform {
         Signature { reads: Vec::new(), writes: vec![Slot::u32("ids", self.n, 1)] }
     }
 
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        let fits = self.low.checked_add(self.count).is_some();
+        fit::unless(fits, || format!("{} ids from {} on: ids end at {}", self.count, self.low, u32::MAX))
+    }
+
     fn cost(&self) -> Cost {
         Cost { bytes: 4.0 * self.n as f64, flops: 0.0 }
     }
@@ -90,9 +96,16 @@ impl Kernel for DrawAlias {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::u32("threshold", 0, 1), Slot::u32("alias", 0, 1)],
+            reads: vec![Slot::u32("threshold", None, 1), Slot::u32("alias", None, 1)],
             writes: vec![Slot::u32("ids", self.n, 1)],
         }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let (threshold, alias) = (operands.reads[0], operands.reads[1]);
+        let some = self.n == 0 || operands.read(0).rows > 0;
+        let wrong = fit::same_rows(&[("threshold", threshold), ("alias", alias)]);
+        wrong.or_else(|| fit::unless(some, || format!("{} draws of no id", self.n)))
     }
 
     fn cost(&self) -> Cost {
@@ -151,12 +164,18 @@ pub fn alias_table(weights: &[f64]) -> Result<(Vec<u32>, Vec<u32>)> {
     if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
         return Err(refuse(format!("weight {} of id {i}: weights have to be finite and not negative", weights[i])));
     }
-    let total: f64 = weights.iter().sum();
+    let n = weights.len();
+    if u32::try_from(n).is_err() {
+        return Err(refuse(format!("{n} weights: ids have 32 bits")));
+    }
+    // Weights whose sum no f64 holds are made smaller alike, which rounds none that counts.
+    let sum = |scale: f64| weights.iter().map(|w| w * scale).sum::<f64>();
+    let scale = if sum(1.0).is_finite() { 1.0 } else { 2f64.powi(-64) };
+    let total = sum(scale);
     if total <= 0.0 {
         return Err(refuse("no id has a weight above zero".into()));
     }
-    let n = weights.len();
-    let mut share: Vec<f64> = weights.iter().map(|w| w / total * n as f64).collect();
+    let mut share: Vec<f64> = weights.iter().map(|w| w * scale / total * n as f64).collect();
     let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| share[*i] < 1.0);
     // What rounding leaves over at the end goes to the likeliest id, never to one of weight zero.
     let likeliest = (0..n).max_by(|a, b| weights[*a].total_cmp(&weights[*b])).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Calls of one kind on several tables side by side, which a GPU runs as one where the tables lie in the same buffers.
 
 use super::{DecayRows, EmaRows, UpdateRows};
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operand, Operands, Signature};
 
 /// Most tables of a dispatch, as in the shaders.
 const TABLES: usize = 16;
@@ -24,6 +24,18 @@ impl OnTable {
             Self::Decay(kernel) => kernel,
             Self::Update(kernel) => kernel,
         }
+    }
+
+    /// Takes its own operands off the front of those of all.
+    fn own(&self, reads: &mut &[Option<Operand>], writes: &mut &[Option<Operand>]) -> Operands {
+        let signature = self.kernel().signature();
+        let take = |list: &mut &[Option<Operand>], n: usize| {
+            let (own, rest) = list.split_at(n.min(list.len()));
+            *list = rest;
+            own.to_vec()
+        };
+        let (reads, writes) = (take(reads, signature.reads.len()), take(writes, signature.writes.len()));
+        Operands { reads, writes, scratch: Vec::new() }
     }
 
     fn part(&self, operands: &Operands) -> Part {
@@ -59,6 +71,11 @@ impl Kernel for OnTables {
         all
     }
 
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let (mut reads, mut writes) = (&operands.reads[..], &operands.writes[..]);
+        self.list.iter().find_map(|one| one.kernel().mismatch(&one.own(&mut reads, &mut writes)))
+    }
+
     fn cost(&self) -> Cost {
         self.list.iter().fold(Cost::default(), |sum, one| sum + one.kernel().cost())
     }
@@ -74,14 +91,8 @@ impl Kernel for OnTables {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let (mut reads, mut writes) = (operands.reads.iter().copied(), operands.writes.iter().copied());
-        let part = |one: &OnTable| {
-            let signature = one.kernel().signature();
-            let reads = reads.by_ref().take(signature.reads.len()).collect();
-            let writes = writes.by_ref().take(signature.writes.len()).collect();
-            one.part(&Operands { reads, writes, scratch: Vec::new() })
-        };
-        together(self.list.iter().map(part).collect())
+        let (mut reads, mut writes) = (&operands.reads[..], &operands.writes[..]);
+        together(self.list.iter().map(|one| one.part(&one.own(&mut reads, &mut writes))).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
 /// u32 and items `[any, 1]` u32 (the list is `items[start .. start + length]`, ids ascending, and empty where it does not lie in
 /// the items), candidate_ids `[candidates, 1]` u32,
 /// target_ids `[rows, 1]` u32; mask `[rows, ceil(candidates / 32)]` u32, bits past the last candidate 0. On a GPU a binary search for each
-/// pair, `rows candidates log2(length)` reads; on the CPU one for each item of the lists among the sorted candidates.
+/// pair, `rows candidates log2(length)` reads (`length` of a list that does not ascend); on the CPU one for each item of the lists among the sorted candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnMask {
     /// Rows.
@@ -26,7 +26,7 @@ impl Kernel for OwnMask {
         Signature {
             reads: vec![
                 Slot::u32("slice", self.rows, 2),
-                Slot::u32("items", 0, 1),
+                Slot::u32("items", None, 1),
                 Slot::u32("candidate_ids", self.candidates, 1),
                 Slot::u32("target_ids", self.rows, 1),
             ],

@@ -35,7 +35,7 @@ impl Kernel for PartSums {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: self.list.iter().map(|s| Slot::f32("parts", s.parts, s.rows * s.cols)).collect(),
+            reads: self.list.iter().map(|s| Slot::f32("parts", s.parts, s.rows.saturating_mul(s.cols))).collect(),
             writes: self.list.iter().map(|s| Slot::f32("out", s.rows, s.cols)).collect(),
         }
     }

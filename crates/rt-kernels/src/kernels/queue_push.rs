@@ -1,6 +1,7 @@
 //! A queue of the last batches that stays on the device.
 
 use super::cells::{dispatch, each_block};
+use super::fit;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Made, MatMut, Operands, Signature, Slot};
 
 /// Rows `s * rows .. (s + 1) * rows` of the queue become x, words of either type, where s = (step - 1) % slots: the oldest of
@@ -23,9 +24,13 @@ impl Kernel for QueuePush {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::u32("x", self.rows, self.cols)],
-            writes: vec![Slot::u32("queue", self.slots * self.rows, self.cols).in_place()],
+            reads: vec![Slot::u32("x", self.rows, self.cols).either()],
+            writes: vec![Slot::u32("queue", self.slots.saturating_mul(self.rows), self.cols).either().in_place()],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::unless(self.slots > 0, || "a queue of no slot".to_owned())
     }
 
     fn cost(&self) -> Cost {

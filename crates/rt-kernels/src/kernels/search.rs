@@ -191,6 +191,10 @@ impl Kernel for Search {
         signature
     }
 
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        self.top_k().mismatch(&Operands::default())
+    }
+
     fn cost(&self) -> Cost {
         let (queries, items, dim) = (self.queries as f64, self.items as f64, self.dim as f64);
         // Of an item that has a code no more than that need be read.
@@ -202,7 +206,7 @@ impl Kernel for Search {
         match target {
             Target::Cpu => Vec::new(),
             Target::Gpu => {
-                let mut words = vec![self.queries * self.items];
+                let mut words = vec![self.queries.saturating_mul(self.items)];
                 words.extend(self.top_k().scratch(target));
                 words.extend(self.product().scratch(target));
                 words

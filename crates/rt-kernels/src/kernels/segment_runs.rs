@@ -22,7 +22,7 @@ impl SegmentTable {
     /// Words of its packed runs.
     #[must_use]
     pub fn run_words(&self) -> usize {
-        2 * self.capacity + 2
+        self.capacity.saturating_mul(2).saturating_add(2)
     }
 
     /// Rows of its chunks' sums; none where no run can be long.
@@ -60,8 +60,8 @@ impl SegmentRuns {
     /// Words of both outputs.
     #[must_use]
     pub fn words(&self) -> [usize; 2] {
-        let chunks = |t: &SegmentTable| t.blocks() * t.dim;
-        [self.tables.iter().map(SegmentTable::run_words).sum(), self.tables.iter().map(chunks).sum()]
+        let sum = |words: fn(&SegmentTable) -> usize| self.tables.iter().map(words).fold(0, usize::saturating_add);
+        [sum(SegmentTable::run_words), sum(|t| t.blocks().saturating_mul(t.dim))]
     }
 
     /// First word of each table in both outputs.
@@ -163,12 +163,12 @@ impl Kernel for SegmentRuns {
 
     fn signature(&self) -> Signature {
         let mut reads = vec![
-            Slot::u32("keys", 0, 1),
-            Slot::u32("sources", 0, 1),
-            Slot::u32("starts", 0, 1),
+            Slot::u32("keys", None, 1),
+            Slot::u32("sources", None, 1),
+            Slot::u32("starts", None, 1),
             Slot::u32("first", self.tables.len() + 1, 1),
         ];
-        reads.extend(self.tables.iter().map(|t| Slot::f32("source", 0, t.dim)));
+        reads.extend(self.tables.iter().map(|t| Slot::f32("source", None, t.dim)));
         let [runs, chunks] = self.words();
         let sums = Slot::f32("chunks", 1, chunks);
         let sums = if chunks == 0 { sums.optional() } else { sums };

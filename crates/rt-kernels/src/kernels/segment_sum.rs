@@ -5,6 +5,7 @@
 //! alone: not on threads, nor on where the run lies.
 
 use super::cells::places;
+use super::fit;
 use super::prefetch::prefetch;
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operands, Signature, Slot};
@@ -179,9 +180,9 @@ impl<'a> Segments<'a> {
 pub(super) fn segment_slots(capacity: usize, entries: usize, dim: usize) -> Vec<Slot> {
     let chunks = Slot::f32("chunks", blocks(entries), dim);
     vec![
-        Slot::f32("source", 0, dim),
-        Slot::u32("sources", 0, 1),
-        Slot::u32("runs", 1, 2 * capacity + 2),
+        Slot::f32("source", None, dim),
+        Slot::u32("sources", None, 1),
+        Slot::u32("runs", 1, capacity.saturating_mul(2).saturating_add(2)),
         if blocks(entries) == 0 { chunks.optional() } else { chunks },
     ]
 }
@@ -301,9 +302,17 @@ impl Kernel for ScatterRows {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::f32("rows", self.capacity, self.dim), Slot::u32("keys", 0, 1), Slot::u32("first", 0, 1)],
+            reads: vec![
+                Slot::f32("rows", self.capacity, self.dim),
+                Slot::u32("keys", None, 1),
+                Slot::u32("first", None, 1),
+            ],
             writes: vec![Slot::f32("dense", self.rows, self.dim).in_place()],
         }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        fit::table(self.table, operands.read(2).rows.saturating_sub(1))
     }
 
     fn cost(&self) -> Cost {

@@ -43,10 +43,10 @@ impl Kernel for Sessions {
         let rows = self.rows;
         Signature {
             reads: vec![
-                Slot::u32("seconds", 0, 1),
+                Slot::u32("seconds", None, 1),
                 Slot::u32("slice", rows, 2),
                 Slot::u32("user", rows, 1),
-                Slot::u32("user_start", 0, 1),
+                Slot::u32("user_start", None, 1),
             ],
             writes: vec![Slot::u32("slices", rows, 2), Slot::u32("categories", rows, 2)],
         }

@@ -29,13 +29,13 @@ impl Kernel for ShownNegatives {
     }
 
     fn signature(&self) -> Signature {
-        let n = self.rows * self.k;
+        let n = self.rows.saturating_mul(self.k);
         Signature {
             reads: vec![
-                Slot::u32("items", 0, 1),
+                Slot::u32("items", None, 1),
                 Slot::u32("spans", self.rows, 2),
                 Slot::u32("drawn", n, 1),
-                Slot::f32("table", 0, 1).optional(),
+                Slot::f32("table", None, 1).optional(),
             ],
             writes: vec![Slot::u32("ids", n, 1), Slot::f32("logq", n, 1).optional()],
         }

@@ -4,6 +4,7 @@ mod cpu;
 mod gpu;
 mod products;
 
+use super::fit;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target, Variant};
 
 /// Which candidate is a row's positive.
@@ -85,6 +86,14 @@ impl Kernel for SoftmaxLoss {
                 Slot::f32("dv", candidates, dim).optional(),
                 Slot::f32("down", rows, dim).optional(),
             ],
+        }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        match self.positive {
+            Positive::Diagonal => fit::diagonal(self.rows, self.candidates),
+            Positive::Label => fit::diagonal(self.rows.min(1), self.candidates),
+            Positive::Own => None,
         }
     }
 

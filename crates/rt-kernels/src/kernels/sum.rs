@@ -1,6 +1,7 @@
 //! Sum of a column, kept in a ring by step.
 
 use super::cells::places;
+use super::fit;
 use super::sums::{Order, SHORT};
 use crate::parallel::chunks_f32;
 use crate::simd::vectorize;
@@ -36,6 +37,10 @@ impl Kernel for Sum {
         // The other rows of a ring stay.
         let out = if self.ring == 1 { out } else { out.in_place() };
         Signature { reads: vec![Slot::f32("x", self.rows, 1)], writes: vec![out] }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::unless(self.ring > 0, || "a ring of no place".to_owned())
     }
 
     fn cost(&self) -> Cost {

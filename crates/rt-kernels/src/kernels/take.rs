@@ -21,8 +21,8 @@ impl Kernel for Take {
 
     fn signature(&self) -> Signature {
         Signature {
-            reads: vec![Slot::u32("table", 0, self.cols), Slot::u32("ids", self.rows, 1)],
-            writes: vec![Slot::u32("out", self.rows, self.cols)],
+            reads: vec![Slot::u32("table", None, self.cols).either(), Slot::u32("ids", self.rows, 1)],
+            writes: vec![Slot::u32("out", self.rows, self.cols).either()],
         }
     }
 

@@ -1,6 +1,7 @@
 //! Masked exact top-k.
 
 use super::best::{Best, excluded_of};
+use super::fit;
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
 use rayon::prelude::*;
@@ -32,10 +33,17 @@ impl Kernel for TopK {
             reads: vec![
                 Slot::f32("scores", self.queries, self.items),
                 Slot::u32("slice", self.queries, 2).optional(),
-                Slot::u32("excluded", 0, 1).optional(),
+                Slot::u32("excluded", None, 1).optional(),
             ],
             writes: vec![Slot::f32("value", self.queries, self.k), Slot::u32("id", self.queries, self.k)],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        let past = self.items.checked_add(self.first as usize);
+        fit::unless(past.is_some_and(|past| u32::try_from(past).is_ok()), || {
+            format!("{} items from id {} on: ids end at {}", self.items, self.first, u32::MAX)
+        })
     }
 
     fn cost(&self) -> Cost {
@@ -47,7 +55,9 @@ impl Kernel for TopK {
         match target {
             Target::Cpu => Vec::new(),
             // Scores as ordered integers, 0 = never listed or excluded; and (key, id) of the k that were chosen.
-            Target::Gpu => vec![self.queries * self.items, 2 * self.queries * self.k],
+            Target::Gpu => {
+                vec![self.queries.saturating_mul(self.items), self.queries.saturating_mul(self.k).saturating_mul(2)]
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! Updates of dense parameters, all of them in one arena.
 
 use super::EmaDecay;
+use super::cells::places;
 use crate::parallel::pieces;
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MatMut, Operands, Signature, Slot, Step};
 
 /// How a dense parameter follows its gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,7 +16,8 @@ pub enum DenseRule {
         /// Keeps the quotient finite.
         eps: f32,
     },
-    /// `m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr (m bias1) / (sqrt(v bias2) + eps)` (Kingma and Ba 2015).
+    /// `m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr (m bias1) / (sqrt(v bias2) + eps)`: Algorithm 1 of Kingma and Ba
+    /// (ICLR 2015), as torch's `Adam`.
     Adam {
         /// Decay of the mean.
         beta1: f32,
@@ -27,7 +29,7 @@ pub enum DenseRule {
 }
 
 /// The rule applied to n parameters: grads `[n, 1]`; params, state1 (Adagrad's a, Adam's m), state2 (Adam's v) `[n, 1]` in
-/// place, all without gaps. Decoupled decay first: `w -= lr * weight_decay * w` (Loshchilov and Hutter 2019). Rates and
+/// place. Decoupled decay first: `w -= lr * weight_decay * w` (Loshchilov and Hutter 2019). Rates and
 /// bias corrections come with the step. Where an average is kept, average `[n, 1]` in place follows last:
 /// `average = w + d_s (average - w)` ([`EmaDecay::at`]). Moves up to `9 n` words.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +52,54 @@ impl UpdateDense {
             DenseRule::Adam { .. } => 2,
         }
     }
+
+    /// The rule on some parameters that lie side by side; states that it does not have are empty.
+    fn update(&self, step: &Step, [w, one, two]: [&mut [f32]; 3], g: &[f32]) {
+        let (lr, bias1, bias2) = (step.lr, step.bias1, step.bias2);
+        let keep = 1.0 - lr * self.weight_decay;
+        match self.rule {
+            DenseRule::Sgd => vectorize(
+                #[inline(always)]
+                || {
+                    for (w, g) in w.iter_mut().zip(g) {
+                        *w = *w * keep - lr * g;
+                    }
+                },
+            ),
+            DenseRule::Adagrad { eps } => vectorize(
+                #[inline(always)]
+                || {
+                    for ((w, a), g) in w.iter_mut().zip(one).zip(g) {
+                        *a += g * g;
+                        *w = *w * keep - lr * g / (a.sqrt() + eps);
+                    }
+                },
+            ),
+            DenseRule::Adam { beta1, beta2, eps } => vectorize(
+                #[inline(always)]
+                || {
+                    for (((w, m), v), g) in w.iter_mut().zip(one).zip(two).zip(g) {
+                        *m = beta1 * *m + (1.0 - beta1) * g;
+                        *v = beta2 * *v + (1.0 - beta2) * (g * g);
+                        *w = *w * keep - lr * (*m * bias1) / ((*v * bias2).sqrt() + eps);
+                    }
+                },
+            ),
+        }
+    }
+}
+
+/// Brings an average up to date, where there is one.
+fn keep_average(stays: Option<f32>, average: &mut [f32], w: &[f32]) {
+    let Some(stays) = stays else { return };
+    vectorize(
+        #[inline(always)]
+        || {
+            for (average, w) in average.iter_mut().zip(w) {
+                *average = w + stays * (*average - w);
+            }
+        },
+    );
 }
 
 /// Parameters that a thread takes at a time.
@@ -80,6 +130,12 @@ impl Kernel for UpdateDense {
         }
     }
 
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        // All of them are one arena each, which is gone through in pieces.
+        let gap = operands.reads.iter().chain(&operands.writes).flatten().find(|o| o.stride != 1 && self.n > 1)?;
+        Some(format!("a stride of {}: parameters and what belongs to them lie without gaps", gap.stride))
+    }
+
     fn cost(&self) -> Cost {
         let average = usize::from(self.average.is_some());
         let (words, flops) = (3 + 2 * self.states() + 2 * average, 2 + 5 * self.states() + 3 * average);
@@ -87,70 +143,19 @@ impl Kernel for UpdateDense {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let g = &io.read(0).f32()[..self.n];
-        let w = &mut io.write(0).into_f32()[..self.n];
-        let (lr, bias1, bias2) = (io.step.lr, io.step.bias1, io.step.bias2);
-        let keep = 1.0 - lr * self.weight_decay;
-        let (first, second) = (io.write_opt(1), io.write_opt(2));
-        match (self.rule, first, second) {
-            (DenseRule::Sgd, ..) => {
-                pieces([w, &mut [], &mut []], g, CHUNK, &|[w, ..], g| {
-                    vectorize(
-                        #[inline(always)]
-                        || {
-                            for (w, g) in w.iter_mut().zip(g) {
-                                *w = *w * keep - lr * g;
-                            }
-                        },
-                    );
-                });
+        let (g, step, stays) = (io.read(0), *io.step, self.average.map(|decay| decay.at(io.step.step)));
+        let mut writes = [0, 1, 2, 3].map(|i| io.write_opt(i));
+        if !g.is_dense() || writes.iter().flatten().any(|m| !m.is_dense()) {
+            for r in 0..self.n {
+                let [w, one, two, average] = writes.each_mut().map(|m| m.as_mut().map_or(&mut [][..], |m| m.row(r)));
+                self.update(&step, [&mut *w, one, two], g.row(r));
+                keep_average(stays, average, w);
             }
-            (DenseRule::Adagrad { eps }, Some(a), _) => {
-                let a = &mut a.into_f32()[..self.n];
-                pieces([w, a, &mut []], g, CHUNK, &|[w, a, _], g| {
-                    vectorize(
-                        #[inline(always)]
-                        || {
-                            for ((w, a), g) in w.iter_mut().zip(a).zip(g) {
-                                *a += g * g;
-                                *w = *w * keep - lr * g / (a.sqrt() + eps);
-                            }
-                        },
-                    );
-                });
-            }
-            (DenseRule::Adam { beta1, beta2, eps }, Some(m), Some(v)) => {
-                let (m, v) = (&mut m.into_f32()[..self.n], &mut v.into_f32()[..self.n]);
-                pieces([w, m, v], g, CHUNK, &|[w, m, v], g| {
-                    vectorize(
-                        #[inline(always)]
-                        || {
-                            for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
-                                *m = beta1 * *m + (1.0 - beta1) * g;
-                                *v = beta2 * *v + (1.0 - beta2) * (g * g);
-                                *w = *w * keep - lr * (*m * bias1) / ((*v * bias2).sqrt() + eps);
-                            }
-                        },
-                    );
-                });
-            }
-            // The signature asks for the states that a rule needs.
-            (DenseRule::Adagrad { .. } | DenseRule::Adam { .. }, ..) => {
-                unreachable!("checked against the signature")
-            }
+            return;
         }
-        let (Some(decay), Some(average)) = (self.average, io.write_opt(3)) else { return };
-        let stays = decay.at(io.step.step);
-        pieces([&mut average.into_f32()[..self.n], &mut [], &mut []], w, CHUNK, &|[average, ..], w| {
-            vectorize(
-                #[inline(always)]
-                || {
-                    for (average, w) in average.iter_mut().zip(w) {
-                        *average = w + stays * (*average - w);
-                    }
-                },
-            );
-        });
+        let [w, one, two, average] = writes.map(|m| m.map_or(&mut [][..], MatMut::into_f32));
+        pieces([&mut *w, one, two], g.f32(), CHUNK, &|writes, g| self.update(&step, writes, g));
+        pieces([average, &mut [], &mut []], w, CHUNK, &|[average, ..], w| keep_average(stays, average, w));
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
@@ -162,7 +167,7 @@ impl Kernel for UpdateDense {
         let mut params = vec![self.n as u32];
         params.extend([a, b, eps, self.weight_decay].map(f32::to_bits));
         params.extend(self.average.map_or([0; 3], |decay| decay.words()));
-        params.extend(operands.reads.iter().chain(&operands.writes).map(|o| o.map_or(0, |o| o.offset as u32)));
+        params.extend(places(&operands.reads).chain(places(&operands.writes)));
         let mut bindings = vec![Binding::read(operands.reads[0])];
         bindings.extend(operands.writes.iter().map(|o| Binding::write(*o)));
         vec![Dispatch {

@@ -4,6 +4,7 @@ mod cpu;
 
 use super::OnTable;
 use super::cells::places;
+use super::fit;
 use super::on_tables::{Part, together};
 use super::segment_sum::{CHUNK_CONSTANT, Segments, iterations, segment_operands, segment_slots};
 use crate::slabs::each_slab;
@@ -24,15 +25,19 @@ pub enum RowRule {
         eps: f32,
     },
     /// Lazy Adam: `m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
-    /// w -= lr * (m * bias1) / (sqrt(v * bias2) + eps)`. The moments of rows that are not touched stay as they are; the
-    /// bias corrections take the global step (Kingma and Ba, ICLR 2015; lazy as in torch's SparseAdam). Moments below
-    /// 1e-36 become 0, so that they never turn denormal.
+    /// w -= lr * (m * bias1) / (sqrt(v * bias2) + eps)` on the rows that are touched; all else stays as it is. It is Algorithm 1
+    /// of Kingma and Ba (ICLR 2015), so a row that every step touches moves as a dense parameter does, and as in torch's
+    /// `Adam`. The bias corrections take the number of the step, not of the row's updates. torch's `SparseAdam` does the
+    /// same but for eps: it adds it to the root of v before the correction, `(sqrt(v) + eps) * sqrt(bias2)`, so its eps is
+    /// `eps / sqrt(1 - beta2^t)` here: 32 times as much at step 1 with beta2 = 0.999, 1.3 times at step 1000. Where gradients are
+    /// not far above eps, rows move further here in the first steps, up to 32 times at step 1. Moments below 1e-36 become 0,
+    /// so that they never turn denormal.
     Adam {
         /// Decay of the first moment.
         beta1: f32,
         /// Decay of the second moment.
         beta2: f32,
-        /// Added to the root.
+        /// Added to the root of the corrected second moment.
         eps: f32,
     },
 }
@@ -85,18 +90,28 @@ impl Kernel for UpdateRows {
 
     fn signature(&self) -> Signature {
         let reads = segment_slots(self.capacity, self.entries, self.dim);
-        let state = |name, cols: usize, used: bool| {
-            let slot = Slot::f32(name, 0, cols).in_place();
+        let state = |name, cols: Option<usize>, used: bool| {
+            let slot = Slot::f32(name, None, cols).in_place();
             if used { slot } else { slot.optional() }
         };
         let (one, two) = match self.rule {
-            RowRule::Sgd => (state("state1", 0, false), state("state2", 0, false)),
-            RowRule::Adagrad { .. } => (state("state1", 1, true), state("state2", 0, false)),
-            RowRule::Adam { .. } => (state("state1", self.dim, true), state("state2", self.dim, true)),
+            RowRule::Sgd => (state("state1", None, false), state("state2", None, false)),
+            RowRule::Adagrad { .. } => (state("state1", Some(1), true), state("state2", None, false)),
+            RowRule::Adam { .. } => (state("state1", Some(self.dim), true), state("state2", Some(self.dim), true)),
         };
-        let mut table = Slot::f32("table", 0, self.dim).in_place();
+        let mut table = Slot::f32("table", None, self.dim).in_place();
         table.optional = self.part == UpdatePart::Accumulators;
         Signature { reads, writes: vec![table, one, two] }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let [table, one, two] = [0, 1, 2].map(|i| operands.writes[i]);
+        let (one, two) = match self.rule {
+            RowRule::Sgd => (None, None),
+            RowRule::Adagrad { .. } => (one, None),
+            RowRule::Adam { .. } => (one, two),
+        };
+        fit::same_rows(&[("table", table), ("state1", one), ("state2", two)])
     }
 
     fn cost(&self) -> Cost {
@@ -133,8 +148,8 @@ impl Kernel for UpdateRows {
             segments,
             chunks: io.read_opt(3),
             lr: io.step.lr_rows,
-            bias1: io.step.bias1,
-            bias2: io.step.bias2,
+            bias1: io.step.bias1_rows,
+            bias2: io.step.bias2_rows,
         };
         let rows = Rows::new(io.write_opt(0), io.write_opt(1), io.write_opt(2));
         update.cut(0, update.segments.count, 0, rows);

@@ -47,10 +47,10 @@ impl Kernel for WeightedPool {
     fn signature(&self) -> Signature {
         Signature {
             reads: vec![
-                Slot::f32("x", self.rows * self.history, self.dim),
-                Slot::f32("w", self.rows, self.heads * self.history),
+                Slot::f32("x", self.rows.saturating_mul(self.history), self.dim),
+                Slot::f32("w", self.rows, self.heads.saturating_mul(self.history)),
             ],
-            writes: vec![Slot::f32("y", self.rows, self.heads * self.dim)],
+            writes: vec![Slot::f32("y", self.rows, self.heads.saturating_mul(self.dim))],
         }
     }
 
@@ -100,12 +100,12 @@ impl Kernel for WeightedPoolBackward {
     }
 
     fn signature(&self) -> Signature {
-        let (positions, cols) = (self.rows * self.history, self.heads * self.history);
+        let (positions, cols) = (self.rows.saturating_mul(self.history), self.heads.saturating_mul(self.history));
         Signature {
             reads: vec![
                 Slot::f32("x", positions, self.dim),
                 Slot::f32("w", self.rows, cols),
-                Slot::f32("dy", self.rows, self.heads * self.dim),
+                Slot::f32("dy", self.rows, self.heads.saturating_mul(self.dim)),
             ],
             writes: vec![Slot::f32("dx", positions, self.dim).optional(), Slot::f32("dw", self.rows, cols).optional()],
         }

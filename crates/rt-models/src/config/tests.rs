@@ -45,3 +45,16 @@ fn errors_name_the_key_and_what_would_be_right() {
     config.set("windows", "5,1").unwrap();
     assert!(text(config.check()).contains("ascending"));
 }
+
+#[test]
+fn fields_that_hold_no_number_are_refused_like_text() {
+    let check = |set: fn(&mut Config)| {
+        let mut config = Config::new(ModelKind::YoutubeDnn);
+        set(&mut config);
+        config.check().unwrap_err().to_string()
+    };
+    assert!(check(|c| c.lr = f32::NAN).contains("`lr = NaN`: has to be a number"));
+    assert!(check(|c| c.clip = f32::INFINITY).contains("`clip = inf`"));
+    assert!(check(|c| c.dropout = Some(f32::NAN)).contains("`dropout = NaN`"));
+    assert!(check(|c| c.margin = f32::NAN).contains("`margin = NaN`"));
+}

@@ -6,6 +6,11 @@ use crate::{Error, Result};
 pub(crate) trait Value: Sized {
     fn parse(key: &str, text: &str) -> Result<Self>;
     fn show(&self) -> String;
+    /// Fails for what no text gives, such as NaN in a field.
+    fn check(&self, key: &str) -> Result<()> {
+        let _ = key;
+        Ok(())
+    }
 }
 
 pub(crate) fn bad(key: &str, text: &str, want: &str) -> Error {
@@ -29,12 +34,18 @@ impl Value for f32 {
     fn show(&self) -> String {
         format!("{self:?}")
     }
+    fn check(&self, key: &str) -> Result<()> {
+        if self.is_finite() { Ok(()) } else { Err(bad(key, &self.show(), "a number")) }
+    }
 }
 
 /// A number, or `auto`: by the rule that the key's documentation states.
 impl Value for Option<f32> {
     fn parse(key: &str, text: &str) -> Result<Self> {
         if text == "auto" { Ok(None) } else { f32::parse(key, text).map(Some) }
+    }
+    fn check(&self, key: &str) -> Result<()> {
+        self.map_or(Ok(()), |x| x.check(key))
     }
     fn show(&self) -> String {
         self.map_or_else(|| "\"auto\"".into(), |x| x.show())

@@ -68,6 +68,11 @@ macro_rules! text_config {
                 Ok(())
             }
 
+            fn check_numbers(&self) -> Result<()> {
+                $(Value::check(&self.$key, stringify!($key))?;)+
+                Ok(())
+            }
+
             /// The whole configuration as TOML.
             #[must_use]
             pub fn to_toml(&self) -> String {
@@ -156,6 +161,7 @@ impl TextConfig {
     ///
     /// [`Error::Config`] naming the key, its value and what it has to be.
     pub fn check(&self) -> Result<()> {
+        self.check_numbers()?;
         let bounds = [
             ("epochs", self.epochs, usize::MAX),
             ("batch", self.batch, 1 << 24),
@@ -235,5 +241,7 @@ mod tests {
             config.set_pair(pair).unwrap();
             assert!(text(config.check()).contains(want), "{pair}");
         }
+        let config = TextConfig { weight_decay: f32::NAN, ..TextConfig::new() };
+        assert!(text(config.check()).contains("`weight_decay = NaN`: has to be a number"));
     }
 }

@@ -4,10 +4,11 @@ use super::config::TextConfig;
 use super::hashing::known;
 use super::held_out::TrainedOn;
 use super::tower::{Side, tower_tape};
+use crate::serve::{Kept, Programs};
 use crate::{Error, Index, Result};
 use rt_data::Vocab;
-use rt_tensor::{Device, Params, Program, Step, Store};
-use std::sync::{Arc, Mutex, PoisonError};
+use rt_tensor::{Device, Params, Step, Store};
+use std::sync::Arc;
 
 /// Trigrams of the texts that run together at inference, at most; never more than 256 texts.
 const TRIGRAMS: usize = 1 << 17;
@@ -25,7 +26,7 @@ pub struct Found {
     pub score: f32,
 }
 
-/// A DSSM over letter trigrams with its documents, on a device.
+/// A DSSM over letter trigrams with its documents, on a device. Any number of threads may ask it at once, rayon's too.
 pub struct TextModel {
     pub(crate) config: TextConfig,
     pub(crate) trigrams: Vocab,
@@ -35,9 +36,10 @@ pub struct TextModel {
     /// What it was; `None` before training.
     pub(crate) trained_on: Option<TrainedOn>,
     pub(crate) store: Store,
-    towers: Mutex<[Program; 2]>,
+    query: Programs,
+    document: Programs,
     chunk: usize,
-    index: Mutex<Option<Arc<Index>>>,
+    index: Kept<Index>,
 }
 
 impl std::fmt::Debug for TextModel {
@@ -67,10 +69,10 @@ impl TextModel {
         let first = tape(None, Side::Query)?;
         let params = tape(Some(first.params()), Side::Document)?.params().clone();
         let store = Store::new(device, &params, seed)?;
-        let query = tape(Some(&params), Side::Query)?.compile(&store)?;
-        let document = tape(Some(&params), Side::Document)?.compile(&store)?;
-        let (towers, index) = (Mutex::new([query, document]), Mutex::new(None));
-        Ok(Self { config, trigrams, documents, data, trained_on: None, store, towers, chunk, index })
+        let query = Programs::new(tape(Some(&params), Side::Query)?, &store)?;
+        let document = Programs::new(tape(Some(&params), Side::Document)?, &store)?;
+        let (trained_on, index) = (None, Kept::default());
+        Ok(Self { config, trigrams, documents, data, trained_on, store, query, document, chunk, index })
     }
 
     /// The configuration.
@@ -123,8 +125,10 @@ impl TextModel {
 
     fn vectors(&self, side: Side, texts: &[&str]) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(texts.len() * self.dim());
-        let mut towers = self.towers.lock().unwrap_or_else(PoisonError::into_inner);
-        let program = &mut towers[usize::from(side == Side::Document)];
+        let programs = match side {
+            Side::Query => &self.query,
+            Side::Document => &self.document,
+        };
         for texts in texts.chunks(self.chunk) {
             let (mut ids, mut slices) = (Vec::new(), vec![0u32; self.chunk * 2]);
             for (slice, text) in slices.chunks_mut(2).zip(texts) {
@@ -132,12 +136,15 @@ impl TextModel {
                 ids.extend(known(&self.trigrams, text, self.config.max_trigrams));
                 slice.copy_from_slice(&[start, ids.len() as u32 - start]);
             }
-            if !ids.is_empty() {
-                program.write_u32("input.texts", &ids)?;
-            }
-            program.write_u32("input.slices", &slices)?;
-            program.run(&Step::new(1, 0, 0, texts.len() as u32))?;
-            out.extend_from_slice(&program.read_f32("vectors")?[..texts.len() * self.dim()]);
+            let vectors = programs.take()?.with(|program| {
+                if !ids.is_empty() {
+                    program.write_u32("input.texts", &ids)?;
+                }
+                program.write_u32("input.slices", &slices)?;
+                program.run(&Step::new(1, 0, 0, texts.len() as u32))?;
+                Ok(program.read_f32("vectors")?)
+            })?;
+            out.extend_from_slice(&vectors[..texts.len() * self.dim()]);
         }
         Ok(out)
     }
@@ -158,18 +165,12 @@ impl TextModel {
     ///
     /// [`Error::Request`] where a weight is not a finite number; device errors.
     pub fn index(&self) -> Result<Arc<Index>> {
-        let mut kept = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = &*kept {
-            return Ok(index.clone());
-        }
-        let index = Arc::new(Index::new(self.device(), &self.document_vectors()?, self.dim())?);
-        *kept = Some(index.clone());
-        Ok(index)
+        self.index.get(|| Index::new(self.device(), &self.document_vectors()?, self.dim()))
     }
 
     /// Forgets what was derived from the weights.
     pub(crate) fn weights_changed(&self) {
-        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.index.forget();
     }
 
     /// The best `k` documents for a query, by cosine; ties in the order of the data.

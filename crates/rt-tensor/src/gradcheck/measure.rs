@@ -85,7 +85,7 @@ impl<'a> Bench<'a> {
         let mut states = Vec::new();
         for value in &tape.values {
             if let Kind::State { name } = &value.kind {
-                let place = store.state(name, value.shape)?;
+                let place = store.state(name, value.shape, value.dtype)?;
                 let found = place.read(store.device())?;
                 // A gradient that nobody writes is seen.
                 let gradient = tape.dense_grads.is_some_and(|arena| tape.values[arena.0 as usize].kind == value.kind);

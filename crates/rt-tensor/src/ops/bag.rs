@@ -20,7 +20,7 @@ pub struct BagOptions {
     pub mean: bool,
     /// The zones between the windows' ends side by side, instead of windows that hold each other.
     pub zones: bool,
-    /// The longest slice that can occur.
+    /// The longest slice that can occur: of a longer one the newest `max_len` items count, forward and backward.
     pub max_len: usize,
     /// Bits `[rows, words]` of the positions that are kept, the newest first; none keeps all.
     pub mask: Option<Var>,
@@ -55,7 +55,12 @@ impl Tape {
         let (mean, zones) = (options.mean, options.zones);
         let op = Op::Bag(BagOp { table, items, slice, out, options: options.clone() });
         let reads = vec![Some(table), Some(items), Some(slice), options.mask, options.hole];
-        self.push(Bag { rows, dim, apart: dim, windows, mean, zones }, reads, vec![Some(out)], Some(op))?;
+        self.push(
+            Bag { rows, dim, apart: dim, windows, max_len: options.max_len, mean, zones },
+            reads,
+            vec![Some(out)],
+            Some(op),
+        )?;
         Ok(out)
     }
 }
@@ -78,7 +83,7 @@ impl BagOp {
         let (rows, [vocab, dim]) = (tape.shape(self.slice)[0], tape.shape(self.table));
         let BagOptions { windows, mean, zones, max_len, mask, hole } = self.options.clone();
         let source = tape.temp(rows * windows.len(), dim);
-        let kernel = BagBackward { rows, dim, vocab, windows: windows.clone(), mean, zones };
+        let kernel = BagBackward { rows, dim, vocab, windows: windows.clone(), max_len, mean, zones };
         let reads = vec![Some(d_out), Some(self.items), Some(self.slice), mask, hole];
         tape.push(kernel, reads, vec![Some(source)], None)?;
         let ids = UseIds::Bag { items: self.items, slice: self.slice, mask, hole, max_len, windows };
@@ -95,7 +100,7 @@ impl BagOp {
             for (y, &window) in self.options.windows.iter().enumerate() {
                 let (mut sum, mut count) = (vec![0.0; dim], 0.0f64);
                 let first = if self.options.zones && y > 0 { self.options.windows[y - 1] } else { 0 };
-                for k in first..window.min(len) {
+                for k in first..window.min(len).min(self.options.max_len) {
                     let place = start + len - 1 - k;
                     let kept = self.options.mask.is_none_or(|m| {
                         let words = env.shape(m)[1];

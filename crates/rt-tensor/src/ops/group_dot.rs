@@ -23,11 +23,11 @@ impl Tape {
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn group_dot(&mut self, u: Var, v: Var, scale: f32) -> Result<Var> {
         let ([rows, dim], [candidates, _]) = (self.shape(u), self.shape(v));
-        if rows == 0 || candidates % rows != 0 {
+        if !candidates.is_multiple_of(rows) {
             let what = format!("{candidates} rows of v are no whole number of groups for {rows} rows of u");
             return Err(crate::error::shape("group_dot", what));
         }
-        let group = candidates / rows;
+        let group = candidates / rows.max(1); // no row: refused below, as by every op
         let z = self.temp(rows, group);
         let op = Op::GroupDot(GroupDotOp { u, v, z, scale });
         self.push(GroupDot { rows, group, dim, scale }, vec![Some(u), Some(v)], vec![Some(z)], Some(op))?;

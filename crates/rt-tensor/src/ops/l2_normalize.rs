@@ -15,7 +15,8 @@ pub(crate) struct L2NormalizeOp {
 }
 
 impl Tape {
-    /// Records the rows of `x`, each divided by its length (at least 1e-12).
+    /// Records the rows of `x`, each divided by its length (at least 1e-12). Rows no longer than that, such as rows of zeros, get
+    /// no gradient: they have no direction, and 1e12 times the gradient from above would fill Adam's second moment for good.
     ///
     /// # Errors
     ///
@@ -30,7 +31,7 @@ impl Tape {
 }
 
 impl L2NormalizeOp {
-    /// dx = (dy - y (y . dy)) / |x|.
+    /// dx = (dy - y (y . dy)) / |x|, 0 for rows no longer than 1e-12.
     pub(super) fn backward(&self, tape: &mut Tape, out: Grad, _: Needs<'_>, grads: &mut Grads) -> Result<()> {
         let dy = tape.grad_var(out, self.y)?;
         let [rows, dim] = tape.shape(self.x);

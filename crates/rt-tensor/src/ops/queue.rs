@@ -18,7 +18,7 @@ impl Tape {
         let rows = slots * n;
         let state = self.value([rows, cols], dtype, Kind::State { name: name.into() });
         let now = self.value([rows, cols], dtype, Kind::Temp);
-        self.push_words(Copy { rows, cols }, vec![Some(state)], vec![Some(now)], None)?;
+        self.push(Copy { rows, cols }, vec![Some(state)], vec![Some(now)], None)?;
         Ok((state, now))
     }
 
@@ -33,7 +33,7 @@ impl Tape {
         let x = self.as_kept(state, x)?;
         let ([held, _], [rows, cols]) = (self.shape(state), self.shape(x));
         let slots = held / rows.max(1);
-        self.push_words(QueuePush { rows, cols, slots }, vec![Some(x)], vec![Some(state)], None)
+        self.push(QueuePush { rows, cols, slots }, vec![Some(x)], vec![Some(state)], None)
     }
 
     /// Records ln of how often each candidate is expected among the negatives, where `ids` `[n, 1]` are `batch` targets of the

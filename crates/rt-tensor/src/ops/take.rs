@@ -23,22 +23,22 @@ pub(crate) struct TakeOp {
 }
 
 impl Tape {
-    /// Records `out[i, :] = data[ids[i], :]`: ids or numbers by row; zeros for an id that the device makes past the rows. Of a table this is [`Tape::gather`].
+    /// Records `out[i, :] = data[ids[i], :]`: ids or numbers by row. Of a table this is [`Tape::gather`].
     ///
     /// # Errors
     ///
     /// [`crate::Error::Shape`] where `ids` is no column of ids.
     pub fn take(&mut self, data: Var, ids: Var) -> Result<Var> {
-        let ids = self.ids_below("take", "ids", ids, self.shape(data)[0], u32::MAX)?;
+        let ids = self.ids_below("take", "ids", ids, self.shape(data)[0], 0)?;
         let (rows, cols) = (self.shape(ids)[0], self.shape(data)[1]);
         let (reads, kernel) = (vec![Some(data), Some(ids)], Take { rows, cols });
         if self.dtype(data) == Dtype::U32 {
             let out = self.temp_ids(rows, cols);
-            self.push_words(kernel, reads, vec![Some(out)], None)?;
+            self.push(kernel, reads, vec![Some(out)], None)?;
             return Ok(out);
         }
         let out = self.temp(rows, cols);
-        self.push_words(kernel, reads, vec![Some(out)], Some(Op::Take(TakeOp { data, ids, out })))?;
+        self.push(kernel, reads, vec![Some(out)], Some(Op::Take(TakeOp { data, ids, out })))?;
         Ok(out)
     }
 }

@@ -1,6 +1,7 @@
 //! Gradient rows of a bag.
 
-use super::{BLOCK, MAX_WINDOWS, Slices, longest, positions, slice_params, slice_slots, window_ends};
+use super::{BLOCK, MAX_WINDOWS, Slices, clipped_ends, longest, positions, slice_params, slice_slots};
+use crate::kernels::fit;
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
@@ -24,6 +25,8 @@ pub struct BagBackward {
     pub vocab: usize,
     /// Window lengths, ascending.
     pub windows: Vec<usize>,
+    /// As [`Bag::max_len`](super::Bag::max_len).
+    pub max_len: usize,
     /// Mean instead of sum.
     pub mean: bool,
     /// As [`Bag::zones`](super::Bag::zones).
@@ -36,9 +39,13 @@ impl Kernel for BagBackward {
     }
 
     fn signature(&self) -> Signature {
-        let mut reads = vec![Slot::f32("dout", self.rows, self.windows.len() * self.dim)];
+        let mut reads = vec![Slot::f32("dout", self.rows, self.windows.len().saturating_mul(self.dim))];
         reads.extend(slice_slots(self.rows));
-        Signature { reads, writes: vec![Slot::f32("zones", self.rows * self.windows.len(), self.dim)] }
+        Signature { reads, writes: vec![Slot::f32("zones", self.rows.saturating_mul(self.windows.len()), self.dim)] }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::windows(&self.windows)
     }
 
     fn cost(&self) -> Cost {
@@ -51,7 +58,7 @@ impl Kernel for BagBackward {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let ends = window_ends(&self.windows);
+        let ends = clipped_ends(&self.windows, self.max_len);
         let (w, dim, mean, alone) = (self.windows.len(), self.dim, self.mean, self.zones);
         let (dout, slices, zones) = (io.read(0), Slices::of(io, 1, self.vocab), io.write(0));
         zones.par_blocks(BLOCK * w, |first, mut zones| {
@@ -110,7 +117,7 @@ impl Kernel for BagBackward {
             params.extend([o.offset as u32, o.stride as u32]);
         }
         params.extend([u32::from(self.zones), 0, 0, 0]); // windows start on 16 bytes
-        params.extend(window_ends(&self.windows));
+        params.extend(clipped_ends(&self.windows, self.max_len));
         let mut bindings = vec![Binding::Read(dout.buffer)];
         bindings.extend(slices);
         bindings.push(Binding::Write(zones.buffer));

@@ -158,7 +158,8 @@ impl SoftmaxLoss {
         list.push(Dispatch { workgroups, iterations, ..one });
 
         let bindings = vec![Binding::read(weight), Binding::Read(partial), Binding::Write(info), Binding::write(loss)];
-        let one = dispatch("softmax_rows", &[smoothed, ("POSITIVE", kind)], &[parts], &[weight, loss], bindings);
+        let constants = [smoothed, ("POSITIVE", kind)];
+        let one = dispatch("softmax_rows", &constants, &[parts], &[weight, loss], bindings);
         list.push(Dispatch { workgroups: self.rows.div_ceil(64), iterations: 3 * parts, ..one });
 
         for (out, transposed) in [(du, false), (dv, true)] {

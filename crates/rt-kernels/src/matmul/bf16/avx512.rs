@@ -173,7 +173,8 @@ fn columns(words: &[u32; LANES]) -> __m512bh {
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn cells(out: &mut Tile<'_>, a: &[u32], (row, pair): (usize, usize), b: &[u32], factor: f32, accumulate: bool) {
     let depth = b.len() / COLUMNS;
-    assert!(depth > 0 && (ROWS - 1) * row + (depth - 1) * pair < a.len(), "the rows of a panel");
+    let past = depth.checked_sub(1).and_then(|last| last.checked_mul(pair)?.checked_add(row.checked_mul(ROWS - 1)?));
+    assert!(past.is_some_and(|last| last < a.len()), "the rows of a panel");
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     for (p, b) in b.as_chunks::<COLUMNS>().0.iter().enumerate() {
         let halves = b.as_chunks::<LANES>().0;
