@@ -440,3 +440,27 @@ fn a_step_past_its_examples_is_refused_before_anything_runs() {
         assert_ne!(bits(&store.get("t").unwrap()), before);
     }
 }
+
+#[test]
+fn lists_that_are_searched_by_halves_have_to_ascend() {
+    for (items, ascend) in [([1u32, 4, 9, 2, 2, 7], true), ([1, 4, 9, 7, 2, 2], false)] {
+        let record = |unseen: bool| {
+            let mut tape = Tape::new();
+            let list = tape.constant_ids(&items, 6, 1).unwrap();
+            let slices = tape.constant_ids(&[0, 3, 3, 3], 2, 2).unwrap();
+            let (user, target) = (tape.input_ids("user", 2, 1), tape.input_ids("target", 2, 1));
+            if unseen {
+                tape.draw_unseen(&UnseenSpec { user, target, list, slices, alias: None, count: 9, k: 1 }, 0)
+            } else {
+                tape.own_mask(slices, list, target, target)
+            }
+        };
+        for unseen in [false, true] {
+            let said = record(unseen).err().map(|e| e.to_string());
+            match said {
+                None => assert!(ascend, "{items:?}: recorded"),
+                Some(said) => assert!(!ascend && said.contains("list 1") && said.contains("id 7 before 2"), "{said}"),
+            }
+        }
+    }
+}

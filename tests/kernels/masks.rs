@@ -20,13 +20,11 @@ fn own_items_but_the_target() {
         ("lists longer than the candidates", 20, 64, 300),
     ] {
         let below = 50;
-        // Lists of 0 to 3 `items` ids; the first is empty. Some do not ascend: they are searched from end to end.
+        // Lists of 0 to 3 `items` ids; the first is empty.
         let lists: Vec<Vec<u32>> = (0..rows)
             .map(|i| {
                 let mut list = ids(i * items % (3 * items), below, 10 + i as u64);
-                if i % 3 > 0 {
-                    list.sort_unstable();
-                }
+                list.sort_unstable();
                 list
             })
             .collect();

@@ -181,6 +181,31 @@ impl Tape {
         self.bounded(op, "slices", slice, IdRule::Within(bound), 0)
     }
 
+    /// Fails for the first list of constants, `items[start .. start + length]` of a row of slices, that does not ascend: it is
+    /// searched by halves.
+    pub(crate) fn lists_ascend(&self, op: &'static str, slice: Var, items: Var) -> Result<()> {
+        let (Some(slices), Some(items)) = (self.constant_words(slice), self.constant_words(items)) else {
+            return Ok(());
+        };
+        for (row, slice) in slices.chunks_exact(2).enumerate() {
+            let (start, length) = (slice[0] as usize, slice[1] as usize);
+            let Some(list) = start.checked_add(length).and_then(|end| items.get(start..end)) else { continue };
+            if let Some(i) = list.windows(2).position(|pair| pair[1] < pair[0]) {
+                let what =
+                    format!("list {row} has id {} before {}: the ids of a list have to ascend", list[i], list[i + 1]);
+                return Err(crate::error::shape(op, what));
+            }
+        }
+        Ok(())
+    }
+
+    fn constant_words(&self, v: Var) -> Option<&[u32]> {
+        match &self.values[v.0 as usize].kind {
+            Kind::Const { words } => Some(words),
+            _ => None,
+        }
+    }
+
     /// What is to be written into a state of ids, held by the bounds of those that read the state.
     pub(crate) fn as_kept(&mut self, state: Var, x: Var) -> Result<Var> {
         let Kind::State { name } = &self.values[state.0 as usize].kind else { return Ok(x) };

@@ -4,11 +4,11 @@ use super::bag::Slices;
 use super::cells::dispatch;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
 
-/// Bit j % 32 of word j / 32 of row i is set where candidate j stands in the row's list and is not its target: slice `[rows, 2]`
-/// u32 and items `[any, 1]` u32 (the list is `items[start .. start + length]`, ids ascending, and empty where it does not lie in
-/// the items), candidate_ids `[candidates, 1]` u32,
-/// target_ids `[rows, 1]` u32; mask `[rows, ceil(candidates / 32)]` u32, bits past the last candidate 0. On a GPU a binary search for each
-/// pair, `rows candidates log2(length)` reads (`length` of a list that does not ascend); on the CPU one for each item of the lists among the sorted candidates.
+/// Bit j % 32 of word j / 32 of row i is set if candidate j is in the row's list and is not its target: slice `[rows, 2]` u32 and
+/// items `[any, 1]` u32 (the list is `items[start .. start + length]`, ids ascending, and empty if it does not lie in the items),
+/// candidate_ids `[candidates, 1]` u32, target_ids `[rows, 1]` u32; mask `[rows, ceil(candidates / 32)]` u32, bits past the last
+/// candidate 0. On a GPU a binary search for each pair, `rows candidates log2(length)` reads; on the CPU one for each item of the
+/// lists among the sorted candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnMask {
     /// Rows.

@@ -34,7 +34,8 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] for an empty range, or where the shapes do not fit.
+    /// [`crate::Error::Shape`] for an empty range, if the shapes do not fit, or if a list of constants does not ascend (others are
+    /// not looked at).
     pub fn draw_unseen(&mut self, spec: &UnseenSpec, number: u32) -> Result<Var> {
         let UnseenSpec { user, target, list, slices, alias, count, k } = *spec;
         if count == 0 {
@@ -42,6 +43,7 @@ impl Tape {
         }
         let user = self.ids_below("draw_unseen", "users", user, self.shape(slices)[0], 0)?;
         let slices = self.slices_within("draw_unseen", slices, self.shape(list)[0])?;
+        self.lists_ascend("draw_unseen", slices, list)?;
         let rows = self.shape(user)[0];
         let ids = self.temp_ids(rows, k);
         let kernel =

@@ -69,9 +69,11 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] where the shapes do not fit.
+    /// [`crate::Error::Shape`] if the shapes do not fit, or if a list of constants does not ascend. Lists that the host writes
+    /// later, or that the device makes, are not looked at: a GPU misses ids in one that does not ascend.
     pub fn own_mask(&mut self, slice: Var, items: Var, candidates: Var, targets: Var) -> Result<Var> {
         let slice = self.slices_within("own_mask", slice, self.shape(items)[0])?;
+        self.lists_ascend("own_mask", slice, items)?;
         let (rows, n) = (self.shape(targets)[0], self.shape(candidates)[0]);
         let mask = self.temp_ids(rows, n.div_ceil(32));
         let reads = [slice, items, candidates, targets].map(Some).to_vec();
