@@ -423,8 +423,8 @@ fn a_step_past_its_examples_is_refused_before_anything_runs() {
             ("one past the order", at(6, 1), "examples 6 to 7 of 6"),
             ("an offset that wraps", at(u32::MAX, 2), "of 6"),
             ("more than the batch", at(0, 5), "5 examples"),
-            ("a rate that is none", with(|s| s.lr_rows = f32::NAN), "lr_rows is NaN"),
-            ("a rate without end", with(|s| s.lr = f32::INFINITY), "lr is inf"),
+            ("a rate that is none", with(|s| s.lr_rows = f32::NAN), "table rows is NaN"),
+            ("a rate without end", with(|s| s.lr = f32::INFINITY), "dense parameters is inf"),
             ("a correction without end", with(|s| s.bias2 = f32::INFINITY), "bias2 is inf"),
             ("a weight that is none", with(|s| s.inv_valid = f32::NAN), "inv_valid is NaN"),
         ] {

@@ -7,8 +7,9 @@ use rt_kernels::kernels::{
     ScatterRows, SegmentRuns, SegmentTable, Sessions, ShownNegatives, SoftmaxLoss, Take, TopK, UpdatePart, UpdateRows,
     UseKind,
 };
-use rt_kernels::{Dtype, Kernel, Step};
+use rt_kernels::{Call, Dtype, Kernel, Operand, Operands, Program, Step};
 use rt_tests::{Lay, Tensor, devices_with_checks, f, floats, ids, ints, out_f, out_u, run, u, uniform};
+use std::sync::Arc;
 
 const VOCAB: usize = 5;
 const DIM: usize = 4;
@@ -177,27 +178,20 @@ fn lists_of_users_and_sessions_are_empty_where_there_are_none() {
 }
 
 #[test]
-fn draws_from_tables_of_other_lengths_stay_in_both() {
-    let reads = |n: usize| [u(&[0; 6][..n], n, 1), u(&[9; 4], 4, 1)];
+fn draws_from_tables_of_other_lengths_are_refused() {
     for device in devices_with_checks() {
-        let got = run(
-            device,
-            DrawAlias { n: 50, stream: 1 },
-            &Step::new(1, 2, 0, 1),
-            Lay::Strided,
-            &reads(6),
-            &[out_u(50, 1)],
-        );
-        assert_eq!(ints(&got[0]), [9; 50], "{device:?}");
-        let got = run(
-            device,
-            DrawAlias { n: 50, stream: 1 },
-            &Step::new(1, 2, 0, 1),
-            Lay::Strided,
-            &reads(0),
-            &[out_u(50, 1)],
-        );
-        assert_eq!(ints(&got[0]), [0; 50], "{device:?}");
+        for [thresholds, aliases] in [[6, 4], [4, 6], [0, 4]] {
+            let dense = |(buffer, rows): (usize, usize)| Some(Operand::dense(buffer, rows, 1));
+            let operands = Operands {
+                reads: [thresholds, aliases].into_iter().enumerate().map(dense).collect(),
+                writes: vec![dense((2, 50))],
+                scratch: vec![],
+            };
+            let buffers = [6, 6, 50].map(|words| device.zeros(Dtype::U32, words, "words").unwrap()).to_vec();
+            let call = Call { kernel: Arc::new(DrawAlias { n: 50, stream: 1 }), operands };
+            let error = Program::new(device, buffers, vec![call]).err().expect("refused").to_string();
+            assert!(error.contains("`alias`") && error.contains("`threshold`"), "{error}");
+        }
     }
 }
 

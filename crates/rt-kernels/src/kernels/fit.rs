@@ -39,5 +39,5 @@ pub(super) fn same_rows(given: &[(&str, Option<Operand>)]) -> Option<String> {
     let mut rows = given.iter().filter_map(|(name, o)| Some((name, (*o)?.rows)));
     let (first, want) = rows.next()?;
     let (name, got) = rows.find(|(_, got)| *got != want)?;
-    Some(format!("`{name}` has {got} rows and `{first}` {want}: as many"))
+    Some(format!("`{name}` has {got} rows and `{first}` {want}: they need as many"))
 }

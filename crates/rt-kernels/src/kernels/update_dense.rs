@@ -130,12 +130,6 @@ impl Kernel for UpdateDense {
         }
     }
 
-    fn mismatch(&self, operands: &Operands) -> Option<String> {
-        // All of them are one arena each, which is gone through in pieces.
-        let gap = operands.reads.iter().chain(&operands.writes).flatten().find(|o| o.stride != 1 && self.n > 1)?;
-        Some(format!("a stride of {}: parameters and what belongs to them lie without gaps", gap.stride))
-    }
-
     fn cost(&self) -> Cost {
         let average = usize::from(self.average.is_some());
         let (words, flops) = (3 + 2 * self.states() + 2 * average, 2 + 5 * self.states() + 3 * average);
