@@ -16,10 +16,11 @@ use std::ops::Range;
 /// Most windows that a bag may have.
 pub const MAX_WINDOWS: usize = 16;
 
-/// Items of a bag that the shape bounds. Of a last window that has no end the data alone says how many there are: tapes cut the
-/// lists before.
-pub(super) fn longest(windows: &[usize]) -> usize {
-    windows.last().copied().filter(|end| *end < u32::MAX as usize).unwrap_or(0)
+/// Items of a bag that the shape bounds. If neither its last window nor `max_len` has an end, the data alone says how many there
+/// are; tapes always give one.
+pub(super) fn longest(windows: &[usize], max_len: usize) -> usize {
+    let most = windows.last().map_or(0, |end| max_len.min(*end));
+    if most < u32::MAX as usize { most } else { 0 }
 }
 
 /// Rows of a batch in one CPU task.
@@ -217,7 +218,7 @@ impl Kernel for Bag {
             step: false,
             bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
-            iterations: longest(&self.windows) + 2 * MAX_WINDOWS,
+            iterations: longest(&self.windows, self.max_len) + 2 * MAX_WINDOWS,
         }]
     }
 }
