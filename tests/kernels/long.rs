@@ -2,7 +2,7 @@
 
 use rt_kernels::kernels::*;
 use rt_kernels::{Call, Device, Kernel, Operand, Operands, Program, Step};
-use rt_tests::{Lay, Want, devices_with_checks, f, hold, out_f, u};
+use rt_tests::{Lay, Want, devices, devices_with_checks, f, hold, hold_on, out_f, u};
 use std::sync::Arc;
 
 /// Small whole numbers, so that sums are exact.
@@ -18,7 +18,9 @@ fn products_of_long_rows() {
     let want = (0..m * n).map(|c| cell(c / n, c % n));
     let kernel = Gemm { m, n, k, trans_a: false, trans_b: false, activation: Activation::None };
     let reads = [f(&a, m, k), f(&b, k, n), None, None];
-    hold("k of 600,000", &kernel, &Step::default(), &[Lay::Dense], &reads, &[out_f(m, n)], &[Want::within(want, 0.0)]);
+    let (step, outs, want) = (Step::default(), [out_f(m, n)], [Want::within(want, 0.0)]);
+    // A software driver takes long for them: its checked and its portable forms have the same loops.
+    hold_on(devices(), "k of 600,000", &kernel, &step, &[Lay::Dense], &reads, &outs, &want);
 }
 
 #[test]
