@@ -144,6 +144,7 @@ own!(
     BceWithLogits,
     Bits,
     CandidateLogQ,
+    CheckIds,
     ClampTop,
     ClipFactor,
     ColumnSum,
