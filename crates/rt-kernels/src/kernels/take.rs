@@ -1,4 +1,4 @@
-//! Rows of data that has no gradient.
+//! Rows by number: words of either type.
 
 use super::Lookup;
 use super::cells::{copy_row, dispatch, each_block};
