@@ -156,6 +156,22 @@ fn gradcheck_checks_every_op_and_both_models() {
 }
 
 #[test]
+fn gradcheck_checks_random_tapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let figures = folder.path().join("g.json");
+    let run = |seed: &str, count: &str| {
+        ok(&["gradcheck", "--random", count, "--seed", seed, "--device", "cpu", "--json", text(&figures)]);
+        json(&figures)["rows"].as_array().unwrap().clone()
+    };
+    let three = run("1000", "3");
+    assert_eq!(three.iter().map(|r| r["seed"].as_u64().unwrap()).collect::<Vec<_>>(), [1000, 1001, 1002]);
+    assert!(three.iter().all(|r| r["error"].as_f64() <= Some(2e-4) && r["parameters"].as_array().unwrap().len() > 2));
+    assert_eq!(run("1002", "1")[..], three[2..], "a tape is its seed");
+    let output = recall(&["gradcheck", "--random", "0"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
 fn bench_reports_beside_the_ceilings() {
     let folder = tempfile::tempdir().unwrap();
     let figures = folder.path().join("b.json");

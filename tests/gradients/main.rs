@@ -7,6 +7,7 @@ mod ids;
 mod large;
 mod operands;
 mod optimizers;
+mod random;
 mod sampling;
 mod views;
 

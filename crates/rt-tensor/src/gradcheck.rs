@@ -27,7 +27,7 @@ pub struct ParamCheck {
     pub cells: usize,
     /// Cells that were left out: on a kink, where there is no derivative to compare with.
     pub skipped: usize,
-    /// The largest |gradient - difference| over the parameter's scale, which is such that [`TOLERANCE`] passes; infinite where
+    /// The largest |gradient - difference| over the cell's scale, which is such that [`TOLERANCE`] passes; infinite where
     /// something is not a number.
     pub error: f64,
     /// The worst cell, and why it does not pass; none if all do.
@@ -61,17 +61,26 @@ pub struct OpCheck {
     pub check: GradCheck,
 }
 
-/// Largest error that passes, as a share of the parameter's scale: f32 kernels against f64 differences.
+/// Largest error that passes, as a share of the cell's scale: f32 kernels against f64 differences.
 ///
-/// The scale is the parameter's largest difference, and an absolute part beside it. True gradients may be zero, or next to it, while
+/// The scale is the cell's difference, a twentieth of the parameter's largest one at least, and an absolute part beside it. True gradients may be zero, or next to it, while
 /// the terms that they are sums of are not: weights in front of a normalisation, a bias in front of batch normalisation. There f32
 /// leaves the rounding of the terms. How much that is, is measured: the program runs again with all parameters moved by a few units
-/// in their last place, and what a gradient moves by that (times [`ROUNDINGS`]) is allowed, and so is what the differences may be off
-/// themselves. A wrong gradient does not move by rounding, so this hides none.
+/// in their last place, and what a gradient moves by that, and the last place of the largest value of the backward pass, is allowed (times 16),
+/// and so is what the differences may be off themselves. A wrong gradient does not move by rounding, so this hides none.
 pub const TOLERANCE: f64 = 2e-4;
 
 /// What rounding may do, over what it was seen to do in a few runs.
 const ROUNDINGS: f64 = 16.0;
+
+/// Gradients of a tape are sums of terms as large as what its backward pass makes on the way. Rounding of constants moves them too,
+/// such as that of the targets of a smoothed softmax over one candidate, which no move of the parameters shows. The least and the most
+/// that are believed: a gradient of 1e12 on the way would excuse everything.
+const TERMS: [f64; 2] = [0.01, 1e3];
+
+/// The share of a parameter's largest difference that a cell's scale is at least: small gradients beside large ones have to be right too,
+/// but not more exactly than the tables and exponentials of a kernel are.
+const SMALLEST: f64 = 0.05;
 
 /// What writes a program's inputs.
 type Prepare<'a> = &'a dyn Fn(&mut crate::Program) -> Result<()>;
@@ -130,10 +139,12 @@ pub fn check_gradients(
     let mut checks =
         vec![compare_values("(the loss itself)", tape, &reference, &recorded, |v| tape.losses.contains(&v))];
     checks.push(compare_values("(all values)", tape, &reference, &recorded, |_| true));
+    let terms = f64::from(f32::EPSILON) * recorded.largest_term.clamp(TERMS[0], TERMS[1]);
     for (number, (v, param)) in measure::parameters(tape).into_iter().enumerate() {
         let chosen = choose(&gradients[number], tape.shape(v)[1], tape.params.list()[param].kind, cells);
         let differences = reference.differences(v, &chosen);
-        checks.push(compare(tape, v, &gradients[number], &differences, recorded.gradient_noise[number]));
+        let noise = recorded.gradient_noise[number] + terms;
+        checks.push(compare(tape, v, &gradients[number], &differences, noise));
     }
     let held = plan.held.iter().map(|(v, why)| Held { value: tape.name(*v), why }).collect();
     Ok(GradCheck { parameters: checks, held })
@@ -151,7 +162,8 @@ fn compare_values(
     for (v, got) in recorded.values.iter().filter(|(v, _)| which(**v)) {
         let want = &reference.values[v];
         let scale = want.iter().map(|x| x.abs()).fold(0.0, largest);
-        let scale = scale + ROUNDINGS * recorded.value_noise[v] / TOLERANCE + f64::from(f32::MIN_POSITIVE);
+        let terms = f64::from(f32::EPSILON) * reference.size;
+        let scale = scale + ROUNDINGS * (recorded.value_noise[v] + terms) / TOLERANCE;
         check.cells += got.len();
         if !recorded.value_noise[v].is_finite() {
             let what = "is not a number, there or once the parameters are moved by rounding";
@@ -177,8 +189,9 @@ fn compare(tape: &Tape, v: Var, gradient: &[f64], differences: &[Difference], no
         check.take(f64::INFINITY, || "the gradient is not a number once the parameters are moved by rounding".into());
     }
     let largest_difference = differences.iter().map(|d| d.value.abs()).fold(0.0, largest);
-    let scale = largest_difference + ROUNDINGS * noise / TOLERANCE;
+    let rounding = ROUNDINGS * noise / TOLERANCE;
     for d in differences {
+        let scale = d.value.abs().max(SMALLEST * largest_difference) + rounding;
         if !d.value.is_finite() {
             check.take(f64::INFINITY, || format!("{}: the difference is {}", place(d.cell), d.value));
         } else if d.settled {

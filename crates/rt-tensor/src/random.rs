@@ -48,13 +48,23 @@ impl RandomCheck {
     }
 }
 
+/// Ops that put others together, where most can go wrong between two of them: drawn so often as the others.
+const JOINTS: [&str; 6] = ["activation", "add", "concat", "dropout", "linear", "view"];
+
+fn any_name(draws: &mut Draws) -> &'static str {
+    let joint = JOINTS[draws.below(JOINTS.len())];
+    let any = Op::NAMES[draws.below(Op::NAMES.len())];
+    let known = Op::NAMES.iter().find(|name| **name == joint);
+    known.filter(|_| draws.one_in(2)).unwrap_or(&any)
+}
+
 impl RandomTape {
     /// The tape of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut draws = Draws::new(seed, u32::MAX);
         let count = OPS[0] + draws.below(OPS[1] - OPS[0] + 1);
-        let ops = (0..count).map(|i| (i, Op::NAMES[draws.below(Op::NAMES.len())])).collect();
+        let ops = (0..count).map(|i| (i, any_name(&mut draws))).collect();
         let second_part = draws.one_in(4).then_some(count / 2);
         Self { seed, ops, second_part }
     }
@@ -310,7 +320,7 @@ impl Maker {
     fn any(&mut self) -> Var {
         // The latest is taken more often, so that tapes become deep.
         let n = self.pool.len();
-        let at = if self.draws.one_in(3) { n - 1 } else { self.draws.below(n) };
+        let at = if self.draws.one_in(2) { n - 1 } else { self.draws.below(n) };
         self.pool[at]
     }
 
@@ -321,7 +331,8 @@ impl Maker {
         };
         let (made, bare) = (fitting(&self.pool, &self.tape), fitting(&self.bare, &self.tape));
         match self.draws.below(8) {
-            0..=3 if !made.is_empty() => Ok(made[self.draws.below(made.len())]),
+            0 | 1 if !made.is_empty() => Ok(made[made.len() - 1]),
+            2 | 3 if !made.is_empty() => Ok(made[self.draws.below(made.len())]),
             4 if !bare.is_empty() => Ok(bare[self.draws.below(bare.len())]),
             5 if shape[1] <= 8 && shape[0] > 1 => self.rows_of_table(shape[0], shape[1]),
             6 => self.constant(shape[0], shape[1]),

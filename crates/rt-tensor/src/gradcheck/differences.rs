@@ -23,8 +23,8 @@ pub(super) struct Reference<'a> {
     plan: &'a Plan,
     recorded: &'a Recorded,
     pub values: Floats,
-    /// The largest value of the pass: what the loss is rounded by.
-    size: f64,
+    /// The largest value of the pass, and 1 at least: what the loss is rounded by.
+    pub size: f64,
 }
 
 /// Widths of the differences, for a cell about one. The second and third are for cells next to a kink.

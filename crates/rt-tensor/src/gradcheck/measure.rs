@@ -28,6 +28,8 @@ pub(super) struct Recorded {
     pub value_noise: BTreeMap<Var, f64>,
     /// The same of each parameter's gradient.
     pub gradient_noise: Vec<f64>,
+    /// The largest value of the backward pass: the terms that gradients are sums of.
+    pub largest_term: f64,
 }
 
 /// The tape's parameters that have a gradient: value and number.
@@ -40,6 +42,8 @@ pub(super) struct Bench<'a> {
     tape: Tape,
     store: &'a Store,
     step: &'a Step,
+    /// What backward makes on its way.
+    terms: BTreeSet<Var>,
     /// Sums of the gradient rows of each table.
     row_vars: Vec<Var>,
     /// Values of the parameters before any run.
@@ -62,6 +66,9 @@ impl<'a> Bench<'a> {
     pub(super) fn new(tape: &Tape, store: &'a Store, step: &'a Step) -> Result<Self> {
         let mut tape = tape.clone();
         tape.phase = Some(Phase::Backward);
+        let backward = tape.nodes.iter().filter(|n| n.phase == Phase::Backward);
+        let is_term = |v: &Var| tape.dtype(*v) == Dtype::F32 && tape.values[v.0 as usize].kind == Kind::Temp;
+        let terms = backward.flat_map(|n| n.writes.iter().flatten().copied()).filter(is_term).collect();
         let mut row_vars = Vec::new();
         if let Some(rows) = tape.row_grads.clone() {
             let sources: Vec<Var> = rows.tables.iter().map(|t| t.source).collect();
@@ -93,7 +100,7 @@ impl<'a> Bench<'a> {
                 states.push(State { name: name.clone(), place, found, start });
             }
         }
-        Ok(Self { tape, store, step, row_vars, before, states })
+        Ok(Self { tape, store, step, terms, row_vars, before, states })
     }
 
     /// The gradients, as a program has them that keeps nothing else.
@@ -107,8 +114,14 @@ impl<'a> Bench<'a> {
     pub(super) fn record(&self, plan: &Plan, prepare: Prepare<'_>) -> Result<Recorded> {
         let recorded = plan.recorded(&self.tape);
         let computed: BTreeSet<Var> = plan.computed().collect();
-        let mut program = self.compile(&recorded.union(&computed).copied().collect(), prepare)?;
+        let kept = recorded.iter().chain(&computed).chain(&self.terms);
+        let mut program = self.compile(&kept.copied().collect(), prepare)?;
         self.run(&mut program)?;
+        let mut largest_term = 0.0f64;
+        for v in &self.terms {
+            let cells = floats(&program.read_u32(&format!("%{}", v.0))?);
+            largest_term = cells.iter().map(|x| x.abs()).filter(|x| x.is_finite()).fold(largest_term, f64::max);
+        }
         let (mut given, mut ints) = (Floats::new(), BTreeMap::new());
         for v in recorded {
             let words = self.words(&program, v)?;
@@ -141,7 +154,7 @@ impl<'a> Bench<'a> {
         });
         // The store is left as it was, whatever happened.
         self.restore()?;
-        shaken.map(|()| Recorded { given, ints, values, value_noise, gradient_noise })
+        shaken.map(|()| Recorded { given, ints, values, value_noise, gradient_noise, largest_term })
     }
 
     fn compile(&self, values: &BTreeSet<Var>, prepare: Prepare<'_>) -> Result<Program> {

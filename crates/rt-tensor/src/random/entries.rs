@@ -229,6 +229,8 @@ impl Maker {
                 let ids = self.ids(n, 0, rows)?;
                 self.tape.take(x, ids)
             }
+            // The value itself is still there, and is weighed if no other op reads it.
+            "stop_gradient" if self.draws.one_in(2) => Ok(self.tape.stop_gradient(x)),
             "weigh" => {
                 let factor = if self.draws.one_in(5) { x } else { self.operand([rows, cols])? };
                 self.tape.weigh(x, factor)
