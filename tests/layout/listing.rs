@@ -47,6 +47,35 @@ fn every_kernel_is_represented() {
     assert_eq!(listed, written);
 }
 
+/// A kernel that the crate does not know for its own is safe, and its shaders run slower: with wgpu's checks.
+#[test]
+fn every_kernel_is_known_for_the_crates_own() {
+    for case in representative_kernels() {
+        assert!(rt_kernels::kernels::is_own(&*case.kernel), "{:?}", case.kernel);
+    }
+    assert!(!rt_kernels::kernels::is_own(&Foreign));
+}
+
+/// A kernel of another crate.
+#[derive(Debug)]
+struct Foreign;
+
+impl rt_kernels::Kernel for Foreign {
+    fn name(&self) -> &'static str {
+        "foreign"
+    }
+    fn signature(&self) -> rt_kernels::Signature {
+        rt_kernels::Signature::default()
+    }
+    fn cost(&self) -> rt_kernels::Cost {
+        rt_kernels::Cost::default()
+    }
+    fn run(&self, _: &mut rt_kernels::CpuIo<'_>) {}
+    fn dispatches(&self, _: &rt_kernels::Operands) -> Vec<rt_kernels::Dispatch> {
+        Vec::new()
+    }
+}
+
 #[test]
 fn every_representative_fits_its_own_signature() {
     for case in representative_kernels() {

@@ -180,7 +180,7 @@ impl<'a> Source<'a> {
     }
 
     /// Number of the kernels that [`Source::kernel`] makes.
-    pub const KERNELS: usize = 80;
+    pub const KERNELS: usize = 82;
 
     /// Kernel number `number` with any attributes. A test holds the list against that of all kernels.
     #[must_use]
@@ -333,6 +333,15 @@ impl<'a> Source<'a> {
                     [DenseRule::Sgd, DenseRule::Adagrad { eps }, DenseRule::Adam { beta1: 0.9, beta2: 0.99, eps }];
                 let average = self.flag().then(|| EmaDecay::new(0.9));
                 Arc::new(UpdateDense { rule: rule[self.below(3)], n, weight_decay: scale, average })
+            }
+            80 => {
+                let rule = [IdRule::Below(self.word()), IdRule::Within(self.word())][self.below(2)];
+                let cols = if matches!(rule, IdRule::Within(_)) && !self.seldom(8) { 2 } else { cols };
+                Arc::new(CheckIds { rows, cols, rule, null: 0, number: stream })
+            }
+            81 => {
+                let list = (0..self.below(4)).map(|_| [self.size(), self.size()]).collect();
+                Arc::new(GradientNorm { list, ring: self.below(5) })
             }
             78 => Arc::new(WeightedPool { rows, history, heads, dim }),
             _ => Arc::new(WeightedPoolBackward { rows, history, heads, dim }),

@@ -2,6 +2,7 @@
 
 use super::bag::Slices;
 use super::cells::places;
+use super::fit;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Made, Operands, Signature, Slot, Target};
 
 /// What ids have to be.
@@ -99,6 +100,11 @@ impl Kernel for CheckIds {
             reads: vec![Slot::u32("ids", self.rows, cols)],
             writes: vec![Slot::u32("out", self.rows, cols), Slot::u32("faults", 1, Self::words()).in_place()],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        let fits = self.cols == 2 || !matches!(self.rule, IdRule::Within(_));
+        fit::unless(fits, || format!("slices of {} columns: a start and a length each", self.cols))
     }
 
     fn cost(&self) -> Cost {

@@ -1,5 +1,6 @@
 //! The norm of a step's gradient, kept in a ring by step: is it a number?
 
+use super::fit;
 use crate::{Binding, Cost, CpuIo, Dispatch, Dtype, Kernel, Mat, Operands, Signature, Slot};
 use rayon::prelude::*;
 
@@ -54,6 +55,10 @@ impl Kernel for GradientNorm {
             reads: self.list.iter().map(|[rows, cols]| Slot::f32("gradient", *rows, *cols)).collect(),
             writes: vec![Slot { dtype: Dtype::F32, ..Slot::f32("norm", self.ring, 1) }.in_place()],
         }
+    }
+
+    fn mismatch(&self, _: &Operands) -> Option<String> {
+        fit::unless(self.ring > 0, || "a ring of no place".to_owned())
     }
 
     fn cost(&self) -> Cost {
