@@ -145,6 +145,9 @@ fn slices_that_lie_nowhere_are_empty_and_told() {
     }
 }
 
+/// What is done with a value of the tape.
+type Meet<'a> = &'a mut dyn FnMut(&mut Tape, Var);
+
 /// One way from the host's words to the ids of a table of five rows.
 struct Way {
     what: &'static str,
@@ -152,7 +155,7 @@ struct Way {
     name: &'static str,
     good: Vec<u32>,
     bad: Vec<u32>,
-    record: fn(&mut Tape, &mut dyn FnMut(&mut Tape, Var)),
+    record: fn(&mut Tape, Meet<'_>),
 }
 
 /// Looks ids up in a table of five rows.

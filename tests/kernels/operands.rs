@@ -78,7 +78,13 @@ fn buffers_that_do_not_fit_are_refused() {
         refused(scale(&floats, &either, 2, 1), "buffer 2 of 2");
         refused(scale(&floats, &either, 0, usize::MAX), "of 2");
         let nothing = Operand::dense(7, 0, 4);
-        let none = make(device, &[floats.clone()], Copy { rows: 0, cols: 4 }, vec![Some(nothing)], vec![Some(nothing)]);
+        let none = make(
+            device,
+            std::slice::from_ref(&floats),
+            Copy { rows: 0, cols: 4 },
+            vec![Some(nothing)],
+            vec![Some(nothing)],
+        );
         assert!(none.is_err(), "an operand without a cell, in no buffer");
         refused(scale(&ids, &either, 0, 1), "of F32, its buffer holds U32");
         refused(scale(&floats, &ids, 0, 1), "of F32, its buffer holds U32");

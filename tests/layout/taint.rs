@@ -67,7 +67,7 @@ impl Flow<'_> {
     }
 
     /// The variable that a pointer points into.
-    fn root<'f>(function: &'f Function, mut pointer: Handle<Expression>) -> &'f Expression {
+    fn root(function: &Function, mut pointer: Handle<Expression>) -> &Expression {
         loop {
             match &function.expressions[pointer] {
                 Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => pointer = *base,
