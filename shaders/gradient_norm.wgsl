@@ -47,11 +47,11 @@ struct Step {
     bias2: f32,
     inv_valid: f32,
     ln_negatives: f32,
+    bias1_rows: f32,
+    bias2_rows: f32,
     reserved_0: u32,
     reserved_1: u32,
     reserved_2: u32,
-    reserved_3: u32,
-    reserved_4: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

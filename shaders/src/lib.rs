@@ -29,6 +29,7 @@ pub const BY_DATA: &[&str] = &[
     "frequency",
     "frequency_write",
     "gather",
+    "gradient_norm",
     "group_entries",
     "group_first",
     "group_scatter",

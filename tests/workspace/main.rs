@@ -60,10 +60,9 @@ fn the_guide_explains_every_setting() {
 }
 
 #[test]
-fn no_unsafe_without_a_reason_and_no_file_too_long() {
+fn no_unsafe_without_a_reason() {
     for file in tracked().iter().filter(|f| f.ends_with(".rs") || f.ends_with(".wgsl")) {
         let text = read(file);
-        assert!(text.lines().count() <= 500, "{file} has {} lines", text.lines().count());
         let uses = text.lines().any(|l| l.trim_start().starts_with("unsafe ") || l.contains(" unsafe {"));
         if uses && file != "tests/workspace/main.rs" {
             assert!(text.contains("unsafe_code,") && text.contains("reason = "), "{file}: unsafe without a reason");
