@@ -1,7 +1,7 @@
 //! Views, rows taken by number, and products by cell: their gradients arrive, alone and beside other uses.
 
 use crate::differ::{Record, given, hold, hold_tape, weighted};
-use rt_tensor::{Activation, Init, Negatives, PositiveVar, Result, SoftmaxSpec, Tape, Var};
+use rt_tensor::{Activation, Init, Negatives, Optimizer, PositiveVar, Result, SoftmaxSpec, Tape, Var};
 
 const N: usize = 6;
 const D: usize = 4;
@@ -313,4 +313,74 @@ fn views_past_the_end_are_refused() {
     let error = t.reshape(x, usize::MAX, 2).unwrap_err().to_string();
     assert!(error.contains("reshape"), "{error}");
     assert!(t.columns(x, D, 0).is_ok() && t.rows(x, N, 0).is_ok());
+}
+
+#[test]
+fn a_value_that_is_two_operands_needs_both_gradients() {
+    // Its part as logits is not all of it.
+    let error = refused(&|t| {
+        let z = t.param("z", [N, 1], NORMAL)?;
+        let rows = t.bce_with_logits(z, z, None)?;
+        t.sum(rows)
+    });
+    assert!(error.contains("`z`") && error.contains("`weight`"), "{error}");
+    let error = refused(&|t| {
+        let (z, w) = (t.param("z", [N, 1], NORMAL)?, t.constant(&[0.5; N], N, 1)?);
+        let rows = t.bce_with_logits(z, w, Some(z))?;
+        t.sum(rows)
+    });
+    assert!(error.contains("`z`") && error.contains("`labels`"), "{error}");
+}
+
+#[test]
+fn what_is_recorded_between_two_parts_has_its_gradient() {
+    let parts = |t: &mut Tape, in_parts: bool| -> Result<Var> {
+        let w = t.param("w", [N, D], NORMAL)?;
+        let first = weighted(t, w, 1)?;
+        if in_parts {
+            t.accumulate(first)?;
+        }
+        let h = t.gelu(w)?;
+        if in_parts {
+            t.next_part(N);
+        }
+        let (a, b) = (weighted(t, h, 2)?, weighted(t, w, 3)?);
+        let second = t.add(a, b)?;
+        if in_parts { Ok(second) } else { t.add(first, second) }
+    };
+    let mut tape = Tape::new();
+    let second = parts(&mut tape, true).unwrap();
+    tape.backward(second).unwrap();
+    hold_tape("a value between two parts", &tape, &|t| parts(t, false));
+}
+
+#[test]
+fn after_a_failure_half_way_there_is_no_gradient() {
+    let mut t = Tape::new();
+    let (a, c) = (t.param("a", [N, D], NORMAL).unwrap(), t.param("c", [N, D], NORMAL).unwrap());
+    let first = weighted(&mut t, a, 1).unwrap();
+    t.accumulate(first).unwrap();
+    t.next_part(N);
+    let second = weighted(&mut t, a, 2).unwrap();
+    assert!(t.backward(second).unwrap_err().to_string().contains("`c` does not reach the loss"));
+    let third = weighted(&mut t, c, 3).unwrap();
+    for error in
+        [t.backward(third).unwrap_err(), t.accumulate(third).unwrap_err(), t.optimize(&Optimizer::sgd()).unwrap_err()]
+    {
+        assert!(error.to_string().contains("record the tape anew"), "{error}");
+    }
+}
+
+#[test]
+fn a_view_of_a_state_that_is_written_later_is_refused() {
+    let error = refused(&|t| {
+        let w = t.param("w", [N, D], NORMAL)?;
+        let (state, _) = t.queue("queue", w, 1)?;
+        let view = t.rows(state, 0, 2)?;
+        t.queue_push(state, w)?;
+        let y = t.gelu(view)?;
+        let (y, own) = (weighted(t, y, 1)?, weighted(t, w, 2)?);
+        t.add(y, own)
+    });
+    assert!(error.contains("`queue`") && error.contains("stop_gradient"), "{error}");
 }

@@ -38,7 +38,7 @@ fn training() -> Tape {
     tape
 }
 
-/// Trains `steps` steps and calls `between` after each; gives the parameters' bits.
+/// Trains `steps` steps; gives the parameters' bits.
 fn train(device: &Device, store: &Store, steps: u32) -> Vec<Vec<u32>> {
     let mut program = training().compile(store).unwrap();
     for step in 1..=steps {

@@ -83,8 +83,11 @@ impl Taken<'_> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let mut free = self.of.free();
-        // One that panicked is not used again, nor are more kept than can be busy.
-        match self.program.take_if(|_| free.made <= self.of.most && !std::thread::panicking()) {
+        // One that panicked is not used again. Of those that rayon's threads made beyond `most` as many stay as its pool has
+        // threads: each of them comes again.
+        let pool = rayon::current_thread_index().map_or(0, |_| rayon::current_num_threads());
+        let keep = self.of.most.max(pool);
+        match self.program.take_if(|_| free.made <= keep && !std::thread::panicking()) {
             Some(program) => free.programs.push(program),
             None => free.made -= 1,
         }

@@ -94,8 +94,8 @@ impl TableRuns {
 pub(crate) struct Grads {
     dense: BTreeMap<Var, Vec<Contribution>>,
     rows: Vec<(Var, Vec<RowUse>)>,
-    /// Values to whose gradient the op contributed that is being differentiated.
-    given: BTreeSet<Var>,
+    /// How often the op that is being differentiated contributed to the gradient of a value: once for each operand that it is.
+    given: BTreeMap<Var, usize>,
 }
 
 impl Grads {
@@ -110,7 +110,7 @@ impl Grads {
     }
 
     fn contribute(&mut self, v: Var, contribution: Contribution) {
-        self.given.insert(v);
+        *self.given.entry(v).or_default() += 1;
         self.dense.entry(v).or_default().push(contribution);
     }
 
@@ -139,7 +139,7 @@ impl Grads {
 
     /// Adds rows to the gradient of a table.
     pub(crate) fn add_rows(&mut self, table: Var, rows: RowUse) {
-        self.given.insert(table);
+        *self.given.entry(table).or_default() += 1;
         match self.rows.iter_mut().find(|(t, _)| *t == table) {
             Some((_, uses)) => uses.push(rows),
             None => self.rows.push((table, vec![rows])),
@@ -169,11 +169,13 @@ impl Tape {
     /// on a parameter through a node, or an operand of an op, that has no gradient ([`Tape::stop_gradient`] says that this is meant).
     /// [`Error::Shape`] if `loss` is no scalar.
     pub fn backward(&mut self, loss: Var) -> Result<()> {
-        self.accumulate(loss)?;
-        let mut grads = std::mem::take(&mut self.grads);
-        self.finish_dense(&mut grads)?;
-        self.finish_rows(&grads)?;
-        Ok(())
+        let needs = self.check_loss(loss)?;
+        self.or_fail(|tape| {
+            tape.hand_down(loss, &needs)?;
+            let mut grads = std::mem::take(&mut tape.grads);
+            tape.finish_dense(&mut grads)?;
+            tape.finish_rows(&grads)
+        })
     }
 
     /// Appends the gradient of one part of the loss, which is the sum of the parts; the last one goes to [`Tape::backward`]. What
@@ -183,6 +185,16 @@ impl Tape {
     ///
     /// As [`Tape::backward`].
     pub fn accumulate(&mut self, loss: Var) -> Result<()> {
+        let needs = self.check_loss(loss)?;
+        self.or_fail(|tape| tape.hand_down(loss, &needs))?;
+        // What is recorded from here on belongs to the next part.
+        self.phase = None;
+        Ok(())
+    }
+
+    /// Fails for what is no loss of this tape; gives which values depend on a parameter.
+    fn check_loss(&self, loss: Var) -> Result<Vec<bool>> {
+        self.check_whole()?;
         if self.shape(loss) != [1, 1] {
             let what = format!("the loss has shape {:?}, needs [1, 1]: sum it", self.shape(loss));
             return Err(crate::error::shape("backward", what));
@@ -190,11 +202,31 @@ impl Tape {
         if self.row_grads.is_some() || self.dense_grads.is_some() {
             return Err(Error::NoGradient("backward was recorded on this tape already".into()));
         }
-        self.phase = Some(Phase::Backward);
         let needs = self.needs_grad();
         if !needs[loss.0 as usize] {
             return Err(Error::NoGradient("the loss depends on no parameter".into()));
         }
+        Ok(needs)
+    }
+
+    /// Fails if backward failed half-way before: the gradients of earlier parts are gone.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        if !self.failed {
+            return Ok(());
+        }
+        let what = "an earlier `backward` or `accumulate` of this tape failed half-way: record the tape anew";
+        Err(Error::NoGradient(what.into()))
+    }
+
+    /// Runs a part of backward; after an error the tape has no gradients that anybody may use.
+    fn or_fail(&mut self, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let result = f(self);
+        self.failed |= result.is_err();
+        result
+    }
+
+    fn hand_down(&mut self, loss: Var, needs: &[bool]) -> Result<()> {
+        self.phase = Some(Phase::Backward);
         self.losses.push(loss);
         let mut grads = std::mem::take(&mut self.grads);
         grads.add(loss, Grad::Fill(1.0));
@@ -204,9 +236,10 @@ impl Tape {
             let with_gradient = |v: &Var| needs[v.0 as usize] && grads.dense.contains_key(v);
             let outputs: Vec<Var> = written.filter(with_gradient).collect();
             if let Some(out) = outputs.first() {
-                self.differentiate(i, *out, &needs, &mut grads)?;
+                self.differentiate(i, *out, needs, &mut grads)?;
             }
         }
+        self.check_states(&grads)?;
         for i in 0..self.values.len() as u32 {
             let v = Var(i);
             let whole = |list: &Vec<Contribution>| matches!(list.as_slice(), [Contribution { area: None, .. }]);
@@ -235,16 +268,20 @@ impl Tape {
         let grad = self.total(grads, out)?;
         grads.given.clear();
         op.backward(self, grad, needs, grads)?;
-        for (slot, v) in node.reads.iter().enumerate().filter_map(|(slot, v)| Some((slot, (*v)?))) {
+        for v in node.reads.iter().flatten().copied() {
             if !needs[v.0 as usize] {
                 continue;
             }
             let value = self.name(v);
-            if !grads.given.contains(&v) {
-                let slots = node.kernel.as_ref().map(|k| k.signature().reads);
-                let slot = slots.map_or_else(String::new, |slots| format!(" as `{}`", slots[slot].name));
+            // One contribution for each operand that the value is: the labels of a loss have none, also if they are its logits.
+            let operands = node.reads.iter().flatten().filter(|read| **read == v).count();
+            if grads.given.get(&v).copied().unwrap_or(0) < operands {
+                let slots = node.kernel.as_ref().map(|k| k.signature().reads).unwrap_or_default();
+                let names =
+                    slots.iter().zip(&node.reads).filter(|(_, read)| **read == Some(v)).map(|(slot, _)| slot.name);
+                let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
                 let what =
-                    format!("`{name}` (node {i}) has none for `{value}`, which depends on parameters, read{slot}");
+                    format!("`{name}` (node {i}) has none for `{value}`, which depends on parameters, read as {names}");
                 return Err(Error::NoGradient(format!("{what}: {meant}")));
             }
             if self.is_table(v) && grads.dense.contains_key(&v) {
@@ -257,6 +294,19 @@ impl Tape {
         Ok(())
     }
 
+    /// Fails if a gradient is left with a state: a view that was recorded before the state was written holds what was written.
+    fn check_states(&self, grads: &Grads) -> Result<()> {
+        let state = |v: &&Var| matches!(self.values[v.0 as usize].kind, Kind::State { .. });
+        match grads.dense.keys().find(state) {
+            None => Ok(()),
+            Some(v) => Err(Error::NoGradient(format!(
+                "the loss depends on parameters through the state `{}`, by a view that was recorded before it is written: pass \
+                 it through `stop_gradient` if it is meant to count as a constant",
+                self.name(*v)
+            ))),
+        }
+    }
+
     /// Which values depend on a parameter: through ops, and through nodes that have no gradient, so that a loss that flows through
     /// one of those is an error. Integers are choices, and have none.
     fn needs_grad(&self) -> Vec<bool> {
@@ -267,11 +317,12 @@ impl Tape {
             }
             for v in node.writes.iter().flatten().filter(|v| self.dtype(**v) == Dtype::F32) {
                 needs[v.0 as usize] = true;
-                // A state stands on the tape once for each time that it was asked for.
+                // A state is on the tape once for each time that it was asked for, and has views.
                 let kind = &self.values[v.0 as usize].kind;
                 if matches!(kind, Kind::State { .. }) {
-                    let same = self.values.iter().enumerate().filter(|(_, v)| v.kind == *kind);
-                    same.for_each(|(i, _)| needs[i] = true);
+                    let root = |i: usize| self.layout(Var(i as u32)).0.0 as usize;
+                    let same = (0..self.values.len()).filter(|i| self.values[root(*i)].kind == *kind);
+                    same.for_each(|i| needs[i] = true);
                 }
             }
         }

@@ -122,6 +122,7 @@ impl Tape {
     /// [`Error::NoGradient`] before `backward`; [`Error::Data`] for numbers that [`Optimizer::check`] refuses.
     pub fn optimize(&mut self, optimizer: &Optimizer) -> Result<()> {
         optimizer.check()?;
+        self.check_whole()?;
         if self.row_grads.is_none() && self.dense_grads.is_none() {
             return Err(Error::NoGradient("record `backward` before `optimize`".into()));
         }

@@ -95,6 +95,8 @@ pub struct Tape {
     pub(crate) row_grads: Option<crate::grads::RowGrads>,
     pub(crate) dense_grads: Option<Var>,
     pub(crate) phase: Option<Phase>,
+    /// Backward failed half-way.
+    pub(crate) failed: bool,
     /// What was differentiated: the parts of the loss, which is their sum.
     pub(crate) losses: Vec<Var>,
     /// What ids and slices among the words of inputs and states have to be.
