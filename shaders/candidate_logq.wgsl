@@ -1,8 +1,8 @@
 // candidate_logq: how often each candidate of a mixed pool is expected among the negatives, as a logarithm.
 //
 //   out[i] = ln((T + D - 1) (T table[ids[i]] + D / N) / (T + D)), T = valid + filled places of the queue, D = drawn, N = catalogue;
-//   1e30 for rows of the batch from `valid` on and for places of the queue whose id is 0; else 0 where nothing is corrected;
-//   valid = the examples among the batch of the step from `first` on; an id past the table has 0 in its place
+//   1e30 for rows of the batch from `valid` on, for places of the queue whose id is 0 and for ids past the table, which fill no
+//   place; else 0 where nothing is corrected; valid = the examples among the batch of the step from `first` on
 //
 // shapes    table [any] f32 | ids, out [batch + drawn + queued]; offsets and strides in words
 // launch    one invocation per candidate; each workgroup counts the queue's places first
@@ -69,7 +69,8 @@ fn main(
     workgroupBarrier();
     var count = 0u;
     for (var k = lane; k < params.queued; k += LANES) {
-        count += select(0u, 1u, ids[params.ids_offset + (queue + k) * params.ids_stride] != 0u);
+        let queued = ids[params.ids_offset + (queue + k) * params.ids_stride];
+        count += select(0u, 1u, queued != 0u && queued < params.table_rows);
     }
     atomicAdd(&filled, count);
     workgroupBarrier();
@@ -87,7 +88,7 @@ fn main(
     }
     let share = log(targets * of_targets + uniform_part);
     let corrected = share + log(max(targets + drawn - 1.0, 1.0) / max(targets + drawn, 1.0));
-    let padding = (i < params.batch && i >= valid) || (i >= queue && id == 0u);
+    let padding = (i < params.batch && i >= valid) || (i >= queue && id == 0u) || id >= params.table_rows;
     let value = select(0.0, corrected, params.corrected != 0u);
     out[params.out_offset + i * params.out_stride] = select(value, 1e30, padding);
 }

@@ -1,7 +1,9 @@
 //! Ids out of range on a tape: each way by which they come is held at the tape, at compiling or where the host writes; what only the
 //! device knows reads zeros, changes nothing, and is told.
 
-use rt_tensor::{BagOptions, BatchSpec, Error, Init, Optimizer, Program, Step, Store, Tape, UnseenSpec, Var};
+use rt_tensor::{
+    BagOptions, BatchSpec, BatchVars, Error, Init, Optimizer, Program, Step, Store, Tape, UnseenSpec, Var,
+};
 use rt_tests::{devices, devices_with_checks};
 
 const ROWS: usize = 5;
@@ -114,6 +116,98 @@ fn an_id_past_its_table_trains_no_other_row() {
         let error = program.synchronize().unwrap_err();
         assert!(matches!(&error, Error::Ids { step: 14, row: 3, .. }), "{device:?}: {error:?}");
         program.read_f32("loss").unwrap();
+    }
+}
+
+/// Row 0 of a parameter and of integers is a row like others: none stands in for an id that is none.
+#[test]
+fn what_is_taken_by_an_id_past_the_rows_is_zero_and_trains_nothing() {
+    let given = [2, 7, 3, 3, u32::MAX, 5];
+    let weights: Vec<f32> = (1..=given.len() * DIM).map(|x| x as f32).collect();
+    for device in devices_with_checks() {
+        let mut tape = Tape::new();
+        let x = tape.param("x", [ROWS, DIM], Init::Uniform(1.0)).unwrap();
+        let table = tape.table("t", ROWS, DIM, Init::Uniform(1.0)).unwrap();
+        let numbers: Vec<u32> = (50..50 + 2 * ROWS as u32).collect();
+        let numbers = tape.constant_ids(&numbers, ROWS, 2).unwrap();
+        let ids = unknown(&mut tape, given.len(), 1);
+        let weights_of = tape.constant(&weights, given.len(), DIM).unwrap();
+        let taken = [tape.take(x, ids).unwrap(), tape.take(table, ids).unwrap()];
+        let numbers = tape.take(numbers, ids).unwrap();
+        let mut dots = taken.map(|rows| tape.group_dot(rows, weights_of, 1.0).unwrap());
+        dots = dots.map(|dots| tape.sum(dots).unwrap());
+        let both = tape.concat_rows(&dots).unwrap();
+        let loss = tape.sum(both).unwrap();
+        tape.output("x", taken[0]);
+        tape.output("t", taken[1]);
+        tape.output("numbers", numbers);
+        tape.backward(loss).unwrap();
+        tape.optimize(&Optimizer::sgd()).unwrap();
+        let store = Store::new(device, tape.params(), 3).unwrap();
+        let mut program = tape.compile(&store).unwrap();
+        let before = ["x", "t"].map(|name| store.get(name).unwrap());
+        assert!(before[0][..DIM].iter().all(|cell| *cell != 0.0), "row 0 has to be told from zeros");
+        write_unknown(&mut program, &given, 1);
+        program.run(&step(3, 6)).unwrap();
+        let error = program.synchronize().unwrap_err().to_string();
+        assert!(error.contains("`take`") && error.contains("id 7 in row 1") && error.contains("below 5"), "{error}");
+
+        for (name, before) in ["x", "t"].iter().zip(&before) {
+            let (got, after) = (program.read_f32(name).unwrap(), store.get(name).unwrap());
+            let mut want = before.clone();
+            for (i, id) in given.iter().map(|id| *id as usize).enumerate() {
+                let row = if id < ROWS { before[id * DIM..][..DIM].to_vec() } else { vec![0.0; DIM] };
+                assert_eq!(got[i * DIM..][..DIM], row, "{name}, {device:?}: row {i}");
+            }
+            for c in 0..DIM {
+                want[2 * DIM + c] -= weights[c];
+                want[3 * DIM + c] -= weights[2 * DIM + c] + weights[3 * DIM + c];
+            }
+            assert_eq!(bits(&after), bits(&want), "{name}, {device:?}");
+        }
+        let want = [54, 55, 0, 0, 56, 57, 56, 57, 0, 0, 0, 0];
+        assert_eq!(program.read_u32("numbers").unwrap(), want, "{device:?}");
+    }
+}
+
+/// Ids and users past what they are looked up in are not item 0 nor user 0, whose row is real.
+#[test]
+fn row_0_stands_in_for_no_id_of_a_table_of_shares_and_for_no_user() {
+    for device in devices() {
+        let mut tape = Tape::new();
+        let ids = unknown(&mut tape, 3, 1);
+        let shares = tape.constant(&[0.5, 0.25, 0.125], 3, 1).unwrap();
+        let logq = tape.logq(shares, ids, false, 1.0).unwrap();
+        let candidates = tape.candidate_logq(shares, ids, (1, 1), 4, false).unwrap();
+        // User 0 has seen all that is drawn from, so that the target takes its place.
+        let (list, lists) = (tape.constant_ids(&[1, 2, 3], 3, 1).unwrap(), [0, 3, 0, 0, 0, 0]);
+        let slices = tape.constant_ids(&lists, 3, 2).unwrap();
+        let target = tape.constant_ids(&[9; 3], 3, 1).unwrap();
+        let spec = UnseenSpec { user: ids, target, list, slices, alias: None, count: 3, k: 4 };
+        let drawn = tape.draw_unseen(&spec, 0).unwrap();
+        // User 0 has events before the row's.
+        let order = tape.constant_ids(&[3, 3, 3], 3, 1).unwrap();
+        let items = tape.constant_ids(&[1; 4], 4, 1).unwrap();
+        let starts = tape.constant_ids(&[0, 4, 4], 3, 1).unwrap();
+        let spec = BatchSpec { order, items, starts, ends: None, batch: 3, history: 3 };
+        let batch = BatchVars { user: ids, ..tape.batch(&spec).unwrap() };
+        let seconds = tape.constant_ids(&[10, 20, 30, 40], 4, 1).unwrap();
+        let [sessions, _] = tape.sessions(seconds, &batch, starts, 3, 60).unwrap();
+        for (name, v) in [("logq", logq), ("candidates", candidates), ("drawn", drawn), ("sessions", sessions)] {
+            tape.output(name, v);
+        }
+        let store = Store::new(device, tape.params(), 3).unwrap();
+        let mut program = tape.compile(&store).unwrap();
+        write_unknown(&mut program, &[0, 3, u32::MAX], 1);
+        program.run(&step(1, 3)).unwrap();
+        let error = program.synchronize().unwrap_err();
+        assert!(matches!(error, Error::Ids { step: 1, row: 1, .. }), "{device:?}: {error:?}");
+        assert_eq!(program.read_f32("logq").unwrap(), [1.5, 1.0, 1.0], "{device:?}");
+        assert_eq!(program.read_f32("candidates").unwrap(), [0.0, 1e30, 1e30], "{device:?}");
+        let drawn = program.read_u32("drawn").unwrap();
+        assert_eq!(drawn[..4], [9; 4], "{device:?}");
+        assert!(drawn[4..].iter().all(|id| (1..=3).contains(id)), "{device:?}: {drawn:?}");
+        assert_eq!(program.read_u32("sessions").unwrap(), [0, 3, 3, 0, 3, 0], "{device:?}");
     }
 }
 

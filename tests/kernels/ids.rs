@@ -82,8 +82,27 @@ fn lookups_read_zeros() {
     let step = Step::new(1, 1, 0, 9);
     let logq = LogQ { n, batch: true, constant: 0.5, first: 0 };
     same(&logq, &step, &one(&HOSTILE), &one(&tame()), &[out_f(n, 1)]);
-    let candidates = CandidateLogQ { batch: 9, drawn: n - 9, queued: 0, catalogue: 4, corrected: true, first: 0 };
-    same(&candidates, &step, &one(&HOSTILE), &one(&tame()), &[out_f(n, 1)]);
+}
+
+/// In a queue they are empty places, as null is; elsewhere they are left out, and the others are what they are beside null.
+#[test]
+fn candidates_that_are_no_rows_are_left_out() {
+    let (shares, n) = ([0.0f32, 0.1, 0.2, 0.3, 0.4], HOSTILE.len());
+    let reads = |ids: &[u32]| [f(&shares, VOCAB, 1), u(ids, n, 1)];
+    let (step, out) = (Step::new(1, 1, 0, 9), [out_f(n, 1)]);
+    let pool = CandidateLogQ { batch: 0, drawn: 0, queued: n, catalogue: 4, corrected: true, first: 0 };
+    for corrected in [true, false] {
+        let queue = CandidateLogQ { corrected, ..pool.clone() };
+        same(&queue, &step, &reads(&HOSTILE), &reads(&tame()), &out);
+        let mixed = CandidateLogQ { batch: 9, drawn: n - 9, queued: 0, corrected, ..pool.clone() };
+        for device in devices_with_checks() {
+            let [got, null] =
+                [&HOSTILE[..], &tame()].map(|ids| run(device, mixed.clone(), &step, Lay::Dense, &reads(ids), &out));
+            let left = |(id, q): (&u32, f32)| if (*id as usize) < VOCAB { q } else { 1e30 };
+            let want: Vec<f32> = HOSTILE.iter().zip(floats(&null[0])).map(left).collect();
+            assert_eq!(floats(&got[0]), want, "{device:?}");
+        }
+    }
 }
 
 #[test]

@@ -11,9 +11,8 @@ const LEFT_OUT: f32 = 1e30;
 /// filled places of the queue (id not 0), D = drawn and p_j the share of training targets, an item has probability q_j = (T p_j +
 /// D / N) / (T + D) and is expected (T + D - 1) q_j times (Yang et al. 2020, "Mixed negative sampling for learning two-tower
 /// neural networks in recommendations"; T + D - 1 because the positive is no negative, 1 at least). 1e30 (left out) for rows of
-/// the batch from `valid` on and for empty places of the queue; without `corrected` 0 elsewhere.
-///
-/// An id past the table has p = 0.
+/// the batch from `valid` on, for empty places of the queue and for ids past the table, which fill no place; without `corrected` 0
+/// elsewhere.
 ///
 /// Reads table `[any, 1]` of p and ids `[batch + drawn + queued, 1]` u32; writes out of that shape. Moves 3 words a candidate, and
 /// the queue's ids once more.
@@ -60,7 +59,7 @@ impl Kernel for CandidateLogQ {
         let (table, ids, step) = (io.read(0), io.read(1), *io.step);
         let mut out = io.write(0);
         let queue = self.batch + self.drawn..self.n();
-        let filled = queue.clone().filter(|i| ids.id(*i) != 0).count();
+        let filled = queue.clone().filter(|i| ids.id(*i) != 0 && (ids.id(*i) as usize) < table.rows).count();
         let (valid, _) = step.part(self.first, self.batch);
         let targets = (valid + filled) as f32;
         let drawn = self.drawn as f32;
@@ -68,7 +67,7 @@ impl Kernel for CandidateLogQ {
         let constant = ((targets + drawn - 1.0).max(1.0) / (targets + drawn).max(1.0)).ln();
         for i in 0..self.n() {
             let id = ids.id(i);
-            let padding = i < self.batch && i >= valid;
+            let padding = (i < self.batch && i >= valid) || id as usize >= table.rows;
             out.row(i)[0] = match () {
                 () if padding || (queue.contains(&i) && id == 0) => LEFT_OUT,
                 () if self.corrected => (targets * cell_or_zero(&table, id) + uniform).ln() + constant,

@@ -141,7 +141,7 @@ impl Tape {
     ///
     /// [`crate::Error::Shape`] where the shapes do not fit.
     pub fn logq(&mut self, table: Var, ids: Var, batch: bool, constant: f32) -> Result<Var> {
-        let ids = self.ids_below("logq", "ids", ids, self.shape(table)[0], 0)?;
+        let ids = self.ids_below("logq", "ids", ids, self.shape(table)[0], u32::MAX)?;
         let n = self.shape(ids)[0];
         let out = self.temp(n, 1);
         let first = self.part.first;

@@ -62,7 +62,7 @@ impl Tape {
         pause: u32,
     ) -> Result<[Var; 2]> {
         let slice = self.slices_within("sessions", batch.slice, self.shape(seconds)[0])?;
-        let user = self.ids_below("sessions", "users", batch.user, self.shape(starts)[0], 0)?;
+        let user = self.ids_below("sessions", "users", batch.user, self.shape(starts)[0], u32::MAX)?;
         let rows = self.shape(slice)[0];
         let out = [self.temp_ids(rows, 2), self.temp_ids(rows, 2)];
         let reads = vec![Some(seconds), Some(slice), Some(user), Some(starts)];

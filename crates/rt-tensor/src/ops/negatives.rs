@@ -41,7 +41,7 @@ impl Tape {
         if count == 0 {
             return Err(crate::error::shape("draw_unseen", "no ids to draw from"));
         }
-        let user = self.ids_below("draw_unseen", "users", user, self.shape(slices)[0], 0)?;
+        let user = self.ids_below("draw_unseen", "users", user, self.shape(slices)[0], u32::MAX)?;
         let slices = self.slices_within("draw_unseen", slices, self.shape(list)[0])?;
         self.lists_ascend("draw_unseen", slices, list)?;
         let rows = self.shape(user)[0];

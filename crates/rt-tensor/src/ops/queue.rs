@@ -38,7 +38,7 @@ impl Tape {
 
     /// Records ln of how often each candidate is expected among the negatives, where `ids` `[n, 1]` are `batch` targets of the
     /// batch, then items drawn uniformly from `catalogue` items, then `queued` targets of earlier batches; `table` holds the share
-    /// of each item among the training targets. 1e30 leaves padding and empty places out; without `corrected` the rest is 0.
+    /// of each item among the training targets. 1e30 leaves padding, empty places and ids past the table out; without `corrected` the rest is 0.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Tape {
         catalogue: usize,
         corrected: bool,
     ) -> Result<Var> {
-        let ids = self.ids_below("candidate_logq", "ids", ids, self.shape(table)[0], 0)?;
+        let ids = self.ids_below("candidate_logq", "ids", ids, self.shape(table)[0], u32::MAX)?;
         let n = self.shape(ids)[0];
         let Some(drawn) = n.checked_sub(batch + queued) else {
             let what = format!("{n} candidates of which {batch} are the batch's and {queued} queued");

@@ -23,13 +23,14 @@ pub(crate) struct TakeOp {
 }
 
 impl Tape {
-    /// Records `out[i, :] = data[ids[i], :]`: ids or numbers by row. Of a table this is [`Tape::gather`].
+    /// Records `out[i, :] = data[ids[i], :]`: ids or numbers by row. Of a table this is [`Tape::gather`]. Row 0 of other data is a
+    /// row like others, so no row stands in for an id that the device makes past the rows: it reads zeros and has no gradient.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Shape`] where `ids` is no column of ids.
     pub fn take(&mut self, data: Var, ids: Var) -> Result<Var> {
-        let ids = self.ids_below("take", "ids", ids, self.shape(data)[0], 0)?;
+        let ids = self.ids_below("take", "ids", ids, self.shape(data)[0], u32::MAX)?;
         let (rows, cols) = (self.shape(ids)[0], self.shape(data)[1]);
         let (reads, kernel) = (vec![Some(data), Some(ids)], Take { rows, cols });
         if self.dtype(data) == Dtype::U32 {
@@ -68,7 +69,7 @@ impl TakeOp {
     }
 
     /// Groups the source rows by id. To the grouping id 0 is "unknown", which has no gradient; here it is a row like others, so
-    /// that keys count from [`FIRST`].
+    /// that keys count from [`FIRST`], and an id past the rows, which takes 0, has none.
     fn group(&self, tape: &mut Tape, source: Var) -> Result<RowGrads> {
         let (rows, n) = (tape.shape(self.data)[0], tape.shape(self.ids)[0]);
         let end = u32::try_from(rows).ok().and_then(|rows| rows.checked_add(FIRST));
@@ -85,8 +86,12 @@ impl TakeOp {
     }
 
     pub(super) fn reference(&self, env: &Env<'_>) -> Vec<f64> {
-        let cols = env.shape(self.data)[1];
-        env.u(self.ids).iter().flat_map(|id| env.f(self.data)[*id as usize * cols..][..cols].to_vec()).collect()
+        let [rows, cols] = env.shape(self.data);
+        let row = |id: &u32| match *id as usize {
+            id if id < rows => env.f(self.data)[id * cols..][..cols].to_vec(),
+            _ => vec![0.0; cols],
+        };
+        env.u(self.ids).iter().flat_map(row).collect()
     }
 }
 
