@@ -126,9 +126,12 @@ impl Store {
     ///
     /// [`Error::Kernels`] where they do not fit into memory.
     pub fn share_u32(&self, name: &str, data: SharedWords) -> Result<()> {
-        let words = (*data).as_ref();
-        self.admit(name, words, Dtype::U32)?;
-        self.room(name, words.len(), Dtype::U32)?.share(&self.device, data)
+        let (words, kept) = ((*data).as_ref(), data.clone());
+        let admitted = self.admit(name, words, Dtype::U32)?;
+        let place = self.room(name, words.len(), Dtype::U32)?;
+        place.share(&self.device, data)?;
+        let words = (*kept).as_ref();
+        self.settle(name, words, admitted, |zeros| place.write(&self.device, zeros))
     }
 
     /// Puts floats under a name. They are looked at first: a pass over the data, some 3 ms for ten million.
@@ -142,8 +145,10 @@ impl Store {
     }
 
     fn put(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<()> {
-        self.admit(name, words, dtype)?;
-        self.room(name, words.len(), dtype)?.write(&self.device, words)
+        let admitted = self.admit(name, words, dtype)?;
+        let place = self.room(name, words.len(), dtype)?;
+        place.write(&self.device, words)?;
+        self.settle(name, words, admitted, |zeros| place.write(&self.device, zeros))
     }
 
     fn room(&self, name: &str, words: usize, dtype: Dtype) -> Result<Slabs> {
@@ -225,14 +230,32 @@ impl Store {
         self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Holds words that are about to be written under a name by what programs need them to be. No lock is held over the write.
-    fn admit(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<()> {
+    /// Holds words that are about to be written under a name by what programs need them to be; gives how many
+    /// bounds that are. No lock is held over the write, so [`Store::settle`] looks again after it.
+    fn admit(&self, name: &str, words: &[u32], dtype: Dtype) -> Result<usize> {
         let mut known = self.known();
         let own = known.entry(name.into()).or_default();
         ids::check(name, &own.bounds, words)?;
         let largest = if dtype == Dtype::U32 { own.largest.zip(ids::largest(words).or(Some(0))) } else { None };
         own.largest = largest.map(|(a, b)| a.max(b));
-        Ok(())
+        Ok(own.bounds.len())
+    }
+
+    /// Holds words that were written under a name by the bounds of programs that were compiled meanwhile: those may have seen the
+    /// words before. Zeros, which every bound allows, take the place of words that are not so. Bounds are only ever added.
+    fn settle(
+        &self,
+        name: &str,
+        words: &[u32],
+        admitted: usize,
+        write: impl FnOnce(&[u32]) -> Result<()>,
+    ) -> Result<()> {
+        let new = self.bounds(name).split_off(admitted);
+        let held = ids::check(name, &new, words);
+        if held.is_err() {
+            write(&vec![0; words.len()])?;
+        }
+        held
     }
 
     /// What programs need the integers under a name to be.
@@ -276,10 +299,12 @@ impl Store {
 
     /// Writes the first words of a program's input, which may be this store's data.
     pub(crate) fn write_checked(&self, name: &str, buffer: &Buffer, words: &[u32]) -> Result<()> {
-        if self.known().contains_key(name) {
-            self.admit(name, words, Dtype::U32)?;
+        if !self.known().contains_key(name) {
+            return Ok(self.device.write(buffer, 0, words)?);
         }
-        Ok(self.device.write(buffer, 0, words)?)
+        let admitted = self.admit(name, words, Dtype::U32)?;
+        self.device.write(buffer, 0, words)?;
+        self.settle(name, words, admitted, |zeros| Ok(self.device.write(buffer, 0, zeros)?))
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Slabs> {
