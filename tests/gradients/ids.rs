@@ -211,6 +211,63 @@ fn row_0_stands_in_for_no_id_of_a_table_of_shares_and_for_no_user() {
     }
 }
 
+/// Seventy steps that each have a fault, and nobody looks: the oldest that is kept is told, and that there were others.
+#[test]
+fn of_more_faults_than_are_kept_the_oldest_kept_is_told() {
+    for device in devices() {
+        let mut tape = Tape::new();
+        let ids = unknown(&mut tape, 1, 1);
+        look_up(&mut tape, ids);
+        let store = Store::new(device, tape.params(), 3).unwrap();
+        let mut program = tape.compile(&store).unwrap();
+        write_unknown(&mut program, &[7], 1);
+        for number in 1..=70 {
+            program.run(&step(number, 1)).unwrap();
+        }
+        for number in 7..=70 {
+            let error = program.synchronize().unwrap_err();
+            assert!(matches!(error, Error::Ids { step, .. } if step == number), "{device:?}: {error:?}");
+            let said = error.to_string();
+            assert_eq!(said.contains("6 older faults"), number == 7, "{device:?}: {said}");
+        }
+        program.synchronize().unwrap();
+    }
+}
+
+/// A check of a queue says nothing of what is pushed after it.
+#[test]
+fn a_queue_is_checked_again_after_a_push() {
+    for device in devices() {
+        let mut tape = Tape::new();
+        let table = tape.table("t", ROWS, DIM, Init::Uniform(1.0)).unwrap();
+        let words = unknown(&mut tape, 2, 1);
+        let (first, second) = (tape.rows(words, 0, 1).unwrap(), tape.rows(words, 1, 1).unwrap());
+        let (state, _) = tape.queue("queue", first, 1).unwrap();
+        for (push, names) in [(first, ["a", "b"]), (second, ["c", "d"])] {
+            tape.queue_push(state, push).unwrap();
+            for name in names {
+                let rows = tape.gather(table, state).unwrap();
+                tape.output(name, rows);
+            }
+        }
+        let store = Store::new(device, tape.params(), 3).unwrap();
+        let mut program = tape.compile(&store).unwrap();
+        let checks = program.launches().iter().filter(|(_, name)| *name == "check_ids").count();
+        assert!(checks <= 2, "{device:?}: a check is used again as long as nothing is pushed");
+        let t = store.get("t").unwrap();
+        write_unknown(&mut program, &[1, 4], 1);
+        program.run(&step(1, 1)).unwrap();
+        for (name, row) in [("a", 1), ("b", 1), ("c", 4), ("d", 4)] {
+            assert_eq!(program.read_f32(name).unwrap(), t[row * DIM..][..DIM], "{name}, {device:?}");
+        }
+        write_unknown(&mut program, &[1, 7], 1);
+        program.run(&step(2, 1)).unwrap();
+        let error = program.synchronize().unwrap_err();
+        assert!(matches!(error, Error::Ids { step: 2, .. }), "{device:?}: {error:?}");
+        assert_eq!(program.read_f32("d").unwrap(), [0.0; DIM], "{device:?}");
+    }
+}
+
 /// A bag over slices that nothing is known of, and over items.
 #[test]
 fn slices_that_lie_nowhere_are_empty_and_told() {

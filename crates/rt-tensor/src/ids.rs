@@ -129,7 +129,8 @@ impl Faults {
         self.look(&device.read(&self.buffer, 0, CheckIds::words())?)
     }
 
-    /// Fails for the first fault that was not told yet, and passes over the later ones of the same step.
+    /// Fails for the first fault that was not told yet, and passes over the later ones of the same step. Of more than
+    /// [`CheckIds::FAULTS`] new ones that is the oldest kept, and the error says how many came before it.
     pub(crate) fn look(&self, words: &[u32]) -> Result<()> {
         let count = words.first().copied().unwrap_or(0);
         let told = self.told.load(Ordering::Acquire);
@@ -137,7 +138,7 @@ impl Faults {
         if new == 0 || new > u32::MAX / 2 {
             return Ok(()); // a copy from before what was told
         }
-        // Of very many the oldest are gone.
+        // Of very many the oldest are gone; the error says so.
         let first = count.wrapping_sub(new.min(CheckIds::FAULTS as u32));
         let Some([step, number, place, a, b]) = CheckIds::fault(words, first) else { return Ok(()) };
         let mut next = first.wrapping_add(1);
@@ -151,8 +152,12 @@ impl Faults {
             IdRule::Below(_) => (place as usize / (*cols).max(1), format!("id {a}")),
             IdRule::Within(_) => (place as usize, format!("slice ({a}, {b})")),
         };
-        let what =
+        let mut what =
             format!("`{op}` reads {found} in row {row} of its {operand}: {}; null stood in for it", rule.wants());
+        let lost = first.wrapping_sub(told);
+        if lost > 0 {
+            what += &format!("; {lost} older faults, of this step or of steps before it, were not kept");
+        }
         Err(Error::Ids { step, input: source.clone(), row, what })
     }
 }
@@ -228,7 +233,9 @@ impl Tape {
             }
             return Ok(v);
         }
-        let known = self.checks.iter().find(|(of, site, other, _)| (*of, site.rule, *other) == (v, rule, null));
+        let known = self.checks.iter().find(|(of, site, other, checked)| {
+            (*of, site.rule, *other) == (v, rule, null) && !self.written_since(root, *checked)
+        });
         if let Some((_, _, _, checked)) = known {
             return Ok(*checked);
         }
@@ -238,6 +245,12 @@ impl Tape {
         self.checks.push((v, site, null, out));
         self.push(CheckIds { rows, cols, rule, null, number }, vec![Some(v)], vec![Some(out), Some(faults)], None)?;
         Ok(out)
+    }
+
+    /// Does a node write into a root that was recorded after the check which made `checked`?
+    fn written_since(&self, root: Var, checked: Var) -> bool {
+        let writes = |n: &&crate::tape::Node, to: Var| n.writes.iter().flatten().any(|w| self.layout(*w).0 == to);
+        self.nodes.iter().rev().take_while(|n| !writes(n, checked)).any(|n| writes(&n, root))
     }
 
     /// Holds what the tape writes into states of ids by the bounds of those that read them, here and in the programs of the store.

@@ -64,8 +64,9 @@ impl Watch {
     /// # Errors
     ///
     /// [`Error::Ids`] in place of the rows for the first step up to them that met ids out of range, once for each such step:
-    /// whichever of this, [`Program::read_u32`] and [`Program::synchronize`] looks first says it. [`Error::Kernels`] where the device
-    /// is lost.
+    /// whichever of this, [`Program::read_u32`] and [`Program::synchronize`] looks first says it. A check that meets such ids in a
+    /// step is a fault; of more than 64 faults between two looks the last 64 are kept, the oldest of those is told, and the error
+    /// says how many came before it. [`Error::Kernels`] where the device is lost.
     pub fn poll(&mut self) -> Result<Option<Vec<f32>>> {
         if let Some(watch) = &mut self.faults {
             if watch.came.is_none() {
