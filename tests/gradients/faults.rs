@@ -89,6 +89,58 @@ fn nan_is_found() {
     planted(Fault::NotANumber, |what| what.contains("the gradient is NaN"));
 }
 
+/// A tie that rounding breaks excuses its own cell, and no other of the parameter.
+#[test]
+fn a_cell_on_a_kink_hides_no_wrong_gradient_of_others() {
+    let mut tape = Tape::new();
+    let (a, b) =
+        (tape.param("a", [10, 1], Init::Normal(1.0)).unwrap(), tape.param("b", [10, 1], Init::Normal(1.0)).unwrap());
+    let less = tape.scale(b, -1.0).unwrap();
+    let apart = tape.add(a, less).unwrap();
+    let y = tape.activation(apart, Activation::Relu).unwrap();
+    let loss = weighed(&mut tape, y);
+    tape.backward(loss).unwrap();
+    for device in devices() {
+        let check = |tape: &Tape| {
+            let store = Store::new(device, tape.params(), 11).unwrap();
+            store.set("a", &[1.5, 2.0, -1.0, 0.5, 3.0, 1.0, -2.0, 2.5, 0.7, -0.3]).unwrap();
+            store.set("b", &[1.5, 1.0, 1.0, -0.5, 1.0, 2.0, -3.0, 1.5, 0.1, 0.4]).unwrap();
+            check_gradients(tape, &store, &Step::new(3, 11, 0, 10), usize::MAX, |_| Ok(())).unwrap()
+        };
+        let right = check(&tape);
+        assert_eq!(right.fault(), None, "{device:?}: {right:?}");
+        let skipped = |name| right.parameters.iter().find(|p| p.parameter == name).unwrap().skipped;
+        assert_eq!([skipped("a"), skipped("b")], [1, 1], "{device:?}: {right:?}");
+        for fault in [Fault::WrongSign, Fault::MissingFactor] {
+            let places = tape.fault_places(fault);
+            assert!(!places.is_empty());
+            for place in places {
+                let wrong = check(&tape.with_fault(fault, place).unwrap());
+                let named = wrong.parameters.iter().any(|p| ["a", "b"].contains(&&*p.parameter) && p.fault.is_some());
+                assert!(named, "{device:?}: {fault:?} at {place:?} passes: {wrong:?}");
+            }
+        }
+    }
+}
+
+/// What passed `stop_gradient` is in the report.
+#[test]
+fn what_is_held_is_listed() {
+    let mut tape = Tape::new();
+    let x = tape.param("x", [4, 3], Init::Normal(1.0)).unwrap();
+    let y = tape.activation(x, Activation::Tanh).unwrap();
+    let still = tape.stop_gradient(y);
+    let z = tape.group_dot(x, still, 1.0).unwrap();
+    let loss = tape.sum(z).unwrap();
+    tape.backward(loss).unwrap();
+    for device in devices() {
+        let checked = check(device, &tape);
+        assert_eq!(checked.fault(), None, "{device:?}: {checked:?}");
+        let why: Vec<_> = checked.held.iter().map(|held| held.why).collect();
+        assert_eq!(why, ["stop_gradient"], "{device:?}: {:?}", checked.held);
+    }
+}
+
 #[test]
 fn nan_in_the_values_is_found_too() {
     for device in devices() {
@@ -142,14 +194,16 @@ fn what_a_normalisation_takes_out_does_not_fail() {
             let right = check(device, &tape);
             assert_eq!(right.fault(), None, "{device:?}, {n} rows: {right:?}");
             // And that is no blindness: of seven rows most gradients are not zero, and NaN is never one.
-            for (fault, least) in [(Fault::WrongSign, n / 7), (Fault::MissingFactor, n / 7), (Fault::NotANumber, 2)] {
+            // Of two rows a normalisation leaves signs: what is found there are the gains and biases.
+            let least = if n == 2 { 1 } else { 2 };
+            for (fault, least) in [(Fault::WrongSign, least), (Fault::MissingFactor, least), (Fault::NotANumber, 4)] {
                 let places = tape.fault_places(fault);
                 let wrong = |place: &&rt_tensor::FaultPlace| {
                     check(device, &tape.with_fault(fault, **place).unwrap()).fault().is_some()
                 };
                 let found = places.iter().filter(wrong).count();
                 assert!(
-                    found * 2 >= places.len() * least,
+                    found * 4 >= places.len() * least,
                     "{device:?}, {n} rows: {fault:?}: {found} of {}",
                     places.len()
                 );
@@ -194,6 +248,61 @@ fn checking_changes_no_bit_of_the_store() {
         let checked = check_gradients(&tape, &store, &Step::new(3, 11, 0, 5), 99, |_| Ok(())).unwrap();
         assert_eq!(checked.fault(), None, "{device:?}");
         assert_eq!(all(), before, "{device:?}");
+    }
+}
+
+/// It is so after an error as well, here of the second program's inputs, behind a run of the first.
+#[test]
+fn a_check_that_fails_changes_no_bit_of_the_store() {
+    for device in devices() {
+        let mut tape = Tape::new();
+        let x = tape.param("x", [5, 3], Init::Normal(1.0)).unwrap();
+        let gain = tape.param("gain", [1, 3], Init::Normal(1.0)).unwrap();
+        let weight = tape.constant(&[0.2; 5], 5, 1).unwrap();
+        let y = tape.batch_norm(x, gain, gain, Some(weight), "norm").unwrap();
+        let loss = weighed(&mut tape, y);
+        tape.backward(loss).unwrap();
+        let store = Store::new(device, tape.params(), 11).unwrap();
+        let all = || ["x", "gain", "norm.mean", "norm.variance"].map(|name| store.get(name).unwrap());
+        let before = all();
+        let calls = std::cell::Cell::new(0);
+        let prepare = |_: &mut rt_tensor::Program| {
+            calls.set(calls.get() + 1);
+            if calls.get() == 1 { Ok(()) } else { Err(rt_tensor::Error::NoGradient("on purpose".into())) }
+        };
+        let failed = check_gradients(&tape, &store, &Step::new(3, 11, 0, 5), 99, prepare);
+        assert!(failed.is_err_and(|e| e.to_string().contains("on purpose")), "{device:?}");
+        assert_eq!((calls.get(), all()), (2, before), "{device:?}");
+    }
+}
+
+/// A parameter that a step made NaN: the check fails and says so, and the cell is NaN afterwards.
+#[test]
+fn a_parameter_that_is_not_a_number_fails() {
+    for device in devices() {
+        let mut tape = Tape::new();
+        let x = tape.param("x", [4, 1], Init::Normal(1.0)).unwrap();
+        let c = tape.constant(&[1.0, f32::NAN, 1.0, 1.0], 4, 1).unwrap();
+        let z = tape.group_dot(x, c, 1.0).unwrap();
+        let loss = tape.sum(z).unwrap();
+        tape.backward(loss).unwrap();
+        let optimizer = rt_tensor::Optimizer::sgd();
+        let mut spoil = tape.clone();
+        spoil.optimize(&optimizer).unwrap();
+        let store = Store::new(device, tape.params(), 11).unwrap();
+        let rates = optimizer.rates(Step::new(1, 11, 0, 4), 1.0, 1.0);
+        spoil.compile(&store).unwrap().run(&rates).unwrap();
+        let bits = || store.get("x").unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let before = bits();
+        assert!(f32::from_bits(before[1]).is_nan(), "{device:?}");
+        let mut tape = Tape::new();
+        let x = tape.param("x", [4, 1], Init::Normal(1.0)).unwrap();
+        let y = tape.activation(x, Activation::Tanh).unwrap();
+        let loss = weighed(&mut tape, y);
+        tape.backward(loss).unwrap();
+        let checked = check_gradients(&tape, &store, &Step::new(3, 11, 0, 4), 99, |_| Ok(())).unwrap();
+        assert!(checked.parameters.iter().any(|p| p.parameter == "x" && p.fault.is_some()), "{device:?}: {checked:?}");
+        assert_eq!(bits(), before, "{device:?}");
     }
 }
 

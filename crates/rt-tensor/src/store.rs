@@ -188,6 +188,11 @@ impl Store {
         self.write(p, 0, values)
     }
 
+    /// Sets a parameter to what it held, or next to it: values are not looked at, for what it held may be NaN.
+    pub(crate) fn put_back(&self, name: &str, values: &[f32]) -> Result<()> {
+        self.write(self.param(name)?, 0, values)
+    }
+
     /// Reads data or state under a name, as words.
     ///
     /// # Errors

@@ -36,10 +36,11 @@ fn every_op(global: &Global, device: &Device) -> Result<(Vec<serde_json::Value>,
     for OpCheck { op, check } in &checks {
         let fault = check.fault();
         let cells: usize = check.parameters.iter().map(|p| p.cells).sum();
+        let skipped: usize = check.parameters.iter().map(|p| p.skipped).sum();
         t.add_row(vec![
             op.clone(),
             check.parameters.len().to_string(),
-            cells.to_string(),
+            if skipped == 0 { cells.to_string() } else { format!("{cells} ({skipped} skipped)") },
             check.held.len().to_string(),
             format!("{:.1e}", check.error()),
             if fault.is_none() { "ok".into() } else { "FAILS".into() },
@@ -57,7 +58,7 @@ fn every_op(global: &Global, device: &Device) -> Result<(Vec<serde_json::Value>,
 
 /// Checks `count` random tapes; each that fails is printed, with the ops left out that it fails without.
 fn random(global: &Global, device: &Device, count: u64) -> Result<(Vec<serde_json::Value>, usize), Fail> {
-    let (mut rows, mut faults, mut cells, mut worst) = (Vec::new(), 0, 0, 0.0f64);
+    let (mut rows, mut faults, mut cells, mut skipped, mut worst) = (Vec::new(), 0, 0, 0, 0.0f64);
     for number in 0..count {
         let tape = RandomTape::new(global.seed.wrapping_add(number));
         let checked = tape.check(device);
@@ -77,11 +78,16 @@ fn random(global: &Global, device: &Device, count: u64) -> Result<(Vec<serde_jso
         }
         if let Ok(check) = &checked.result {
             cells += check.parameters.iter().map(|p| p.cells).sum::<usize>();
+            skipped += check.parameters.iter().map(|p| p.skipped).sum::<usize>();
             worst = worst.max(check.error());
             rows.push(row("seed", tape.seed().into(), check));
         }
     }
-    say!("{count} random tapes on {}, {cells} cells, largest error {worst:.1e}, {faults} failed", device.name());
+    let skipped = if skipped == 0 { String::new() } else { format!(" ({skipped} skipped)") };
+    say!(
+        "{count} random tapes on {}, {cells} cells{skipped}, largest error {worst:.1e}, {faults} failed",
+        device.name()
+    );
     Ok((rows, faults))
 }
 

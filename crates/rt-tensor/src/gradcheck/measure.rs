@@ -26,8 +26,8 @@ pub(super) struct Recorded {
     pub values: Floats,
     /// How far the cells of these moved when the parameters moved by rounding, at most.
     pub value_noise: BTreeMap<Var, f64>,
-    /// The same of each parameter's gradient.
-    pub gradient_noise: Vec<f64>,
+    /// The same of each cell of each parameter's gradient.
+    pub gradient_noise: Gradients,
     /// The largest value of the backward pass: the terms that gradients are sums of.
     pub largest_term: f64,
 }
@@ -138,8 +138,8 @@ impl<'a> Bench<'a> {
         };
         let (values, gradients) = (read(&program)?, self.read_gradients(&program)?);
         let mut value_noise: BTreeMap<Var, f64> = computed.iter().map(|v| (*v, 0.0)).collect();
-        let mut gradient_noise = vec![0.0; gradients.len()];
-        let shaken = (1..=SHAKES).try_for_each(|shake| {
+        let mut gradient_noise: Gradients = gradients.iter().map(|g| vec![0.0; g.len()]).collect();
+        for shake in 1..=SHAKES {
             self.shake(shake)?;
             self.run(&mut program)?;
             for (v, cells) in read(&program)? {
@@ -148,13 +148,12 @@ impl<'a> Bench<'a> {
             }
             for ((noise, still), moved) in gradient_noise.iter_mut().zip(&gradients).zip(self.read_gradients(&program)?)
             {
-                *noise = widest(*noise, still, &moved);
+                for ((noise, still), moved) in noise.iter_mut().zip(still).zip(&moved) {
+                    *noise = super::largest(*noise, (still - moved).abs());
+                }
             }
-            Ok(())
-        });
-        // The store is left as it was, whatever happened.
-        self.restore()?;
-        shaken.map(|()| Recorded { given, ints, values, value_noise, gradient_noise, largest_term })
+        }
+        Ok(Recorded { given, ints, values, value_noise, gradient_noise, largest_term })
     }
 
     fn compile(&self, values: &BTreeSet<Var>, prepare: Prepare<'_>) -> Result<Program> {
@@ -230,19 +229,28 @@ impl<'a> Bench<'a> {
                 let units = (draw % 9) as f32 - 4.0;
                 x + units * f32::EPSILON * x.abs() * 0.5
             };
-            self.store.set(name, &values.iter().enumerate().map(moved).collect::<Vec<_>>())?;
+            self.store.put_back(name, &values.iter().enumerate().map(moved).collect::<Vec<_>>())?;
         }
         Ok(())
     }
 
-    fn restore(&self) -> Result<()> {
+    /// Leaves the store as it was found.
+    pub(super) fn restore(&self) -> Result<()> {
         for (name, values) in &self.before {
-            self.store.set(name, values)?;
+            self.store.put_back(name, values)?;
         }
         for state in &self.states {
             state.place.write(self.store.device(), &state.found)?;
         }
         Ok(())
+    }
+}
+
+/// Whatever ends a check, an error or a panic, leaves the store as it was found.
+impl Drop for Bench<'_> {
+    fn drop(&mut self) {
+        // Who comes here with an error has one to report; who does not has restored it already.
+        drop(self.restore());
     }
 }
 
