@@ -1,10 +1,11 @@
 // gradient_norm: the largest absolute value of several matrices, kept in a ring by step.
 //
-//   out[step % ring] = max |x| over all cells of all matrices, NaN if one is NaN; out[(step + 1) % ring] = 0
+//   out[step % ring] = max |x| over all cells of all matrices, NaN if one is NaN; out[(step % ring + 1) % ring] = 0
 //
 // shapes    m0 .. m5: matrices [cells / cols, cols], the words of f32, slot says which one is whose | out [ring], the words of
 //           f32, ring 2 at least; offsets and strides in words
-// expects   out[step % ring] is 0, which the step before has seen to, or what another dispatch of this step has found
+// expects   out[step % ring] is 0, which the step before has seen to, or what another dispatch of this step has found; where step
+//           numbers repeat or jump it is what an older step left, and the maximum is of both
 // launch    of each matrix a workgroup of 256 lanes for 4,096 cells
 // writes    two cells of out
 // sums      none: a maximum of words without their signs, in which NaN stands above infinity and that above all numbers; its order
@@ -106,9 +107,10 @@ fn main(
         workgroupBarrier();
     }
     if lane == 0u {
-        atomicMax(&out[params.out_offset + step.step % params.ring * params.out_stride], largest[0]);
+        let cell = step.step % params.ring;
+        atomicMax(&out[params.out_offset + cell * params.out_stride], largest[0]);
         if number == 0u {
-            atomicStore(&out[params.out_offset + (step.step + 1u) % params.ring * params.out_stride], 0u);
+            atomicStore(&out[params.out_offset + (cell + 1u) % params.ring * params.out_stride], 0u);
         }
     }
 }

@@ -94,6 +94,8 @@ fn main(
         positive = i;
     } else if POSITIVE == 1u {
         positive = label[params.label_offset + i * params.label_stride];
+        // A bit past the candidates stays set.
+        positive = select(NONE, positive, positive < params.candidates);
     }
     var goal = 0u;
     if (params.flags & 2u) != 0u {

@@ -70,7 +70,7 @@ fn main(
     if params.by_table == 1u {
         let begin = first[params.first_offset + params.table * params.first_stride];
         let end = first[params.first_offset + (params.table + 1u) * params.first_stride];
-        rows = min(rows, end - begin);
+        rows = min(rows, end - min(begin, end));
     }
     let from_row = min(part * params.part_rows, rows);
     let cells = (min((part + 1u) * params.part_rows, rows) - from_row) * params.cols;

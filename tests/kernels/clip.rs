@@ -1,7 +1,7 @@
 //! The pieces of clipping by the global norm.
 
 use rt_kernels::kernels::{ClipFactor, GradientNorm, NORM_PARTS, ScaleBy, SquaredNorm};
-use rt_kernels::{Device, Step};
+use rt_kernels::{Device, Kernel, Operands, Step};
 use rt_tests::{EPS, LAYS, Lay, Want, devices_with_checks, f, floats, hold, out_f, run, u, uniform};
 
 #[test]
@@ -133,4 +133,39 @@ fn the_gradients_norm_is_the_largest_cell_and_shows_what_is_no_number() {
         let want = [Want::floats([0.0, 8.0, 7.0, want.unwrap_or(most).abs()])];
         hold(&format!("{at:?}"), &kernel, &step, LAYS, &reads, &[f(&before, ring, 1)], &want);
     }
+}
+
+/// The cell after the last step number's is the next of the ring, not the first.
+#[test]
+fn the_ring_of_norms_goes_round_at_the_last_step_number() {
+    // 2^32 - 1 is a multiple of 3 and of 5, and one less than a multiple of 2 and of 4.
+    for (ring, own) in [(3, 0), (5, 0), (2, 1), (4, 3)] {
+        let mut before = vec![7.0; ring];
+        before[own] = 0.0;
+        let mut want = before.clone();
+        (want[own], want[(own + 1) % ring]) = (2.5, 0.0);
+        let kernel = GradientNorm { list: vec![[1, 2]], ring };
+        let (reads, step) = ([f(&[1.0, -2.5], 1, 2)], Step::new(u32::MAX, 1, 0, 1));
+        hold(&format!("{ring}"), &kernel, &step, LAYS, &reads, &[f(&before, ring, 1)], &[Want::floats(want)]);
+    }
+}
+
+#[test]
+fn a_ring_of_norms_has_two_places_at_least() {
+    let none = Operands { reads: Vec::new(), writes: Vec::new(), scratch: Vec::new() };
+    let said = |ring| GradientNorm { list: Vec::new(), ring }.mismatch(&none);
+    assert_eq!(said(2), None);
+    for ring in [0, 1] {
+        assert!(said(ring).is_some_and(|said| said.contains("2 at least")), "{ring}");
+    }
+}
+
+/// Garbage in `first`, which no grouping writes: a table whose ids end before they begin has none.
+#[test]
+fn a_table_that_ends_before_it_begins_has_no_rows() {
+    let (rows, cols) = (70, 3);
+    let kernel = SquaredNorm { rows, cols, table: 0, tables: 1 };
+    let want = [Want::floats([0.0; 2 * NORM_PARTS])];
+    let reads = [f(&uniform(rows * cols, 1), rows, cols), u(&[9, 2], 2, 1)];
+    hold("descending", &kernel, &Step::default(), LAYS, &reads, &[out_f(NORM_PARTS, 2)], &want);
 }

@@ -1,8 +1,8 @@
 //! Grouping against a plain stable sort, and the segmented sums over its output against f64.
 
 use crate::bag::{History, Take, end, history};
-use rt_kernels::Step;
 use rt_kernels::kernels::{Group, GroupTable, GroupUse, ScatterRows, SegmentRuns, SegmentSum, SegmentTable, UseKind};
+use rt_kernels::{Kernel, Operands, Step};
 use rt_tests::{Lay, Tensor, close, devices_with_checks, f, floats, ids, ints, out_f, out_u, run, u, uniform};
 
 /// The output of a grouping.
@@ -388,5 +388,48 @@ fn segment_sum_and_scatter_match_the_oracle() {
                 close(&what, &floats(&got[0]), &want, bound);
             }
         }
+    }
+}
+
+/// All 32 bits of a key count, in a small grouping too, whose pairs are one bucket.
+#[test]
+fn keys_of_thirty_two_bits() {
+    let most = u32::MAX;
+    let list = [most - 1, 1, 3, 1 << 31, most - 1, 0, most, 64, 63, 1 << 31, (1 << 31) + 1, 2, 65];
+    for tables in [vec![GroupTable { base: 0, rows: most }], vec![GroupTable { base: 1, rows: most }]] {
+        let (n, base) = (list.len(), tables[0].base);
+        let key = |id: u32| if id == 0 || id == most { 0 } else { base + id };
+        let entries = list.iter().zip(7..).map(|(id, source)| (key(*id), source)).collect();
+        let want = grouped(entries, &[base]);
+        let uses = vec![GroupUse { table: 0, source: 7, entry: 0, kind: UseKind::Ids { n } }];
+        let kernel = Group { uses, tables, capacity: n };
+        let writes = [out_u(n, 1), out_u(n, 1), out_u(n + 1, 1), out_u(2, 1)];
+        for device in devices_with_checks() {
+            let got = run(device, kernel.clone(), &Step::default(), Lay::Strided, &[u(&list, n, 1)], &writes);
+            let what = format!("base {base}, {device:?}");
+            assert_eq!(ints(&got[3]), want.first, "{what}: first");
+            for (i, want) in [&want.keys, &want.sources, &want.starts].into_iter().enumerate() {
+                assert_eq!(&ints(&got[i])[..want.len()], want, "{what}: output {i}");
+            }
+        }
+    }
+}
+
+/// The source rows of a use end within 32 bits, or the kernel is refused.
+#[test]
+fn source_rows_that_wrap_are_refused() {
+    let none = Operands { reads: Vec::new(), writes: Vec::new(), scratch: Vec::new() };
+    let said = |source, kind: UseKind| {
+        let capacity = kind.entries();
+        let uses = vec![GroupUse { table: 0, source, entry: 0, kind }];
+        Group { uses, tables: vec![GroupTable { base: 0, rows: 9 }], capacity }.mismatch(&none)
+    };
+    let bag = |rows| UseKind::Bag { rows, max_len: 3, windows: vec![1, 2, 3] };
+    for (source, kind) in [(u32::MAX - 4, UseKind::Ids { n: 4 }), (u32::MAX - 12, bag(4)), (0, bag(9))] {
+        assert_eq!(said(source, kind), None);
+    }
+    for (source, kind) in [(u32::MAX - 3, UseKind::Ids { n: 4 }), (u32::MAX - 11, bag(4)), (u32::MAX, bag(1))] {
+        let wrong = said(source, kind.clone()).unwrap_or_else(|| panic!("{source}, {kind:?}"));
+        assert!(wrong.contains("source rows"), "{wrong}");
     }
 }

@@ -116,3 +116,32 @@ fn the_hardest_by_rank() {
         }
     }
 }
+
+/// A row whose label is past the candidates has no positive; the bits past the last candidate stay set.
+#[test]
+fn labels_past_the_candidates_are_nobodys_positive() {
+    let (candidates, dim, scale, tile) = (37, 3, 1.0, HARD_MASK_TILE);
+    let label = [candidates as u32, u32::MAX, 5, candidates as u32 + 1, 1 << 31];
+    let rows = label.len();
+    let (users, items) = (small(rows * dim, 1), small(candidates * dim, 2));
+    for (from, count) in [(1, 4), (3, 7), (1, 0), (1, usize::MAX)] {
+        let positive = Positive::Label;
+        let kernel = HardMask { rows, candidates, dim, scale, positive, mask_hits: false, from, count, tile };
+        let kept = |i: usize| {
+            let logit = |j: usize| {
+                let pair = users[i * dim..][..dim].iter().zip(&items[j * dim..]);
+                pair.map(|(a, b)| a * b).sum::<f32>()
+            };
+            let mut all: Vec<usize> = (0..candidates).filter(|j| *j as u32 != label[i]).collect();
+            all.sort_by(|a, b| logit(*b).partial_cmp(&logit(*a)).unwrap().then(a.cmp(b)));
+            all.into_iter().skip(from - 1).take(count).collect::<Vec<_>>()
+        };
+        let kept: Vec<Vec<usize>> = (0..rows).map(kept).collect();
+        let want = words(rows, candidates, true, |i, j| !kept[i].contains(&j) && label[i] != j as u32);
+        let (u_in, v_in) = (f(&users, rows, dim), f(&items, candidates, dim));
+        let reads = [u_in, v_in, None, None, None, u(&label, rows, 1), None];
+        let out = [out_u(rows, candidates.div_ceil(32))];
+        let what = format!("{count} from {from}");
+        hold(&what, &kernel, &Step::default(), LAYS, &reads, &out, &[Want::Exact(want)]);
+    }
+}

@@ -115,7 +115,9 @@ impl Optimizer {
 impl Tape {
     /// Appends the updates of all parameters, after [`Tape::backward`], and the output [`GRADIENT_NORM`](crate::GRADIENT_NORM): the
     /// maximum norm of the whole gradient, before it is clipped. It keeps as many steps as the output `loss` has rows; that of step t
-    /// stands at row `t % rows`, and one more row is 0, the next step's.
+    /// stands at row `t % rows`, and one more row is 0, the next step's. Steps are consecutive: only step t makes the row of step
+    /// t + 1 be 0. On a GPU the row of a step whose number repeats or jumps is the larger of its norm and of what stood there, NaN if
+    /// either is. Who repairs a program after NaN therefore runs it on with the next number, not with the one that failed.
     ///
     /// # Errors
     ///

@@ -88,7 +88,8 @@ impl Kernel for SquaredNorm {
     fn run(&self, io: &mut CpuIo<'_>) {
         let (x, first) = (io.read(0), io.read_opt(1));
         let counted = first
-            .map_or(self.rows, |first| ((first.id(self.table + 1) - first.id(self.table)) as usize).min(self.rows));
+            .map_or(self.rows, |first| first.id(self.table + 1).saturating_sub(first.id(self.table)) as usize)
+            .min(self.rows);
         let run = self.part_rows();
         io.write(0).par_blocks(4, |begin, mut parts| {
             vectorize(
@@ -125,7 +126,7 @@ impl Kernel for SquaredNorm {
             ],
             workgroups: NORM_PARTS,
             // Once more if squares overflow.
-            iterations: 2 * (self.part_rows() * self.cols).div_ceil(64) + 6,
+            iterations: 2 * (self.part_rows() * self.cols).div_ceil(64) + 9,
         }]
     }
 }
@@ -171,7 +172,7 @@ impl Kernel for ClipFactor {
         let attributes = [self.n as u32, self.clip.to_bits(), (self.clip * SCALE).to_bits(), 0];
         let mut d = dispatch("clip_factor", &attributes, &operands.reads, &operands.writes, 1);
         d.workgroups = 1;
-        vec![d.looping(self.n)]
+        vec![d.looping(self.n + 1)]
     }
 }
 

@@ -9,8 +9,13 @@ use rayon::prelude::*;
 /// no driver takes to be numbers.
 ///
 /// Reads each matrix `[rows, cols]`; writes out `[ring, 1]`, ring 2 at least. The cell of the step after this one becomes 0, because
-/// on the GPU workgroups put their maxima together there: what is in a cell holds until its step comes near again, and steps come one
-/// after the other. On the GPU one dispatch for up to 16 matrices in six buffers. Reads `rows * cols` words of each.
+/// on the GPU workgroups put their maxima together there: what is in a cell holds until its step comes near again.
+///
+/// Steps come one after the other, each number once. No launch but this one of the step before makes a step's cell 0, so on the GPU
+/// the cell of a step whose number repeats or jumps becomes the larger of its norm and of what the cell holds already, NaN if either
+/// is; the CPU starts anew.
+///
+/// On the GPU one dispatch for up to 16 matrices in six buffers. Reads `rows * cols` words of each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradientNorm {
     /// Rows and columns of each matrix.
@@ -58,7 +63,7 @@ impl Kernel for GradientNorm {
     }
 
     fn mismatch(&self, _: &Operands) -> Option<String> {
-        fit::unless(self.ring > 0, || "a ring of no place".to_owned())
+        fit::unless(self.ring > 1, || format!("a ring of {}: 2 at least, this step's and the next one's", self.ring))
     }
 
     fn cost(&self) -> Cost {
@@ -68,10 +73,10 @@ impl Kernel for GradientNorm {
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let most = (0..self.list.len()).map(|i| largest(&io.read(i))).max().unwrap_or(0);
-        let (step, ring) = (io.step.step as usize, self.ring.max(1));
+        let (own, ring) = (io.step.step as usize % self.ring, self.ring);
         let mut out = io.write(0);
-        out.row((step + 1) % ring)[0] = 0.0;
-        out.row(step % ring)[0] = f32::from_bits(most);
+        out.row((own + 1) % ring)[0] = 0.0;
+        out.row(own)[0] = f32::from_bits(most);
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {

@@ -57,6 +57,14 @@ impl UseKind {
             Self::Bag { rows, max_len, .. } => rows.saturating_mul(*max_len),
         }
     }
+
+    /// Source rows of the use.
+    fn sources(&self) -> usize {
+        match self {
+            Self::Ids { n } => *n,
+            Self::Bag { rows, windows, .. } => rows.saturating_mul(windows.len()),
+        }
+    }
 }
 
 /// Groups the ids of all uses of all tables: the distinct ids, ascending, and for each the source rows that hold its
@@ -135,6 +143,8 @@ impl Kernel for Group {
             let wrong = wrong.or_else(|| fit::table(used.table, self.tables.len())).or_else(|| {
                 fit::unless(used.entry == entry, || format!("a use from entry {}, {entry} come before", used.entry))
             });
+            let end = (used.source as usize).saturating_add(used.kind.sources());
+            let wrong = wrong.or_else(|| fit::word("source rows up to", end));
             if wrong.is_some() {
                 return wrong;
             }

@@ -76,10 +76,11 @@ impl<'a> Ranked<'a> {
         Self { kernel, logq, ids, targets, label, mask }
     }
 
+    /// None of a label past the candidates, as in the loss: of such a row all are negatives.
     pub(crate) fn positive(&self, i: usize) -> Option<usize> {
         match self.kernel.positive {
             Positive::Diagonal => Some(i),
-            Positive::Label => self.label.map(|m| m.id(i) as usize),
+            Positive::Label => self.label.map(|m| m.id(i) as usize).filter(|j| *j < self.kernel.candidates),
             Positive::Own => None,
         }
     }

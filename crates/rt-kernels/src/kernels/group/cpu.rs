@@ -97,7 +97,8 @@ impl Task<'_, '_> {
     /// Stage 1.
     fn run(&mut self, group: &Group, io: &CpuIo<'_>, shift: u32) {
         let n = self.make(group, io);
-        let bucket = |p: Pair| (p >> (32 + shift)) as usize % BUCKETS;
+        // A single bucket of keys of 32 bits: nothing is above them.
+        let bucket = |p: Pair| p.checked_shr(32 + shift).unwrap_or(0) as usize % BUCKETS;
         let mut next = [0u32; BUCKETS];
         for p in &self.made[..n] {
             next[bucket(*p)] += 1;

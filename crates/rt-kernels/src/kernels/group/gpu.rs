@@ -161,7 +161,7 @@ impl Entries {
             step: false,
             bindings,
             workgroups: self.entries.div_ceil(64),
-            iterations: USES + MAX_WINDOWS,
+            iterations: USES + MAX_WINDOWS + 1,
         })
     }
 }
