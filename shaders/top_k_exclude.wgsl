@@ -5,7 +5,7 @@
 // shapes    slice [queries, 2] u32 (start, len) | excluded [any] u32 | keys [queries, items] u32 without gaps; offsets and strides
 //           in words
 // expects   nothing: a slice that does not lie in excluded is empty
-// launch    one workgroup of 64 lanes per query
+// launch    for each query parts workgroups of 64 lanes, of which each takes span entries of the list
 // writes    a key for each excluded item; an item that is excluded twice gets the same 0 twice
 // sums      none
 // cost      moves 2 words for each excluded item
@@ -20,6 +20,8 @@ struct Params {
     slice_stride: u32,
     excluded_offset: u32,
     excluded_stride: u32,
+    parts: u32,
+    span: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -33,14 +35,17 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let query = group.y * groups.x + group.x;
+    let number = group.y * groups.x + group.x;
+    let query = number / params.parts;
     if query >= params.queries {
         return;
     }
     let start = slice[params.slice_offset + query * params.slice_stride];
     var len = slice[params.slice_offset + query * params.slice_stride + 1u];
     len = select(0u, len, start <= params.excluded_rows && len <= params.excluded_rows - start);
-    for (var s = lane; s < len; s += 64u) {
+    let from = number % params.parts * params.span;
+    let end = from + min(len - min(len, from), params.span);
+    for (var s = from + lane; s < end; s += 64u) {
         let item = excluded[params.excluded_offset + (start + s) * params.excluded_stride];
         if item >= params.first && item - params.first < params.items {
             keys[query * params.items + item - params.first] = 0u;

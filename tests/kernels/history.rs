@@ -303,3 +303,17 @@ fn sessions_end_at_a_longer_pause() {
         hold(what, &kernel, &Step::default(), LAYS, &reads, &outs, &[Want::Exact(slices), Want::Exact(categories)]);
     }
 }
+
+/// Garbage in `place`, which no maximum writes: a place past the history is nobody's.
+#[test]
+fn places_past_the_history_have_no_gradient() {
+    let (rows, history, dim, windows) = (2, 3, 2, 2);
+    let place = [3, 0, u32::MAX, 2, 1, 1 << 31, 4, 6];
+    let dy = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+    let mut dx = [0.0; 12];
+    (dx[1], dx[5], dx[8]) = (2.0, 8.0, 16.0);
+    let kernel = MaxPoolBackward { rows, history, dim, windows };
+    let reads = [u(&place, rows, windows * dim), f(&dy, rows, windows * dim)];
+    let (out, want) = ([out_f(rows * history, dim)], [Want::floats(dx)]);
+    hold("places", &kernel, &Step::default(), LAYS, &reads, &out, &want);
+}

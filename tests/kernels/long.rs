@@ -105,3 +105,54 @@ fn what_a_driver_would_not_finish_is_refused() {
         assert_eq!(new(device, rows).is_err(), software, "{device:?}");
     }
 }
+
+/// Iterations that the dispatch of a shader states, for operands of `any` rows where the kernel leaves them open.
+fn stated(kernel: &dyn Kernel, shader: &str, any: usize) -> usize {
+    let signature = kernel.signature();
+    let place = |slot: &rt_kernels::Slot| Some(Operand::dense(0, slot.rows.unwrap_or(any), slot.cols.unwrap_or(1)));
+    let reads = signature.reads.iter().map(place).collect();
+    let writes = signature.writes.iter().map(place).collect();
+    let scratch = kernel.scratch(rt_kernels::Target::Gpu).iter().map(|n| Operand::dense(0, 1, *n)).collect();
+    let list = kernel.dispatches(&Operands { reads, writes, scratch });
+    list.iter().find(|d| d.shader == shader).unwrap_or_else(|| panic!("no {shader}")).iterations
+}
+
+/// The pass that ends a loop counts as an iteration too, and what no attribute bounds the operands do.
+#[test]
+fn iterations_are_counted_to_the_pass_that_ends_the_loop() {
+    let (rows, n, dim, history) = (2, 100, 100, 100);
+    let bag = |max_len, windows: &[usize]| Bag {
+        rows,
+        dim: 4,
+        apart: 4,
+        windows: windows.to_vec(),
+        max_len,
+        mean: false,
+        zones: false,
+    };
+    let all = usize::MAX;
+    let backward =
+        |max_len| BagBackward { rows, dim: 4, vocab: 9, windows: vec![0], max_len, mean: true, zones: false };
+    let list = ListSoftmax { rows, n, mask_hits: false, correct_positive: false, smoothing: 0.0 };
+    let windows = vec![3, 0];
+    let cases: [(&dyn Kernel, &str, usize); 13] = [
+        (&FieldDot { rows, cols: n, fields: 3 }, "field_dot", n + 1),
+        (&ClipFactor { n, clip: 1.0 }, "clip_factor", n + 1),
+        (&WeightedPool { rows, history, heads: 2, dim: 4 }, "weighted_pool", history + 1),
+        (&list, "list_softmax", 4 * n + 4),
+        (&MaxPool { rows, history, dim, windows, zones: false }, "max_pool", 3 + 2 + history),
+        (&bag(all, &[0]), "bag", 777 + 33),
+        (&bag(all, &[1, all]), "bag", 777 + 33),
+        (&bag(50, &[0]), "bag", 50 + 33),
+        (&bag(50, &[10, 20]), "bag", 20 + 33),
+        (&backward(all), "bag_backward", 777 + 67),
+        (&backward(50), "bag_backward", 50 + 67),
+        (&TopK { queries: 1, items: 5, k: 2, first: 0 }, "top_k_exclude", 777usize.div_ceil(64) + 1),
+        (&GroupDotBackward { rows, group: n, dim, scale: 1.0 }, "group_dot_du", n + 1),
+    ];
+    for (kernel, shader, want) in cases {
+        assert_eq!(stated(kernel, shader, 777), want, "{kernel:?}");
+    }
+    let large = stated(&TopK { queries: 1, items: 5, k: 2, first: 0 }, "top_k_exclude", 1 << 30);
+    assert_eq!(large, rt_kernels::MOST_ITERATIONS);
+}

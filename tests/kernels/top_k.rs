@@ -2,7 +2,7 @@
 
 use rt_kernels::Step;
 use rt_kernels::kernels::TopK;
-use rt_tests::{LAYS, Want, f, hold, ids, out_f, out_u, u, uniform};
+use rt_tests::{LAYS, Lay, Want, f, hold, ids, out_f, out_u, u, uniform};
 
 /// Sorted by score, ties by id; without the excluded.
 fn oracle(scores: &[f32], first: u32, excluded: &[u32], k: usize) -> (Vec<f32>, Vec<u32>) {
@@ -50,5 +50,29 @@ fn best_first_ties_by_id_without_the_excluded() {
             let writes = [out_f(queries, k), out_u(queries, k)];
             hold(what, &kernel, &Step::default(), LAYS, &reads, &writes, &[Want::floats(values), Want::Exact(best)]);
         }
+    }
+}
+
+/// A list whose ids repeat may be longer than the items, and longer than one invocation could walk: its last entry counts.
+#[test]
+fn lists_longer_than_the_items_are_taken_out_to_their_ends() {
+    let (queries, items, k, first) = (2, 5, 5, 10);
+    let scores = [1.0, 5.0, 3.0, 4.0, 2.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+    for rows in [300, 64 * 65_534 + 1, 9_000_000] {
+        let mut excluded = vec![11; rows];
+        excluded[rows - 1] = 13;
+        let slices = [0, rows as u32 - 1, 0, rows as u32];
+        let best: [&[u32]; 2] = [&[13, 12, 14, 10], &[14, 12, 10]];
+        let place = |list: &[u32], j: usize| list.get(j).copied().unwrap_or(u32::MAX);
+        let ids: Vec<u32> = best.iter().flat_map(|list| (0..k).map(|j| place(list, j))).collect();
+        let score = |(cell, id): (usize, &u32)| match id {
+            &u32::MAX => -1e30,
+            id => scores[cell / k * items + (id - first) as usize],
+        };
+        let values: Vec<f32> = ids.iter().enumerate().map(score).collect();
+        let reads = [f(&scores, queries, items), u(&slices, queries, 2), u(&excluded, rows, 1)];
+        let (writes, want) = ([out_f(queries, k), out_u(queries, k)], [Want::floats(values), Want::Exact(ids)]);
+        let kernel = TopK { queries, items, k, first };
+        hold(&format!("{rows}"), &kernel, &Step::default(), &[Lay::Dense], &reads, &writes, &want);
     }
 }

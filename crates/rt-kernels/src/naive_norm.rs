@@ -65,32 +65,26 @@ pub(crate) fn batch_norm_sums(k: &BatchNormSums, io: &mut CpuIo<'_>) {
     }
 }
 
-/// The field of each column.
-fn fields(starts: &[u32]) -> Vec<usize> {
-    let field = |(f, w): (usize, &[u32])| vec![f; (w[1] - w[0]) as usize];
-    starts.windows(2).enumerate().flat_map(field).collect()
-}
-
 pub(crate) fn field_dot(k: &FieldDot, io: &mut CpuIo<'_>) {
     let (x, other, starts, mut out) = (io.read(0), io.read_opt(1), io.read(2).row_u32(0), io.write(0));
-    let fields = fields(starts);
     for r in 0..k.rows {
-        let out = out.row(r);
-        out.fill(0.0);
-        for (c, f) in fields.iter().enumerate() {
-            let width = (starts[f + 1] - starts[*f]) as f32;
-            out[*f] += other.map_or(x.row(r)[c] / width, |y| x.row(r)[c] * y.row(r)[c]);
+        for f in 0..k.fields {
+            let columns = (starts[f] as usize)..(starts[f + 1] as usize).min(k.cols);
+            let width = columns.len() as f32;
+            let sum: f32 = columns.map(|c| x.row(r)[c] * other.map_or(1.0, |y| y.row(r)[c])).sum();
+            out.row(r)[f] = if other.is_some() { sum } else { sum / width };
         }
     }
 }
 
 pub(crate) fn field_scale(k: &FieldScale, io: &mut CpuIo<'_>) {
     let (a, x, starts, mut out) = (io.read(0), io.read_opt(1), io.read(2).row_u32(0), io.write(0));
-    let fields = fields(starts);
     for r in 0..k.rows {
-        for (c, f) in fields.iter().enumerate() {
-            let width = (starts[f + 1] - starts[*f]) as f32;
-            out.row(r)[c] = a.row(r)[*f] * x.map_or(1.0 / width, |x| x.row(r)[c]);
+        for c in 0..k.cols {
+            let ends = |f: &usize| f + 1 == k.fields || starts[f + 1] as usize > c;
+            let Some(f) = (0..k.fields).find(ends) else { continue };
+            let width = starts[f + 1].wrapping_sub(starts[f]) as f32;
+            out.row(r)[c] = a.row(r)[f] * x.map_or(1.0 / width, |x| x.row(r)[c]);
         }
     }
 }

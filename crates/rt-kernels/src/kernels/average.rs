@@ -193,7 +193,7 @@ impl EmaRows {
             ],
             table: words,
             workgroups: self.capacity.div_ceil(64 / lanes),
-            iterations: 10 + self.dim.div_ceil(lanes),
+            iterations: 12 + self.dim.div_ceil(lanes),
         }
     }
 }

@@ -16,11 +16,11 @@ use std::ops::Range;
 /// Most windows that a bag may have.
 pub const MAX_WINDOWS: usize = 16;
 
-/// Items of a bag that the shape bounds. If neither its last window nor `max_len` has an end, the data alone says how many there
-/// are; tapes always give one.
-pub(super) fn longest(windows: &[usize], max_len: usize) -> usize {
-    let most = windows.last().map_or(0, |end| max_len.min(*end));
-    if most < u32::MAX as usize { most } else { 0 }
+/// Positions of a bag's row, at most: up to the last window and `max_len`, and a slice that is longer than the items is empty. Tapes
+/// always give a `max_len`; if nothing has an end, a row may hold all items.
+fn longest(windows: &[usize], max_len: usize, items: Option<Operand>) -> usize {
+    let end = windows.last().map_or(0, |end| if *end == 0 { usize::MAX } else { *end });
+    end.min(max_len).min(items.map_or(0, |o| o.rows))
 }
 
 /// Rows of a batch in one CPU task.
@@ -218,7 +218,7 @@ impl Kernel for Bag {
             step: false,
             bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
-            iterations: longest(&self.windows, self.max_len) + 2 * MAX_WINDOWS,
+            iterations: longest(&self.windows, self.max_len, operands.reads[1]) + 2 * MAX_WINDOWS + 1,
         }]
     }
 }

@@ -83,6 +83,6 @@ impl Kernel for BceWithLogits {
             | u32::from(operands.writes[1].is_some()) << 1
             | u32::from(operands.reads[3].is_some()) << 2;
         let attributes = [self.rows as u32, self.n as u32, flags];
-        vec![dispatch("bce", &attributes, &operands.reads, &operands.writes, self.rows).looping(2 * self.n)]
+        vec![dispatch("bce", &attributes, &operands.reads, &operands.writes, self.rows).looping(2 * self.n + 2)]
     }
 }

@@ -4,8 +4,8 @@ use crate::parallel::join;
 use crate::simd::vectorize;
 use crate::{Binding, Dispatch, Mat, MatMut, Operand};
 
-/// Iterations of Philox's rounds, and of what the four words of a counter are for.
-pub(super) const PHILOX: usize = 10 + 4;
+/// Iterations of Philox's rounds, and of what the four words of a counter are for, with the passes that end both loops.
+pub(super) const PHILOX: usize = 11 + 5;
 
 /// Matrices of fewer cells run on one thread: they take less time than waking another.
 const SMALL: usize = 1 << 15;

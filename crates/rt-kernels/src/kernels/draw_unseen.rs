@@ -75,7 +75,7 @@ impl Kernel for DrawUnseen {
 
     fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
         let buckets = reads[4].zip(reads[5]).map_or(0, |([a, _], [b, _])| a.min(b));
-        let (of, below) = if buckets > 0 { (vec![1, 5], buckets) } else { (vec![1], self.count as usize + 1) };
+        let (of, below) = if buckets > 0 { (vec![1, 5], buckets) } else { (vec![1], self.count.max(1) as usize + 1) };
         (write == 0).then(|| Made { of, ..Made::new(below) })
     }
 
@@ -120,7 +120,7 @@ impl Kernel for DrawUnseen {
         let attributes = [self.rows as u32, self.k as u32, self.count, self.tries, self.stream, buckets, slices, list];
         let cells = self.rows * self.k;
         let mut d = dispatch("draw_unseen", &attributes, &operands.reads, &operands.writes, cells)
-            .looping(self.tries as usize * (1 + PHILOX + 33));
+            .looping(self.tries as usize * (1 + PHILOX + 33) + 1);
         d.step = true;
         vec![d]
     }

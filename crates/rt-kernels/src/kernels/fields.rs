@@ -62,7 +62,8 @@ impl Kernel for FieldDot {
             #[inline(always)]
             |r, out| {
                 for (out, run) in out.iter_mut().zip(starts.windows(2)) {
-                    let (first, last) = (run[0] as usize, run[1] as usize);
+                    let last = (run[1] as usize).min(x.cols);
+                    let first = (run[0] as usize).min(last);
                     let x = &x.row(r)[first..last];
                     *out = match other {
                         Some(y) => x.iter().zip(&y.row(r)[first..last]).map(|(x, y)| x * y).sum(),
@@ -84,7 +85,7 @@ impl Kernel for FieldDot {
         let attributes = [self.rows as u32, self.fields as u32, has_y, self.cols as u32];
         vec![
             dispatch("field_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.fields)
-                .looping(self.cols),
+                .looping(self.cols + 1),
         ]
     }
 }
@@ -107,17 +108,20 @@ impl Kernel for FieldScale {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let (a, x, starts) = (io.read(0), io.read_opt(1), io.read(2).row_u32(0));
+        let (a, x, starts, fields) = (io.read(0), io.read_opt(1), io.read(2).row_u32(0), self.fields);
         each_row(
             io.write(0),
             #[inline(always)]
             |r, out| {
-                for (a, run) in a.row(r).iter().zip(starts.windows(2)) {
-                    let (first, last) = (run[0] as usize, run[1] as usize);
-                    let out = &mut out[first..last];
+                let mut first = 0;
+                for (f, (a, run)) in a.row(r).iter().zip(starts.windows(2)).enumerate() {
+                    // A column is of the first field that ends past it, else of the last one, whatever stands in `starts`.
+                    let last = if f + 1 == fields { out.len() } else { (run[1] as usize).min(out.len()) };
+                    let own = first..last.max(first);
+                    first = own.end;
                     match x {
-                        Some(x) => out.iter_mut().zip(&x.row(r)[first..last]).for_each(|(out, x)| *out = a * x),
-                        None => out.fill(a / (last - first) as f32),
+                        Some(x) => out[own.clone()].iter_mut().zip(&x.row(r)[own]).for_each(|(out, x)| *out = a * x),
+                        None => out[own].fill(a / run[1].wrapping_sub(run[0]) as f32),
                     }
                 }
             },
@@ -135,7 +139,7 @@ impl Kernel for FieldScale {
         let attributes = [self.rows as u32, self.cols as u32, self.fields as u32, has_x];
         vec![
             dispatch("field_scale", &attributes, &operands.reads, &operands.writes, self.rows * self.cols)
-                .looping(self.fields),
+                .looping(self.fields.max(1)),
         ]
     }
 }

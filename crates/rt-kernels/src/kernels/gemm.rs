@@ -311,7 +311,7 @@ impl Kernel for Gemm {
                 step: false,
                 bindings: vec![Binding::Read(scratch.buffer), extras[0], extras[1], Binding::Write(out.buffer)],
                 workgroups: (m * n).div_ceil(64),
-                iterations: parts,
+                iterations: parts + 1,
             },
         ]
     }

@@ -82,7 +82,7 @@ impl Kernel for GroupDot {
         let attributes = [self.rows as u32, self.group as u32, self.dim as u32, self.scale.to_bits()];
         vec![
             dispatch("group_dot", &attributes, &operands.reads, &operands.writes, self.rows * self.group * 64)
-                .looping(self.dim.div_ceil(64) + 6),
+                .looping(self.dim.div_ceil(64) + 8),
         ]
     }
 }
@@ -160,7 +160,7 @@ impl Kernel for GroupDotBackward {
         if operands.writes[0].is_some() {
             let cells = self.rows * self.dim;
             list.push(
-                dispatch("group_dot_du", &attributes, &[v, dz], &operands.writes[..1], cells).looping(self.group),
+                dispatch("group_dot_du", &attributes, &[v, dz], &operands.writes[..1], cells).looping(self.group + 1),
             );
         }
         if operands.writes[1].is_some() {

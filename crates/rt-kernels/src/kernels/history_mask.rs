@@ -1,6 +1,6 @@
 //! Which history positions a step keeps.
 
-use super::cells::dispatch;
+use super::cells::{PHILOX, dispatch};
 use crate::philox::draws;
 use crate::simd::vectorize;
 use crate::{Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
@@ -56,8 +56,8 @@ impl Kernel for HistoryMask {
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.words as u32, self.keep_threshold, self.stream];
-        let mut d =
-            dispatch("history_mask", &attributes, &[], &operands.writes, self.rows * self.words).looping(8 * 15);
+        let mut d = dispatch("history_mask", &attributes, &[], &operands.writes, self.rows * self.words)
+            .looping(8 * (1 + PHILOX) + 1);
         d.step = true;
         vec![d]
     }

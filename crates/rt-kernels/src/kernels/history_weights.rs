@@ -114,7 +114,7 @@ impl Kernel for HistoryWeights {
         let attributes = [self.rows as u32, self.history as u32, self.heads as u32, u32::from(self.decay)];
         vec![
             dispatch("history_weights", &attributes, &operands.reads, &operands.writes, self.rows * self.heads)
-                .looping(3 * self.history),
+                .looping(3 * self.history + 3),
         ]
     }
 }
@@ -184,7 +184,7 @@ impl Kernel for HistoryWeightsBackward {
         let rows = self.rows * self.heads;
         vec![
             dispatch("history_weights_backward", &attributes, &operands.reads, &operands.writes, rows)
-                .looping(3 * self.history),
+                .looping(3 * self.history + 3),
         ]
     }
 }

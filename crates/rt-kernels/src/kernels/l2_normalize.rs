@@ -78,7 +78,7 @@ impl Kernel for L2Normalize {
         let attributes = [self.rows as u32, self.dim as u32, u32::from(operands.writes[1].is_some())];
         vec![
             dispatch("l2_normalize", &attributes, &operands.reads, &operands.writes, self.rows * 64)
-                .looping(2 * self.dim.div_ceil(64) + 6),
+                .looping(2 * self.dim.div_ceil(64) + 9),
         ]
     }
 }
@@ -135,7 +135,7 @@ impl Kernel for L2NormalizeBackward {
         let attributes = [self.rows as u32, self.dim as u32];
         vec![
             dispatch("l2_normalize_backward", &attributes, &operands.reads, &operands.writes, self.rows * 64)
-                .looping(2 * self.dim.div_ceil(64) + 6),
+                .looping(2 * self.dim.div_ceil(64) + 9),
         ]
     }
 }

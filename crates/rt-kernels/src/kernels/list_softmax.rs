@@ -98,6 +98,8 @@ impl Kernel for ListSoftmax {
             | u32::from(self.correct_positive) << 2
             | u32::from(operands.writes[1].is_some()) << 3;
         let attributes = [self.rows as u32, self.n as u32, flags, self.smoothing.to_bits()];
-        vec![dispatch("list_softmax", &attributes, &operands.reads, &operands.writes, self.rows).looping(4 * self.n)]
+        vec![
+            dispatch("list_softmax", &attributes, &operands.reads, &operands.writes, self.rows).looping(4 * self.n + 4),
+        ]
     }
 }

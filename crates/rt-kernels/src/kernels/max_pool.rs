@@ -119,7 +119,7 @@ impl Kernel for MaxPool {
         let cells = self.rows * self.dim;
         vec![
             dispatch("max_pool", &params, &operands.reads, &operands.writes, cells)
-                .looping(self.windows.len() + self.history),
+                .looping(2 * self.windows.len() + self.history + 1),
         ]
     }
 }
@@ -183,7 +183,8 @@ impl Kernel for MaxPoolBackward {
             for r in 0..dx.rows / history {
                 let (place, dy) = (place.row_u32(first + r), dy.row(first + r));
                 for (c, (k, dy)) in place.iter().zip(dy).enumerate() {
-                    if *k != NONE {
+                    // None, or garbage.
+                    if (*k as usize) < history {
                         dx.row(r * history + *k as usize)[c % dim] += dy;
                     }
                 }
@@ -200,6 +201,9 @@ impl Kernel for MaxPoolBackward {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.history as u32, self.dim as u32, self.windows as u32];
         let cells = self.rows * self.history * self.dim;
-        vec![dispatch("max_pool_backward", &attributes, &operands.reads, &operands.writes, cells).looping(self.windows)]
+        vec![
+            dispatch("max_pool_backward", &attributes, &operands.reads, &operands.writes, cells)
+                .looping(self.windows + 1),
+        ]
     }
 }

@@ -77,6 +77,6 @@ impl Kernel for OwnMask {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows, self.candidates, operands.read(1).rows].map(|x| x as u32);
         let words = self.rows * self.candidates.div_ceil(32);
-        vec![dispatch("own_mask", &attributes, &operands.reads, &operands.writes, words).looping(33 + 32)]
+        vec![dispatch("own_mask", &attributes, &operands.reads, &operands.writes, words).looping(33 + 33)]
     }
 }

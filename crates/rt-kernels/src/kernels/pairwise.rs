@@ -112,6 +112,6 @@ impl Kernel for Pairwise {
             PairRule::Hinge { margin } => (1, margin),
         };
         let attributes = [self.rows as u32, self.n as u32, flags | hinge << 2, margin.to_bits()];
-        vec![dispatch("pairwise", &attributes, &operands.reads, &operands.writes, self.rows).looping(2 * self.n)]
+        vec![dispatch("pairwise", &attributes, &operands.reads, &operands.writes, self.rows).looping(2 * self.n + 2)]
     }
 }

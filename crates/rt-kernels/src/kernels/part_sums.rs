@@ -91,7 +91,7 @@ impl Kernel for PartSums {
                 step: false,
                 bindings: bindings.to_vec(),
                 workgroups: cells.div_ceil(64),
-                iterations: PRODUCTS + most,
+                iterations: PRODUCTS + most + 1,
             }
         };
         open.into_iter().filter(|(_, cells, _)| *cells > 0).map(dispatch).collect()

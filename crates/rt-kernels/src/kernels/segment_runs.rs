@@ -151,7 +151,7 @@ impl Together {
             bindings,
             workgroups: self.cells.div_ceil(64),
             // The table, the run by a binary search, the chunk.
-            iterations: TABLES + 33 + CHUNK,
+            iterations: TABLES + 33 + CHUNK + 1,
         })
     }
 }

@@ -88,6 +88,8 @@ impl Kernel for Sessions {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let [events, users] = [0, 3].map(|i| operands.read(i).rows as u32);
         let attributes = [self.rows as u32, self.pause, self.most() as u32, events, users];
-        vec![dispatch("sessions", &attributes, &operands.reads, &operands.writes, self.rows).looping(self.most())]
+        vec![
+            dispatch("sessions", &attributes, &operands.reads, &operands.writes, self.rows).looping(self.most().max(1)),
+        ]
     }
 }

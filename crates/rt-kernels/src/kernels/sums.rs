@@ -47,7 +47,7 @@ impl Order {
 
     /// Iterations of a lane that sums a part and of the one that puts the parts together.
     pub(crate) fn iterations(&self) -> usize {
-        if self.is_long() { self.run / GROUP + 2 * GROUP } else { self.run + self.parts }
+        if self.is_long() { self.run / GROUP + 2 * GROUP } else { self.run + self.parts + 2 }
     }
 
     /// The sum of a part of one column. For use inside [`crate::simd::vectorize`].

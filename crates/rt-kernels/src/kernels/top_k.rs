@@ -3,7 +3,7 @@
 use super::best::{Best, excluded_of};
 use super::fit;
 use crate::simd::vectorize;
-use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot, Target};
+use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, MOST_ITERATIONS, Operands, Signature, Slot, Target};
 use rayon::prelude::*;
 
 /// The k best columns of each row of scores, best first, ties in ascending id: scores `[queries, items]` (column c is item
@@ -22,6 +22,9 @@ pub struct TopK {
     /// Item of column 0.
     pub first: u32,
 }
+
+/// Entries of a query's list that a workgroup of 64 lanes takes out.
+const EXCLUDED_SPAN: usize = 64 * (MOST_ITERATIONS - 1);
 
 impl Kernel for TopK {
     fn name(&self) -> &'static str {
@@ -108,16 +111,23 @@ impl Kernel for TopK {
         )];
         if let (Some(slice), Some(excluded)) = (operands.reads[1], operands.reads[2]) {
             let places = [slice, excluded].map(|o| [o.offset as u32, o.stride as u32]).concat();
-            // No list is longer than all of them, and none has use for more than every item.
-            let longest = excluded.rows.min(self.items);
+            // A list is no longer than all of them, and may be: an id can repeat. Where a driver would end the walk of one workgroup,
+            // several share a query's list.
+            let parts = excluded.rows.div_ceil(EXCLUDED_SPAN).max(1);
+            let longest = excluded.rows.min(EXCLUDED_SPAN);
             list.push(
                 plain(
                     "top_k_exclude",
-                    [vec![queries, items, self.first, excluded.rows as u32], places].concat(),
+                    [
+                        vec![queries, items, self.first, excluded.rows as u32],
+                        places,
+                        vec![parts as u32, EXCLUDED_SPAN as u32],
+                    ]
+                    .concat(),
                     vec![Binding::Read(slice.buffer), Binding::Read(excluded.buffer), Binding::Write(keys.buffer)],
-                    self.queries,
+                    self.queries * parts,
                 )
-                .looping(longest.div_ceil(64)),
+                .looping(longest.div_ceil(64) + 1),
             );
         }
         let places = [value, id].map(|o| [o.offset as u32, o.stride as u32]).concat();

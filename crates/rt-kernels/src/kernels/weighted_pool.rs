@@ -90,7 +90,7 @@ impl Kernel for WeightedPool {
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
         let attributes = [self.rows as u32, self.history as u32, self.heads as u32, self.dim as u32];
         let cells = self.rows * self.heads * self.dim;
-        vec![dispatch("weighted_pool", &attributes, &operands.reads, &operands.writes, cells).looping(self.history)]
+        vec![dispatch("weighted_pool", &attributes, &operands.reads, &operands.writes, cells).looping(self.history + 1)]
     }
 }
 
@@ -164,13 +164,14 @@ impl Kernel for WeightedPoolBackward {
         if operands.writes[0].is_some() {
             let cells = self.rows * self.history * self.dim;
             list.push(
-                dispatch("weighted_pool_dx", &attributes, &[w, dy], &operands.writes[..1], cells).looping(self.heads),
+                dispatch("weighted_pool_dx", &attributes, &[w, dy], &operands.writes[..1], cells)
+                    .looping(self.heads + 1),
             );
         }
         if operands.writes[1].is_some() {
             let cells = self.rows * self.history * self.heads;
             list.push(
-                dispatch("weighted_pool_dw", &attributes, &[x, dy], &operands.writes[1..], cells).looping(self.dim),
+                dispatch("weighted_pool_dw", &attributes, &[x, dy], &operands.writes[1..], cells).looping(self.dim + 1),
             );
         }
         list

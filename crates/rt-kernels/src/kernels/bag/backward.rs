@@ -128,7 +128,7 @@ impl Kernel for BagBackward {
             step: false,
             bindings,
             workgroups: (self.rows * self.dim).div_ceil(64),
-            iterations: longest(&self.windows, self.max_len) + 4 * MAX_WINDOWS,
+            iterations: longest(&self.windows, self.max_len, operands.reads[1]) + 4 * MAX_WINDOWS + 3,
         }]
     }
 }

@@ -146,7 +146,7 @@ impl SoftmaxLoss {
         let mut bindings = read(&positive);
         bindings.push(Binding::Write(info));
         let one = dispatch("softmax_positive", &[("POSITIVE", kind)], &[], &positive, bindings);
-        list.push(Dispatch { workgroups: self.rows.div_ceil(64), iterations: self.dim, ..one });
+        list.push(Dispatch { workgroups: self.rows.div_ceil(64), iterations: self.dim + 1, ..one });
 
         let Cut { parts, span } = self.lse_cut(&form);
         let pairs = [u, v, logq, ids, mask];
@@ -160,7 +160,7 @@ impl SoftmaxLoss {
         let bindings = vec![Binding::read(weight), Binding::Read(partial), Binding::Write(info), Binding::write(loss)];
         let constants = [smoothed, ("POSITIVE", kind)];
         let one = dispatch("softmax_rows", &constants, &[parts], &[weight, loss], bindings);
-        list.push(Dispatch { workgroups: self.rows.div_ceil(64), iterations: 3 * parts, ..one });
+        list.push(Dispatch { workgroups: self.rows.div_ceil(64), iterations: 3 * parts + 3, ..one });
 
         for (out, transposed) in [(du, false), (dv, true)] {
             let Some(out) = out else { continue };
@@ -205,7 +205,7 @@ impl SoftmaxLoss {
             step: false,
             bindings: vec![Binding::Read(whole.buffer), Binding::NoRead, Binding::NoRead, Binding::Write(out.buffer)],
             workgroups: (count * self.dim).div_ceil(64),
-            iterations: parts,
+            iterations: parts + 1,
         }
     }
 }
