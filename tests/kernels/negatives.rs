@@ -1,7 +1,7 @@
 //! Draws of negatives: equal on every device, and distributed as asked.
 
-use rt_kernels::kernels::{DrawAlias, DrawUniform, alias_table};
-use rt_kernels::{Step, philox};
+use rt_kernels::kernels::{DrawAlias, DrawUniform, DrawUnseen, alias_table};
+use rt_kernels::{Kernel, Step, philox};
 use rt_models::{Sampler, sampler_probabilities};
 use rt_tests::{LAYS, Lay, Want, devices, hold, ints, out_u, run, u};
 
@@ -120,4 +120,17 @@ fn tables_give_back_their_weights_and_refuse_nonsense() {
     for bad in [vec![], vec![0.0, 0.0], vec![1.0, -1.0], vec![f64::NAN, 1.0], vec![f64::INFINITY]] {
         assert!(alias_table(&bad).is_err(), "{bad:?}");
     }
+}
+
+/// A draw of no id writes the least one: what is said of the words holds for it too.
+#[test]
+fn draws_of_nothing_write_what_they_say() {
+    let (n, low) = (3, 40);
+    let kernel = DrawUniform { n, low, count: 0, stream: 1 };
+    hold("none", &kernel, &Step::default(), LAYS, &[], &[out_u(n, 1)], &[Want::Exact(vec![low; n])]);
+    assert_eq!(kernel.made(0, &[]).map(|made| made.below(0)), Some(low + 1));
+    let unseen = DrawUnseen { rows: 1, k: 1, count: 0, tries: 1, stream: 1 };
+    let reads = [u(&[0], 1, 1), u(&[9], 1, 1), u(&[7], 1, 1), u(&[0, 0], 1, 2), None, None];
+    hold("none unseen", &unseen, &Step::default(), LAYS, &reads, &[out_u(1, 1)], &[Want::Exact(vec![1])]);
+    assert_eq!(unseen.made(0, &[None; 6]).map(|made| made.below(0)), Some(2));
 }

@@ -3,7 +3,8 @@
 use crate::{Buffer, Device, Result};
 use std::collections::VecDeque;
 
-/// Copies of words to the host, in the order in which they were asked for; neither asking nor looking waits. Made for losses
+/// Copies of words to the host, in the order in which they were asked for. On a GPU neither asking nor looking waits; on the CPU
+/// asking copies at once, and waits its turn behind a run under way on another thread. Made for losses
 /// and other figures that a training loop looks at now and then. All of its buffers are made at once.
 pub struct Readback {
     device: Device,

@@ -44,8 +44,8 @@ struct FaultWatch {
 }
 
 impl Watch {
-    /// Asks for `rows` rows from row `first` on, as they are after the runs so far. Does not wait; false, and nothing asked
-    /// for, where every slot is under way.
+    /// Asks for `rows` rows from row `first` on, as they are after the runs so far; false, and nothing asked for, where
+    /// every slot is under way. Does not wait on a GPU; on the CPU it waits its turn behind a run under way on another thread.
     ///
     /// # Errors
     ///

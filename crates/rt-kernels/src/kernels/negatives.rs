@@ -59,7 +59,7 @@ impl Kernel for DrawUniform {
 
     fn made(&self, write: usize, reads: &[Option<[usize; 2]>]) -> Option<Made> {
         let _ = (write, reads);
-        Some(Made::new(self.low as usize + self.count as usize))
+        Some(Made::new(self.low as usize + self.count.max(1) as usize))
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {

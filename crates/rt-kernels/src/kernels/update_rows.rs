@@ -58,8 +58,8 @@ pub enum UpdatePart {
 ///
 /// Row gradient `g = sum of source[sources[e], :]` over the run of the id, in the order of
 /// [`SegmentSum`](super::SegmentSum); then the rule, with `lr = step.lr_rows`. Rows without an entry, and row 0, are not touched; of
-/// garbage in its reads, which [`Group`](super::Group) does not write, rows past the table and source rows past the source count
-/// for nothing.
+/// garbage in its reads, which [`Group`](super::Group) does not write, rows past the table count for nothing. Source rows past the
+/// source count for nothing on the CPU; on the GPU they add some words of the source's buffer, or zeros.
 ///
 /// Reads `source` `[any, dim]`, `sources` `[any, 1]` of [`Group`](super::Group), and the table's part of the output of
 /// [`SegmentRuns`](super::SegmentRuns): `runs` `[1, 2 capacity + 2]` u32, `chunks` `[blocks, dim]`, left out where no run can be
