@@ -75,6 +75,14 @@ fn settings_that_are_wrong() {
 }
 
 #[test]
+fn training_that_diverges() {
+    let data = Path::new("synthetic:users=60,items=50,events=8");
+    let small =
+        ["--set", "epochs=4", "--set", "batch=64", "--set", "dim=8", "--set", "user_hidden=8", "--set", "lr=1e30"];
+    train(data, &small, 1, &["epoch", "step", "smaller lr"]);
+}
+
+#[test]
 fn devices_that_are_not_there_and_batches_larger_than_memory() {
     let data = Path::new("synthetic:users=60,items=50,events=8");
     let folder = tempfile::tempdir().unwrap();
