@@ -43,9 +43,9 @@ fn main(
     let start = slice[params.slice_offset + query * params.slice_stride];
     var len = slice[params.slice_offset + query * params.slice_stride + 1u];
     len = select(0u, len, start <= params.excluded_rows && len <= params.excluded_rows - start);
-    let from = number % params.parts * params.span;
-    let end = from + min(len - min(len, from), params.span);
-    for (var s = from + lane; s < end; s += 64u) {
+    let first_entry = number % params.parts * params.span;
+    let end = first_entry + min(len - min(len, first_entry), params.span);
+    for (var s = first_entry + lane; s < end; s += 64u) {
         let item = excluded[params.excluded_offset + (start + s) * params.excluded_stride];
         if item >= params.first && item - params.first < params.items {
             keys[query * params.items + item - params.first] = 0u;
