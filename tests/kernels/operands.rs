@@ -185,6 +185,23 @@ fn fitting(device: &Device, kernel: &dyn Kernel, rows: &[(&str, usize)]) -> (Ope
     (Operands { reads, writes, scratch: Vec::new() }, buffers)
 }
 
+/// Adagrad alone has a part that leaves the table out; a shader of another rule would write where none is bound.
+#[test]
+fn a_table_that_is_written_is_not_left_out() {
+    let (capacity, entries, dim, eps) = (8, 8, 4, 1e-8);
+    for (rule, taken) in [
+        (RowRule::Sgd, false),
+        (RowRule::Adagrad { eps }, true),
+        (RowRule::Adam { beta1: 0.9, beta2: 0.99, eps }, false),
+    ] {
+        let kernel = UpdateRows { rule, part: UpdatePart::Accumulators, capacity, entries, dim };
+        let (mut operands, buffers) = fitting(&devices()[0], &kernel, &[]);
+        operands.writes[0] = None;
+        let made = Program::new(&devices()[0], buffers, vec![Call { kernel: Arc::new(kernel), operands }]);
+        assert_eq!(made.is_ok(), taken, "{rule:?}");
+    }
+}
+
 /// Operands that each fit their slot, and not each other.
 #[test]
 fn operands_that_do_not_fit_each_other_are_refused() {

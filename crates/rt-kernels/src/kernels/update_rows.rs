@@ -100,7 +100,8 @@ impl Kernel for UpdateRows {
             RowRule::Adam { .. } => (state("state1", Some(self.dim), true), state("state2", Some(self.dim), true)),
         };
         let mut table = Slot::f32("table", None, self.dim).in_place();
-        table.optional = self.part == UpdatePart::Accumulators;
+        // The other rules have no part without it.
+        table.optional = self.part == UpdatePart::Accumulators && matches!(self.rule, RowRule::Adagrad { .. });
         Signature { reads, writes: vec![table, one, two] }
     }
 
