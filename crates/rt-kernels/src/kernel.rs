@@ -233,8 +233,8 @@ impl Dispatch {
 /// of a shader together: a program with more is refused on software drivers. Kernels whose work can be cut keep below it for every
 /// shape, on every GPU alike.
 pub const MOST_ITERATIONS: usize = 65_535;
-/// What is known of the integers that a kernel writes, whatever stands in its reads: so bounds of ids are carried back to what they
-/// are made of.
+/// What is known of the integers that a kernel writes, for any words in its reads. With it a bound on ids is carried back to what
+/// they are made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Made {
     /// The words of column c that come of no read are below `below[c]`; of further columns below the last of these, or there are

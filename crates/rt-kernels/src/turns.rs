@@ -1,7 +1,7 @@
 //! Who may use which memory, in the order in which they asked.
 //!
 //! A run asks for all of its buffers at once, before its first kernel. It gets all of them or waits with none, so no two
-//! runs wait for each other. Whoever asks later for a buffer that an earlier one waits for stands behind it: a loop of
+//! runs wait for each other. Whoever asks later for a buffer that an earlier one waits for comes after it: a loop of
 //! readers does not starve a loop of steps, nor the other way round. Those who share no buffer do not wait for each other.
 //!
 //! On the CPU every buffer has its turn; a GPU is one thing, taken for as long as something is submitted.

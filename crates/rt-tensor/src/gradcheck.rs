@@ -25,8 +25,8 @@ pub struct ParamCheck {
     pub parameter: String,
     /// Cells that were compared.
     pub cells: usize,
-    /// Cells that say nothing: those on a kink, where there is no derivative to compare with, and those whose gradient rounding
-    /// moves by a hundredth or more.
+    /// Cells that prove little: those on a kink, which have no derivative to compare with, and those whose gradient moves by a
+    /// hundredth or more when the parameters are rounded.
     pub skipped: usize,
     /// The largest |gradient - difference| over the cell's scale, which is such that [`TOLERANCE`] passes; infinite where
     /// something is not a number.

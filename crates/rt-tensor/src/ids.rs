@@ -163,8 +163,8 @@ impl Faults {
 }
 
 impl Tape {
-    /// Holds `ids` below `rows`, the rows of what they look up; gives them, or what stands in for them where they have to be checked
-    /// on the device. `null` stands in for an id that is not.
+    /// Proves that `ids` are below `rows`, the rows of what they look up, and returns them. If that cannot be proven, returns what a
+    /// check on the device makes of them: the same ids, with `null` in place of those out of range.
     pub(crate) fn ids_below(
         &mut self,
         op: &'static str,

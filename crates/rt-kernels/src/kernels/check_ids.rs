@@ -51,7 +51,7 @@ pub struct CheckIds {
     pub cols: usize,
     /// What they have to be.
     pub rule: IdRule,
-    /// What stands in for an id that is not.
+    /// The id that replaces one out of range.
     pub null: u32,
     /// The number of this check in the faults.
     pub number: u32,

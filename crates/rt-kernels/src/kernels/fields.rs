@@ -115,7 +115,7 @@ impl Kernel for FieldScale {
             |r, out| {
                 let mut first = 0;
                 for (f, (a, run)) in a.row(r).iter().zip(starts.windows(2)).enumerate() {
-                    // A column is of the first field that ends past it, else of the last one, whatever stands in `starts`.
+                    // A column is of the first field that ends past it, else of the last one, for any `starts`.
                     let last = if f + 1 == fields { out.len() } else { (run[1] as usize).min(out.len()) };
                     let own = first..last.max(first);
                     first = own.end;

@@ -89,7 +89,7 @@ impl UpdateDense {
     }
 }
 
-/// Brings an average up to date, where there is one.
+/// Updates the average, if one is kept.
 fn keep_average(stays: Option<f32>, average: &mut [f32], w: &[f32]) {
     let Some(stays) = stays else { return };
     vectorize(
