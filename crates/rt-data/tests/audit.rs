@@ -72,8 +72,10 @@ fn duplicates_across_parts() {
         &ReadOptions::default(),
     );
     let findings = audit(&data, &leave_last_out(&data));
-    // u's valid and test are one row twice; w's test row stands in its train part; v bought again later, which is no leak.
-    assert_eq!(leaks(&findings), [("duplicates_across_parts", "")]);
+    // u's valid and test are one row twice; w's test row stands in its train part; v bought again later, which is no duplicate. All
+    // three did so within minutes.
+    assert_eq!(leaks(&findings), [("duplicates_across_parts", ""), ("repeat_across_cut", "")]);
+    assert_eq!(find(&findings, "repeat_across_cut").count, 3);
     assert_eq!(find(&findings, "duplicates_across_parts").count, 2);
 
     // Without times the pair alone can be compared.
@@ -187,4 +189,137 @@ fn data_without_a_clock_says_so() {
     assert!(leaks(&findings).is_empty());
     assert_eq!(find(&findings, "future_in_history").severity, Severity::Note);
     assert_eq!(find(&findings, "others_future").severity, Severity::Note);
+}
+
+/// A word from a counter, the same in every run.
+fn word(i: usize) -> usize {
+    let mut word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    ((word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB) >> 40) as usize
+}
+
+fn category(values: impl Iterator<Item = String>) -> Column {
+    let mut vocab = Vocab::new();
+    let values = values.map(|value| if value.is_empty() { 0 } else { vocab.insert(&value) }).collect();
+    Column::Category { vocab, values }
+}
+
+fn with_event_column(data: &Dataset, value: &dyn Fn(usize) -> String) -> Vec<String> {
+    let mut data = data.clone();
+    let column = category((0..data.event_item.len()).map(value));
+    data.event_features = Features { columns: vec![("c".into(), column)] };
+    leaks(&audit(&data, &leave_last_out(&data))).iter().map(|leak| leak.0.to_owned()).collect()
+}
+
+fn with_user_column(data: &Dataset, value: &dyn Fn(u32) -> String) -> Vec<String> {
+    let mut data = data.clone();
+    let users = 0..data.users.rows() as u32;
+    let column = category(users.map(|user| if user == 0 { String::new() } else { value(user) }));
+    data.user_features.columns.push(("c".into(), column));
+    leaks(&audit(&data, &leave_last_out(&data))).iter().map(|leak| leak.0.to_owned()).collect()
+}
+
+#[test]
+fn features_of_the_target_item() {
+    let data = Synthetic::parse("synthetic:users=400,items=90,events=15,seed=5").unwrap().generate().0;
+    let item = |event: usize| data.event_item[event] as usize;
+    let noisy = |event: usize, value: usize| if word(event).is_multiple_of(10) { word(event + 9) % 8 } else { value };
+    assert_eq!(with_event_column(&data, &|e| (item(e) % 8).to_string()), ["feature_of_target_item"], "a category");
+    assert_eq!(with_event_column(&data, &|e| (item(e) * 31 % 17).to_string()), ["feature_of_target_item"], "a price");
+    assert_eq!(
+        with_event_column(&data, &|e| noisy(e, item(e) % 8).to_string()),
+        ["feature_of_target_item"],
+        "with noise"
+    );
+    assert!(with_event_column(&data, &|e| (word(e) % 8).to_string()).is_empty(), "a device");
+    assert!(with_event_column(&data, &|e| (data.user_of(e) % 8).to_string()).is_empty(), "the user's group");
+
+    let last = |user: u32| item(data.events_of(user).end - 1);
+    assert_eq!(with_user_column(&data, &|u| (last(u) % 6).to_string()), ["feature_of_target_item"]);
+    assert_eq!(with_user_column(&data, &|u| noisy(u as usize, last(u) % 6).to_string()), ["feature_of_target_item"]);
+    assert!(with_user_column(&data, &|u| (word(u as usize) % 6).to_string()).is_empty(), "a country");
+    assert!(
+        with_user_column(&data, &|u| (item(data.events_of(u).start) % 6).to_string()).is_empty(),
+        "of the first event"
+    );
+}
+
+#[test]
+fn features_of_time_with_noise_and_of_the_last_event() {
+    let data = Synthetic::parse("synthetic:users=400,items=90,events=15,seed=5").unwrap().generate().0;
+    let hour = |event: usize| data.time(event).div_euclid(3_600).rem_euclid(24);
+    let noisy = |e: usize| if word(e).is_multiple_of(10) { word(e + 9) as i64 % 24 } else { hour(e) };
+    assert_eq!(with_event_column(&data, &|e| noisy(e).to_string()), ["feature_of_target_time"]);
+    let last = |event: usize| event + 1 == data.events_of(data.user_of(event)).end;
+    let flag = |event: usize| u8::from(last(event)).to_string();
+    assert_eq!(with_event_column(&data, &flag), ["feature_of_last_event"]);
+    let alone = |event: usize| if last(event) { "exit".into() } else { String::new() };
+    assert_eq!(with_event_column(&data, &alone), ["feature_of_last_event"], "a value that the others lack");
+    let back = |event: usize| (data.events_of(data.user_of(event)).end - event).to_string();
+    assert_eq!(with_event_column(&data, &back), ["feature_of_last_event"], "places counted from the end");
+}
+
+#[test]
+fn counts_in_bins_and_with_noise() {
+    let plain = Synthetic::parse("synthetic:users=600,items=120,events=15,seed=5").unwrap().generate().0;
+    let cut = leave_last_out(&plain);
+    let with = |values: Vec<f32>| {
+        let mut data = plain.clone();
+        data.item_features.columns.push(("seen".into(), Column::Number { values }));
+        leaks(&audit(&data, &cut)).len()
+    };
+    let bins = |counts: Vec<f32>, n: f32| {
+        let mut sorted = counts.clone();
+        sorted.sort_by(f32::total_cmp);
+        let bin = |x: &f32| (sorted.partition_point(|y| y < x) as f32 * n / sorted.len() as f32).floor();
+        counts.iter().map(bin).collect::<Vec<f32>>()
+    };
+    let noise =
+        |values: Vec<f32>| values.into_iter().enumerate().map(|(i, x)| x + (word(i) % 3) as f32 - 1.0).collect();
+    let (all, train) = (counts(&plain, &cut, true, false), counts(&plain, &cut, false, false));
+    assert_eq!(with(bins(all.clone(), 10.0)), 1, "deciles of all data");
+    assert_eq!(with(noise(all.clone())), 1, "a count of all data with noise");
+    assert_eq!(with(all.iter().map(|x| -x.sqrt()).collect()), 1, "falling");
+    assert_eq!(with(bins(train.clone(), 10.0)), 0, "deciles of the train part");
+    assert_eq!(with(noise(train)), 0, "a count of the train part with noise");
+    assert_eq!(with((0..all.len()).map(|i| (word(i) % 50) as f32).collect()), 0, "a price");
+}
+
+#[test]
+fn what_people_do_to_logs() {
+    let log = |rows: String| csv("d.csv", format!("user,item,time\n{rows}"), &ReadOptions::default());
+    let severity = |data: &Dataset, check: &str| {
+        let findings = audit(data, &leave_last_out(data));
+        let finding = find(&findings, check);
+        (finding.severity, finding.count)
+    };
+    // Ten events of each second: in the order of items, or in any.
+    let page = |sorted: bool| {
+        let mut rows = String::new();
+        for user in 0..20 {
+            for event in 0..10 {
+                let item = if sorted { user + 3 * event } else { word(user * 10 + event) % 50 };
+                rows += &format!("u{user},{item},{}\n", 1_000 + event / 5);
+            }
+        }
+        log(rows)
+    };
+    assert_eq!(severity(&page(true), "lines_sorted_by_item"), (Severity::Leak, 160));
+    assert_eq!(severity(&page(false), "lines_sorted_by_item").0, Severity::Clean);
+
+    // One person of twenty under two ids, to the second; one id written twice.
+    let mut rows = String::new();
+    for user in 0..60 {
+        for event in 0..6 {
+            let own = if user == 59 { 0 } else { user };
+            rows += &format!("user{user},{},{}\n", word(own * 10 + event) % 90, 1_000 + own * 977 + event * 60);
+        }
+    }
+    let data = log(format!("{rows}USER5,1,99999\nUSER5,2,99999\n"));
+    assert_eq!(severity(&data, "one_person_two_ids"), (Severity::Note, 2));
+    assert_eq!(severity(&data, "ids_written_alike"), (Severity::Note, 2));
+
+    // The same click logged twice, seconds apart, on both sides of the cut.
+    let twice = log("u,a,1\nu,b,2000\nu,c,4000\nu,c,4007\nv,a,1\nv,b,2000\nv,c,4000\nv,b,6000\n".into());
+    assert_eq!(severity(&twice, "repeat_across_cut"), (Severity::Leak, 1));
 }

@@ -65,7 +65,8 @@ fn counted(side: &str, all: &[f64], train: &[f64], values: &[f64]) -> Finding {
     let is_count = with_all as f64 >= SAME * rows.len() as f64 && with_all > with_train;
     let (ranks, of_all) = (ranks(&values), correlation_of(&values, &all));
     let is_function = of_all >= MONOTONE && of_all > correlation(&ranks, &self::ranks(&train)) + 1e-9;
-    let leak = rows.len() >= 5 && (is_count || is_function);
+    let sided = sides_with_all(&all, &train, &values);
+    let leak = rows.len() >= 5 && (is_count || is_function || sided >= SIDED);
     let severity = if leak { Severity::Leak } else { Severity::Clean };
     let what = match (leak, is_count) {
         (true, true) => {
@@ -77,6 +78,39 @@ fn counted(side: &str, all: &[f64], train: &[f64], values: &[f64]) -> Finding {
         _ => format!("{side}s whose value is their count over all the data"),
     };
     Finding::new("statistics_over_test", severity, with_all as u64, rows.len() as u64, what)
+}
+
+/// Rows that are compared pair by pair, at most.
+const PAIRS: usize = 2_000;
+/// Share of the pairs that a column takes the side of the count over all data in, from which it was made of it: one that has
+/// nothing to do with either takes half of them.
+const SIDED: f64 = 0.8;
+/// Rows that such pairs have to be of.
+const ROWS: usize = 20;
+
+/// Of the pairs of rows that the two counts do not put in the same order, and that the column tells apart: the share in which
+/// it sides with the count over all data. It sees bins of a count and counts with noise, of which both correlations are high.
+fn sides_with_all(all: &[f64], train: &[f64], values: &[f64]) -> f64 {
+    let step = all.len().div_ceil(PAIRS).max(1);
+    let rows: Vec<usize> = (0..all.len()).step_by(step).collect();
+    let (mut with, mut of) = (0u64, 0u64);
+    let mut told = vec![false; all.len()];
+    for (i, &a) in rows.iter().enumerate() {
+        for &b in &rows[..i] {
+            let (high, low) = if all[a] > all[b] { (a, b) } else { (b, a) };
+            if all[high] > all[low] && train[high] <= train[low] && values[high] != values[low] {
+                of += 1;
+                with += u64::from(values[high] > values[low]);
+                (told[a], told[b]) = (true, true);
+            }
+        }
+    }
+    if told.iter().filter(|told| **told).count() < ROWS {
+        return 0.0;
+    }
+    // A column that falls as the count grows is the same leak.
+    let with = if correlation_of(all, values) < 0.0 { of - with } else { with };
+    with as f64 / of as f64
 }
 
 /// Spearman's rank correlation.
@@ -121,7 +155,7 @@ pub(super) fn of_time(data: &Dataset) -> Vec<Finding> {
         return vec![Finding::new(check, Severity::Note, 0, 0, "the data has no clock to compare the columns with")];
     }
     let finding = |(name, column): &(String, Column)| {
-        let values = words(column);
+        let values = exact(column);
         for (seconds, unit) in [(1, "second"), (60, "minute"), (3_600, "hour"), (86_400, "day")] {
             if let Some(groups) = constant_within(data, &values, seconds) {
                 let what = format!(
@@ -140,14 +174,24 @@ pub(super) fn of_time(data: &Dataset) -> Vec<Finding> {
     data.event_features.columns.iter().map(finding).collect()
 }
 
-/// A word for each event's value; `None` where it has none, which says nothing.
-fn words(column: &Column) -> Vec<Option<u64>> {
+/// Numbers of one column that are taken for one value, at most: of more, as many quantiles stand for them.
+const BINS: usize = 16;
+
+/// A word for each row's value, numbers by quantile where there are many; `None` where it has none, which says nothing.
+pub(super) fn words(column: &Column) -> Vec<Option<u64>> {
     match column {
         Column::Category { values, .. } => {
             values.iter().map(|&value| (value > 0).then_some(u64::from(value))).collect()
         }
         Column::Number { values } => {
-            values.iter().map(|value| (!value.is_nan()).then_some(u64::from(value.to_bits()))).collect()
+            let mut known: Vec<f32> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+            known.sort_unstable_by(f32::total_cmp);
+            let distinct = known.chunk_by(|a, b| a == b).count();
+            let bin = |value: f32| match distinct <= BINS {
+                true => u64::from(value.to_bits()),
+                false => (known.partition_point(|other| *other < value) * BINS / known.len()) as u64,
+            };
+            values.iter().map(|value| (!value.is_nan()).then(|| bin(*value))).collect()
         }
         Column::Bag { offsets, values, .. } => {
             let mut known: HashMap<&[u32], u64> = HashMap::new();
@@ -159,6 +203,16 @@ fn words(column: &Column) -> Vec<Option<u64>> {
                 })
                 .collect()
         }
+    }
+}
+
+/// The same with every number for itself.
+fn exact(column: &Column) -> Vec<Option<u64>> {
+    match column {
+        Column::Number { values } => {
+            values.iter().map(|value| (!value.is_nan()).then_some(u64::from(value.to_bits()))).collect()
+        }
+        Column::Category { .. } | Column::Bag { .. } => words(column),
     }
 }
 
