@@ -102,8 +102,9 @@ pub(crate) struct Data {
     /// leave-last-out, or time:TRAIN,VALID with shares such as time:0.8,0.1; for dssm-text pairs or documents
     #[arg(long)]
     pub split: Option<String>,
-    /// What is masked when a case is ranked
-    #[arg(long, value_enum, default_value_t = MaskArg::History)]
+    /// What rankings leave out, targets too. auto: nothing where more than 5 % of the train events repeat an item of their user,
+    /// else the history
+    #[arg(long, value_enum, default_value_t = MaskArg::Auto)]
     pub mask: MaskArg,
     /// Which events after a time cut are targets
     #[arg(long, value_enum, default_value_t = TargetsArg::First)]
@@ -203,6 +204,7 @@ pub(crate) enum Baselines {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MaskArg {
+    Auto,
     History,
     Train,
     None,
@@ -272,6 +274,9 @@ pub(crate) struct Eval {
     pub data: Data,
     #[command(flatten)]
     pub evaluation: Evaluation,
+    /// Also evaluate cases whose target the model was trained on
+    #[arg(long)]
+    pub allow_seen: bool,
     /// The model's folder
     #[arg(long)]
     pub model: PathBuf,
@@ -294,9 +299,12 @@ pub(crate) struct Recommend {
     /// How many items
     #[arg(short, default_value_t = 10)]
     pub k: usize,
-    /// Also recommend what stands in the history
-    #[arg(long)]
+    /// Also recommend what stands in the history, whatever the model's mask is
+    #[arg(long, conflicts_with = "unseen")]
     pub seen: bool,
+    /// Leave out what stands in the history, whatever the model's mask is
+    #[arg(long)]
+    pub unseen: bool,
     /// Also the softmax probability of each item, over all items that may be recommended
     #[arg(long)]
     pub prob: bool,

@@ -4,7 +4,7 @@ use crate::args::Global;
 use crate::fail::{Done, Fail};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use rt_data::{LeftOut, Searches, SearchesLeftOut};
+use rt_data::{Dataset, LeftOut, Searches, SearchesLeftOut, Severity, Split};
 use rt_models::eval::{DeviceName, Protocol, Report, Row};
 use rt_models::{Device, Progress};
 use serde::Serialize;
@@ -62,14 +62,26 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
     }
     say!("{t}");
     say!(
-        "split {}, mask {}, request time {}, {} items ranked, {} users tested; {:.1} % of targets stand in the history",
+        "split {}, mask {} ({}), request time {}, {} items ranked, {} users tested; {:.1} % of targets stand in the history{}",
         protocol.split,
         protocol.mask,
+        protocol.mask_reason,
         protocol.request_time,
         protocol.catalogue,
         protocol.users_tested,
-        100.0 * protocol.targets_in_history
+        100.0 * protocol.targets_in_history,
+        match (protocol.targets_left_out, protocol.cases_left_out) {
+            (0, _) => String::new(),
+            (targets, cases) => format!(
+                "; masked and so left out: {targets} target{}, {cases} case{} without another",
+                plural(targets),
+                plural(cases)
+            ),
+        }
     );
+    if let Some(seen) = protocol.seen_cases {
+        say!("{seen} cases have a target that the model was trained on (--allow-seen)");
+    }
     if let Some(first) = rows.first() {
         say!(
             "HR@10 by targets with / without a train interaction: {}; cases without a history: {}{}",
@@ -90,6 +102,11 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
             ))
         );
     }
+}
+
+/// The ending of a counted noun.
+pub(crate) fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 /// Says how many rows are no positives, where there are any.
@@ -131,6 +148,20 @@ pub(crate) fn insert_searches(more: &mut serde_json::Map<String, serde_json::Val
         "unknown_users": strangers, "without_words": without_words,
     });
     more.insert("searches".into(), counts);
+}
+
+/// Says what would make a test on this data worth nothing, where there is something.
+pub(crate) fn warn_of_leaks(global: &Global, data: &Dataset, split: &Split) {
+    if global.quiet {
+        return;
+    }
+    for finding in rt_data::audit(data, split).iter().filter(|finding| finding.severity == Severity::Leak) {
+        let column = finding.column.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+        eprintln!(
+            "warning: {}{column}: {} of {} {}; `recall audit` says more",
+            finding.check, finding.count, finding.of, finding.what
+        );
+    }
 }
 
 /// The device as `--json` names it.

@@ -3,6 +3,7 @@
 mod examples;
 mod files;
 mod leave_last_out;
+mod mask;
 mod report;
 mod time;
 
@@ -12,6 +13,7 @@ use std::ops::Range;
 use crate::{Dataset, Error, Result};
 
 pub use examples::Examples;
+pub use mask::Mask;
 pub use report::is_tied;
 
 /// How events are divided.
@@ -80,6 +82,8 @@ pub struct SplitOptions {
     pub eval_history: EvalHistory,
     /// Only events of this dense source are validated and tested ([`Dataset::event_source`]); all train.
     pub eval_source: Option<u32>,
+    /// What rankings leave out; `None` looks at how often the train part repeats itself, see [`Split::mask_reason`].
+    pub mask: Option<Mask>,
 }
 
 /// Divides the events of `data`.
@@ -130,19 +134,11 @@ pub fn split(data: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<S
         return Err(Error::Request(format!("split `{kind}` of {}: {what}", data.name)));
     }
     split.train_after_test = report::train_after_test(data, &split);
+    (split.mask, split.mask_reason) = match options.mask {
+        Some(mask) => (mask, "as asked for".into()),
+        None => mask::choose(data, &split),
+    };
     Ok(split)
-}
-
-/// Which items are masked when a case is ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mask {
-    /// All of the user's events earlier than the target.
-    #[default]
-    History,
-    /// The user's train events.
-    Train,
-    /// Nothing.
-    None,
 }
 
 /// Which events after a time cut are targets.
@@ -178,18 +174,6 @@ pub struct EvalCase {
     pub targets: Vec<u32>,
 }
 
-impl EvalCase {
-    /// Events whose items are masked.
-    #[must_use]
-    pub fn masked(&self, mask: Mask) -> Range<u32> {
-        match mask {
-            Mask::History => self.history.clone(),
-            Mask::Train => self.train.clone(),
-            Mask::None => 0..0,
-        }
-    }
-}
-
 /// A divided [`crate::Dataset`].
 #[derive(Debug, Clone)]
 pub struct Split {
@@ -209,9 +193,29 @@ pub struct Split {
     /// Mean over the test targets of the share of all train events that are strictly later than the target: how much
     /// of other users' future the training sees. `None` where there is no clock or no test target.
     pub train_after_test: Option<f64>,
+    /// What rankings leave out: those of validation and test, and the lists of a model that was trained on this.
+    pub mask: Mask,
+    /// Why this mask, in words.
+    pub mask_reason: String,
 }
 
 impl Split {
+    /// A division of `users` rows of users that has nothing yet.
+    #[must_use]
+    pub fn empty(kind: SplitKind, users: usize) -> Self {
+        Self {
+            kind,
+            examples: Examples::default(),
+            train_end: vec![0; users],
+            valid: Vec::new(),
+            test: Vec::new(),
+            history_is_set: false,
+            train_after_test: None,
+            mask: Mask::default(),
+            mask_reason: String::new(),
+        }
+    }
+
     /// Train events of a user, as a range of the event arrays.
     #[must_use]
     pub fn train_events(&self, data: &crate::Dataset, user: u32) -> Range<usize> {
@@ -225,6 +229,19 @@ impl Split {
         for user in 0..data.users.rows() {
             for event in self.train_events(data, user as u32) {
                 counts[data.event_item[event] as usize] += 1;
+            }
+        }
+        counts
+    }
+
+    /// Users that have each dense item in their train part; `items.rows()` long.
+    #[must_use]
+    pub fn item_users(&self, data: &crate::Dataset) -> Vec<u32> {
+        let (mut counts, mut last) = (vec![0; data.items.rows()], vec![u32::MAX; data.items.rows()]);
+        for user in 0..data.users.rows() as u32 {
+            for &item in &data.event_item[self.train_events(data, user)] {
+                counts[item as usize] += u32::from(last[item as usize] != user);
+                last[item as usize] = user;
             }
         }
         counts

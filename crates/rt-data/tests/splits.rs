@@ -319,3 +319,27 @@ fn files_with_many_targets_a_user() {
     let both = cut(&data, EvalHistory::TrainValid);
     assert_eq!(cases(&data, &both.test), ["u: c a b e d > h f g a", "v:  > a b"]);
 }
+
+/// A log of plays is ranked whole, a log of ratings without what a user had; the share of repeats says which.
+#[test]
+fn the_mask_follows_the_repeats() {
+    let plays = one("user,item,time\nu,a,1\nu,b,2\nu,a,3\nu,a,4\nu,b,5\n", &ReadOptions::default());
+    let auto = split(&plays, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
+    assert_eq!((auto.mask, auto.repeats(&plays)), (Mask::None, 1.0 / 3.0));
+    assert!(auto.mask_reason.contains("33.3 %") && auto.mask_reason.contains("more than 5 %"), "{}", auto.mask_reason);
+    let ratings = one("user,item,time\nu,a,1\nu,b,2\nu,c,3\nu,d,4\nu,a,5\n", &ReadOptions::default());
+    let auto = split(&ratings, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
+    // The test event repeats an item; the train part does not, and it alone has a say.
+    assert_eq!((auto.mask, auto.repeats(&ratings)), (Mask::History, 0.0));
+    for mask in [Mask::History, Mask::Train, Mask::None] {
+        let asked = SplitOptions { mask: Some(mask), ..SplitOptions::default() };
+        let split = split(&plays, SplitKind::LeaveLastOut, asked).unwrap();
+        assert_eq!((split.mask, split.mask_reason.as_str()), (mask, "as asked for"));
+        assert_eq!(Mask::parse(mask.name()), Some(mask));
+    }
+    // One of two targets stands in the history, whichever event of it is the target.
+    let mut case = auto.test[0].clone();
+    case.targets = vec![4, 3, 0];
+    let among: Vec<(u32, bool)> = case.targets_among(&ratings, 0..2).collect();
+    assert_eq!(among, [(4, true), (3, false)]);
+}

@@ -10,6 +10,9 @@ use rt_tensor::{Init, Negatives, PositiveVar, SoftmaxSpec, Store, Tape, Var};
 /// Stream of the items drawn beside the batch: other losses draw from stream 0.
 const MIXED: u32 = 1;
 
+/// Alias tables of these draws, where the candidates are not the first items of the vocabulary.
+const MIXED_TABLES: [&str; 2] = ["mixed.threshold", "mixed.alias"];
+
 /// The dense parameter of the learned temperature: ln(1 / temperature).
 const LOG_SCALE: &str = "log_scale";
 
@@ -64,7 +67,12 @@ impl Pool {
         let batch = tape.shape(target)[0];
         let mut ids = vec![target];
         if config.mixed > 0 {
-            ids.push(tape.draw_uniform(config.mixed, 1, schema.catalogue as u32, MIXED)?);
+            ids.push(if schema.first_items {
+                tape.draw_uniform(config.mixed, 1, schema.candidates as u32, MIXED)?
+            } else {
+                let [threshold, alias] = MIXED_TABLES.map(|name| tape.input_ids(name, schema.item_rows, 1));
+                tape.draw_alias(config.mixed, threshold, alias, MIXED)?
+            });
         }
         let made = if let [only] = ids[..] { only } else { tape.concat_id_rows(&ids)? };
         let vectors = towers.item(tape, made)?;
@@ -94,7 +102,7 @@ impl Pool {
         let ids = tape.concat_id_rows(&ids)?;
         let table = tape.input("share.targets", schema.item_rows, 1);
         let corrected = config.logq != LogQ::Off;
-        let logq = tape.candidate_logq(table, ids, (batch, queued), schema.catalogue, corrected)?;
+        let logq = tape.candidate_logq(table, ids, (batch, queued), schema.candidates, corrected)?;
         let candidates = Negatives { vectors: all, logq: Some(logq), ids: Some(ids) };
         Ok(Self { candidates, targets, ids, queue })
     }
@@ -161,15 +169,21 @@ pub(crate) fn items_to_users(tape: &mut Tape, spec: &SoftmaxSpec, targets: Var, 
 
 /// Puts what these candidates read into the store.
 pub(crate) fn upload(store: &Store, config: &Config, data: &Dataset, split: &Split) -> Result<()> {
+    if config.mixed > 0 {
+        let mut uniform = vec![0.0; data.items.rows()];
+        crate::sampler::candidates(data, split).iter().for_each(|item| uniform[*item as usize] = 1.0);
+        let (threshold, alias) = rt_kernels::kernels::alias_table(&uniform)?;
+        store.put_u32(MIXED_TABLES[0], &threshold)?;
+        store.put_u32(MIXED_TABLES[1], &alias)?;
+    }
     if config.mixed > 0 || config.queue > 0 {
         store.put_f32("share.targets", &shares(crate::examples::expected_targets(config, data, split)))?;
     }
     Ok(())
 }
 
-/// Each item's share of the training targets; items without a target count half a one. Row 0 is no item.
+/// Each item's share of the training targets; 0 without a target. Row 0 is no item.
 pub(crate) fn shares(mut counts: Vec<f64>) -> Vec<f32> {
-    counts.iter_mut().for_each(|c| *c = c.max(0.5));
     counts[0] = 0.0;
     let total: f64 = counts.iter().sum();
     counts.iter().map(|c| (c / total) as f32).collect()

@@ -90,7 +90,7 @@ fn small(kind: ModelKind, loss: Loss) -> Config {
 /// One training step of a model, on the CPU or a GPU.
 fn check(device: &Device, config: Config, data: &Dataset, split: &Split, seed: u64) -> Result<OpCheck> {
     let config = config.resolve(data, split)?;
-    let mut schema = Schema::new(&config, data, false, 0);
+    let mut schema = Schema::new(&config, data, false, 0).of_training(data, split);
     schema.extra.item_ids = crate::features::item_ids(&config, data, split);
     let searches = crate::searches::of_training(&config, data, split, None)?;
     schema.searches = searches.as_ref().map(|s| crate::searches::SearchShape::new(&config, s, data));

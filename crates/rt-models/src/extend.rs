@@ -34,17 +34,22 @@ pub struct Extended {
 ///
 /// [`Error::Data`] where the new data cannot be divided so, [`Error::Request`] where nothing of it is left to train on or
 /// where one of the two has ordered histories and the other sets.
-pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<Extended> {
+pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, mut options: SplitOptions) -> Result<Extended> {
+    let kept = options.mask.is_none();
+    options.mask = options.mask.or(Some(model.mask()));
     let merge = Merge::new(&model.data, new);
     let mut notes = Vec::new();
     let mut data = merge.data(&mut notes);
     data.searches = merge.searches(model, &mut notes)?;
     let data = Arc::new(data);
-    let split = match kind {
+    let mut split = match kind {
         SplitKind::LeaveLastOut if new.event_time.is_empty() => rt_data::split(new, kind, options)?,
         SplitKind::LeaveLastOut => merge.leave_last_out(&data, options)?,
         SplitKind::Time { .. } | SplitKind::Files => merge.map(&data, &rt_data::split(new, kind, options)?),
     };
+    if kept {
+        split.mask_reason = "that of the model".into();
+    }
     if split.history_is_set != model.schema.history_is_set {
         let what = |set: bool| if set { "sets" } else { "in order" };
         return Err(Error::Request(format!(
@@ -83,8 +88,10 @@ pub fn train_from(
         config.negatives_from = NegativesFrom::Sampler;
     }
     let words = base.searches.as_ref().map(|searches| &searches.tokens);
-    let model = Model::with_words(device, &config, extended.data.clone(), &extended.split, seed, words)?;
+    let mut model = Model::with_words(device, &config, extended.data.clone(), &extended.split, seed, words)?;
     hand_over(base, &model)?;
+    let data = &extended.data;
+    model.trained.keep(data, base, |user| data.events_of(user).len() == base.data.events_of(user).len());
     fit(model, &extended.split, seed, progress)
 }
 
@@ -368,15 +375,13 @@ impl<'a> Merge<'a> {
             };
             cases.iter().map(one).collect()
         };
-        Split {
-            kind: split.kind,
-            examples: examples.into_iter().collect(),
-            valid: cases(&split.valid),
-            test: cases(&split.test),
-            train_end: train_end.clone(),
-            history_is_set: split.history_is_set,
-            train_after_test: None,
-        }
+        let mut both = Split::empty(split.kind, 0);
+        both.examples = examples.into_iter().collect();
+        (both.valid, both.test) = (cases(&split.valid), cases(&split.test));
+        both.train_end.clone_from(&train_end);
+        both.history_is_set = split.history_is_set;
+        (both.mask, both.mask_reason) = (split.mask, split.mask_reason.clone());
+        both
     }
 }
 

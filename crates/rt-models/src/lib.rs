@@ -34,6 +34,8 @@ mod step;
 pub mod text;
 mod towers;
 mod train;
+mod trained;
+mod unknown;
 mod vectors;
 mod watch;
 
@@ -59,3 +61,4 @@ pub use score::ModelScorer;
 pub use select::Select;
 pub use step::{StepBench, StepSizes};
 pub use train::{OnProgress, Progress, TrainReport, evaluate, train};
+pub use unknown::{Unknown, UnknownIds};

@@ -182,9 +182,9 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
             Ok(tape.add(to_items, to_users)?)
         }
         Loss::Full => {
-            let catalogue = tape.input_ids("catalogue", schema.catalogue, 1);
+            let catalogue = tape.input_ids("catalogue", schema.candidates, 1);
             let index = tape.input_ids("catalogue.index", schema.item_rows, 1);
-            towers.all_rows(tape, schema.catalogue)?;
+            towers.all_rows(tape, schema.candidates)?;
             let vectors = towers.item(tape, catalogue)?;
             let label = tape.take(index, target)?;
             let spec = softmax(vectors, None, None, PositiveVar::Label(label), false);
@@ -219,7 +219,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
                 tape.group_dot(user, others, scale)?
             };
             let z = tape.concat(&[near, far])?;
-            let masked = (config.mask_hits && config.loss != Loss::Pointwise) || own.holes;
+            let masked = config.mask_hits || own.holes;
             let masked = masked.then(|| tape.concat_ids(&[target, own.ids])).transpose()?;
             match (config.loss, masked) {
                 (Loss::Pointwise, None) => return Ok(tape.bce_with_logits(z, weight, None)?),
@@ -236,7 +236,7 @@ fn loss_rows(tape: &mut Tape, towers: &mut Towers<'_>, user: Var, batch: &BatchV
             } else {
                 let table = tape.input("logq.sampler", schema.item_rows, 1);
                 let positive = tape.logq(table, target, false, ln_k)?;
-                let others = negatives::logq(tape, config, schema, table, &own)?;
+                let others = negatives::logq(tape, config, schema, table, &own, batch.user)?;
                 Some(tape.concat(&[positive, others])?)
             };
             Ok(tape.list_softmax(z, weight, masked, logq, all, config.label_smoothing)?)
@@ -305,36 +305,39 @@ pub(crate) fn upload(
                 LogQ::Off => vec![0.0; schema.item_rows],
                 LogQ::Negatives | LogQ::All => {
                     let expected = crate::examples::expected_targets(config, data, split);
-                    let least = least(&expected);
-                    ln_q(expected.into_iter().map(|c| c.max(least * 0.5)).collect())
+                    ln_q(expected)
                 }
             };
             store.put_f32("logq.targets", &table)?;
         }
         Loss::Full => {
-            store.put_u32("catalogue", &data.catalogue)?;
+            let candidates = crate::sampler::candidates(data, split);
+            store.put_u32("catalogue", &candidates)?;
             let mut index = vec![0u32; schema.item_rows];
-            for (i, item) in data.catalogue.iter().enumerate() {
+            for (i, item) in candidates.iter().enumerate() {
                 index[*item as usize] = i as u32;
             }
             store.put_u32("catalogue.index", &index)?;
         }
         Loss::Sampled | Loss::List | Loss::Pointwise | Loss::Bpr | Loss::Hinge => {
-            let weights = crate::sampler::sampler_weights(config.sampler, config.alpha, &targets, &data.catalogue);
-            if config.sampler != Sampler::Uniform {
+            let candidates = crate::sampler::candidates(data, split);
+            let weights = crate::sampler::sampler_weights(config.sampler, config.alpha, &targets, &candidates);
+            if config.exclude_own {
+                negatives::upload_own_share(store, data, split, &weights)?;
+            }
+            if config.sampler != Sampler::Uniform || !schema.first_items {
                 let (threshold, alias) = rt_kernels::kernels::alias_table(&weights)?;
                 store.put_u32("alias.threshold", &threshold)?;
                 store.put_u32("alias.alias", &alias)?;
             }
-            let least = least(&weights);
-            store.put_f32("logq.sampler", &ln_q(weights.into_iter().map(|w| w.max(least * 0.5)).collect()))?;
+            store.put_f32("logq.sampler", &ln_q(weights))?;
         }
     }
     negatives::upload(store, config, data, split)?;
     crate::examples::upload(store, config, data, split)
 }
 
-/// The least weight above zero, at most 1: half of it stands for an item that is never drawn.
+/// The least weight above zero, at most 1.
 fn least(weights: &[f64]) -> f64 {
     weights.iter().copied().filter(|w| *w > 0.0).fold(f64::MAX, f64::min).min(1.0)
 }
@@ -352,9 +355,11 @@ fn weights(data: &Dataset, split: &Split) -> Result<Vec<f32>> {
     Ok(data.event_weight.iter().map(|weight| (f64::from(*weight) * scale) as f32).collect())
 }
 
-/// ln of each weight's share. Row 0 is no item.
+/// ln of each weight's share of all. An item that is never drawn has no share, and takes none from the others; should a target be
+/// one, half of the least weight stands for its own. Row 0 is no item.
 fn ln_q(mut weights: Vec<f64>) -> Vec<f32> {
     weights[0] = 0.0;
-    let total: f64 = weights.iter().sum();
-    weights.iter().map(|w| if *w > 0.0 { (w / total).ln() as f32 } else { 0.0 }).collect()
+    let (total, floor): (f64, f64) = (weights.iter().sum(), least(&weights) * 0.5);
+    let share = |(row, w): (usize, &f64)| if row == 0 { 0.0 } else { (w.max(floor) / total).ln() as f32 };
+    weights.iter().enumerate().map(share).collect()
 }

@@ -26,6 +26,8 @@ pub(crate) struct Miner<'a> {
     own: (Vec<u32>, Vec<u32>),
     /// Context categories of all events.
     context: &'a [u32],
+    /// What may be a negative, ascending.
+    candidates: Vec<u32>,
     /// `[events, mine]`.
     mined: Vec<u32>,
     /// The example whose turn is next.
@@ -43,7 +45,8 @@ impl<'a> Miner<'a> {
         }
         let mined = vec![0; model.data.event_item.len() * n];
         let own = own_items(&model.data, split);
-        Some(Self { split, own, context, mined, next: 0, seconds: 0.0 })
+        let candidates = crate::sampler::candidates(&model.data, split);
+        Some(Self { split, own, context, candidates, mined, next: 0, seconds: 0.0 })
     }
 
     /// Is it time, before step `t` (from 1)? `epoch_steps` steps have passed in this epoch.
@@ -117,7 +120,7 @@ impl<'a> Miner<'a> {
         if all_but_target(&model.config, &model.schema) { Vec::new() } else { data.clock_times(start..event) }
     }
 
-    /// Items at ranks drawn from the window among the catalogue without the user's train items, best first, ties by id; a score
+    /// Items at ranks drawn from the window among the candidates without the user's train items, best first, ties by id; a score
     /// that is NaN or minus infinity has no rank. 0 where there are too few items.
     fn choose(&self, model: &Model, scores: &[f32], event: u32, seed: u64, t: u32) -> Vec<u32> {
         let (n, data) = (model.config.mine, &model.data);
@@ -126,7 +129,7 @@ impl<'a> Miner<'a> {
         let own = &self.own.0[start..start + length];
         let rank_of = |item: u32| rank::key(scores[item as usize]);
         let free = |item: &&u32| own.binary_search(item).is_err() && rank_of(**item) != rank::UNLISTED;
-        let mut items: Vec<u32> = data.catalogue.iter().filter(free).copied().collect();
+        let mut items: Vec<u32> = self.candidates.iter().filter(free).copied().collect();
         let last = model.config.mine_ranks[1].min(items.len());
         let first = model.config.mine_ranks[0].min((last + 1).saturating_sub(n)).max(1);
         if last < first || last + 1 - first < n {
@@ -184,12 +187,13 @@ mod tests {
                 let times = &data.clock_times(data.user_start[user as usize] as usize..e);
                 model.scores(&[Query { user, history: &history, times, ..Query::default() }], &mut scores).unwrap();
                 let own = &data.event_item[split.train_events(&data, user)];
-                let mut ranked: Vec<u32> = data.catalogue.iter().filter(|i| !own.contains(i)).copied().collect();
+                let candidates = crate::sampler::candidates(&data, &split);
+                let mut ranked: Vec<u32> = candidates.into_iter().filter(|i| !own.contains(i)).collect();
                 ranked.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)));
                 let ids = &mined[2 * e..2 * e + 2];
                 assert_ne!(ids[0], ids[1]);
                 for id in ids {
-                    let rank = 1 + ranked.iter().position(|i| i == id).expect("of the catalogue, not the user's own");
+                    let rank = 1 + ranked.iter().position(|i| i == id).expect("a candidate, not the user's own");
                     assert!((5..=12).contains(&rank), "rank {rank}");
                     seen.insert(rank);
                 }

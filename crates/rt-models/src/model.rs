@@ -7,6 +7,7 @@ use crate::schema::{COARSE_GAPS, GAP, Schema};
 use crate::searches::{self, SearchShape};
 use crate::serve::{Kept, Programs};
 use crate::towers::Towers;
+use crate::trained::Trained;
 use crate::{Error, Index, Result};
 use rt_data::{Column, Dataset, Searches, Split, Vocab};
 use rt_kernels::kernels::{Activation, Gemm};
@@ -37,8 +38,8 @@ pub struct Model {
     pub(crate) config: Config,
     pub(crate) schema: Schema,
     pub(crate) data: Arc<Dataset>,
-    /// Had the user a training event?
-    pub(crate) trained: Vec<bool>,
+    /// What training saw.
+    pub(crate) trained: Trained,
     /// What users searched for in the model's words, where it reads that.
     pub(crate) searches: Option<Searches>,
     pub(crate) store: Store,
@@ -83,9 +84,9 @@ impl Model {
         }
         let config = config.resolve(&data, split)?;
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
-        let mut schema = Schema::new(&config, &data, split.history_is_set, longest);
+        let mut schema = Schema::new(&config, &data, split.history_is_set, longest).of_training(&data, split);
         schema.extra.item_ids = crate::features::item_ids(&config, &data, split);
-        let trained: Vec<bool> = split.train_end.iter().zip(&data.user_start).map(|(end, start)| end > start).collect();
+        let trained = Trained::of(&data, split);
         let searches = searches::of_training(&config, &data, split, words)?;
         let model = Self::build(device, config, schema, data, trained, searches, seed)?;
         if let Some(vectors) = vectors.filter(|_| model.config.item_vectors_tune) {
@@ -99,7 +100,7 @@ impl Model {
         config: Config,
         mut schema: Schema,
         data: Arc<Dataset>,
-        trained: Vec<bool>,
+        trained: Trained,
         searches: Option<Searches>,
         seed: u64,
     ) -> Result<Self> {
@@ -107,7 +108,7 @@ impl Model {
         let sizes = Sizes { examples: 1, events: data.event_item.len().max(1) };
         let params = losses::record(&config, &schema, &sizes)?.params().clone();
         let store = Store::new(device, &params, seed)?;
-        schema.upload(&store, &data, &trained)?;
+        schema.upload(&store, &data, &trained.users)?;
         let user_programs = Programs::new(user_tape(&config, &schema, &params)?, &store)?;
         let item_programs = Programs::new(item_tape(&config, &schema, &params)?, &store)?;
         let (vectors, index) = (Kept::default(), Kept::default());
@@ -269,12 +270,6 @@ impl Model {
             id: raw.into(),
             hint: format!(": it knows {} items, such as `{}`", self.data.items.rows() - 1, self.data.items.raw(1)),
         })
-    }
-
-    /// Did training see the user? Others are served from their features and history.
-    #[must_use]
-    pub fn was_trained(&self, user: u32) -> bool {
-        self.trained.get(user as usize).copied().unwrap_or(false)
     }
 
     /// Context categories of an event, as [`Query::context`].

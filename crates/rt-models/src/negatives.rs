@@ -34,14 +34,15 @@ impl Loss {
 /// `n` draws of the sampler, `[n, 1]`.
 pub(crate) fn draw(tape: &mut Tape, config: &Config, schema: &Schema, n: usize) -> Result<Var> {
     Ok(match alias(tape, config, schema) {
-        None => tape.draw_uniform(n, 1, schema.catalogue as u32, 0)?,
+        None => tape.draw_uniform(n, 1, schema.candidates as u32, 0)?,
         Some((threshold, alias)) => tape.draw_alias(n, threshold, alias, 0)?,
     })
 }
 
 fn alias(tape: &mut Tape, config: &Config, schema: &Schema) -> Option<(Var, Var)> {
     let mut input = |name| tape.input_ids(name, schema.item_rows, 1);
-    (config.sampler != Sampler::Uniform).then(|| (input("alias.threshold"), input("alias.alias")))
+    (config.sampler != Sampler::Uniform || !schema.first_items)
+        .then(|| (input("alias.threshold"), input("alias.alias")))
 }
 
 /// Records the draws of each row, then the mined ones.
@@ -61,7 +62,7 @@ pub(crate) fn own(tape: &mut Tape, config: &Config, schema: &Schema, batch: &Bat
             list: tape.input_ids("own.items", events, 1),
             slices: tape.input_ids("own.slices", schema.user_rows, 2),
             alias: alias(tape, config, schema),
-            count: schema.catalogue as u32,
+            count: schema.candidates as u32,
             k,
         };
         parts.push(tape.draw_unseen(&spec, 0)?);
@@ -93,9 +94,10 @@ pub(crate) fn own(tape: &mut Tape, config: &Config, schema: &Schema, batch: &Bat
     Ok(Own { ids, flat, correction, holes: config.exclude_own || config.mine > 0 })
 }
 
-/// ln of how often each negative of [`own`] is expected, `[rows, k + mined]`: `ln_draws` by item for the drawn ones. The
-/// mined ones are drawn from a window of ranks, alike.
-pub(crate) fn logq(tape: &mut Tape, config: &Config, schema: &Schema, table: Var, own: &Own) -> Result<Var> {
+/// ln of how often each negative of [`own`] is expected, `[rows, k + mined]`: `table` by item for the drawn ones, and where the
+/// user's own items are kept out, the more of each other one ([`OWN_SHARE`]). The mined ones are drawn from a window of
+/// ranks, alike.
+pub(crate) fn logq(tape: &mut Tape, config: &Config, schema: &Schema, table: Var, own: &Own, user: Var) -> Result<Var> {
     let [rows, n] = tape.shape(own.ids);
     let k = config.negatives;
     let ln_k = (k as f64).ln() as f32;
@@ -104,7 +106,8 @@ pub(crate) fn logq(tape: &mut Tape, config: &Config, schema: &Schema, table: Var
             Some(correction) => correction,
             None => tape.logq(table, own.flat, false, ln_k)?,
         };
-        return Ok(tape.reshape(all, rows, k)?);
+        let all = tape.reshape(all, rows, k)?;
+        return without_own(tape, config, schema, all, user);
     }
     let drawn = match own.correction {
         Some(correction) => correction,
@@ -116,10 +119,42 @@ pub(crate) fn logq(tape: &mut Tape, config: &Config, schema: &Schema, table: Var
         }
     };
     let drawn = tape.reshape(drawn, rows, k)?;
-    let window = (config.mine_ranks[1] - config.mine_ranks[0] + 1).min(schema.catalogue).max(1) as f64;
+    let drawn = without_own(tape, config, schema, drawn, user)?;
+    let window = (config.mine_ranks[1] - config.mine_ranks[0] + 1).min(schema.candidates).max(1) as f64;
     let expected = f64::from(mined_share(config)) * config.mine as f64 / window;
     let mined = tape.constant(&vec![expected.ln() as f32; rows * config.mine], rows, config.mine)?;
     Ok(tape.concat(&[drawn, mined])?)
+}
+
+/// What the draws of a row are expected `[rows, k]` (ln) where its user's items are kept out of them: what these would have taken
+/// goes to the others. Of negatives that are not drawn it says nothing, so that it leaves them as they are.
+fn without_own(tape: &mut Tape, config: &Config, schema: &Schema, ln_draws: Var, user: Var) -> Result<Var> {
+    if !config.exclude_own || config.negatives_from != NegativesFrom::Sampler {
+        return Ok(ln_draws);
+    }
+    let [_, k] = tape.shape(ln_draws);
+    let table = tape.input(OWN_SHARE, schema.user_rows, 1);
+    let more = tape.take(table, user)?;
+    let ones = tape.constant(&vec![1.0; k], k, 1)?;
+    let more = tape.product(more, ones)?;
+    Ok(tape.add(ln_draws, more)?)
+}
+
+/// By user: the logarithm of how many times as often an item that is not the user's is drawn because theirs are drawn anew. With Q,
+/// the probability that one draw gives an item of theirs, and T tries that is `1 + Q + ... + Q^(T - 1) = (1 - Q^T) / (1 - Q)`.
+const OWN_SHARE: &str = "own.share";
+
+/// [`OWN_SHARE`] for draws with these weights by item.
+pub(crate) fn upload_own_share(store: &Store, data: &Dataset, split: &Split, weights: &[f64]) -> Result<()> {
+    let total: f64 = weights.iter().sum();
+    let (items, slices) = own_items(data, split);
+    let of_user = |slice: &[u32]| {
+        let mut own = items[slice[0] as usize..][..slice[1] as usize].to_vec();
+        own.dedup();
+        let share = own.iter().fold(0.0, |sum, item| sum + weights[*item as usize]) / total;
+        (0..UnseenSpec::TRIES as i32).fold(0.0, |sum, tries| sum + share.powi(tries)).ln() as f32
+    };
+    Ok(store.put_f32(OWN_SHARE, &slices.chunks(2).map(of_user).collect::<Vec<_>>())?)
 }
 
 /// Probability that a step takes a mined negative, so that drawn and mined ones stand as `mine_share` to 1.

@@ -1,6 +1,14 @@
 //! How likely each item is to be drawn as a negative.
 
 use crate::config::Sampler;
+use rt_data::{Dataset, Split};
+
+/// The items that training may take as negatives, ascending: those of the catalogue with a train event. Nobody could have chosen
+/// an item that only came after the cut; as a negative of the past it would be pushed away from everybody.
+pub(crate) fn candidates(data: &Dataset, split: &Split) -> Vec<u32> {
+    let counts = split.item_counts(data);
+    data.catalogue.iter().copied().filter(|item| counts[*item as usize] > 0).collect()
+}
 
 /// The probability of each item under a sampler, by dense id; items outside the catalogue have 0.
 ///

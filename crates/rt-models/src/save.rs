@@ -8,8 +8,9 @@ mod searches;
 use crate::config::{Config, ModelKind};
 use crate::model::Model;
 use crate::schema::Schema;
+use crate::trained::Trained;
 use crate::{Error, Result};
-use rt_data::{Column, Dataset, Features, Vocab};
+use rt_data::{Column, Dataset, Features, Mask, Vocab};
 use rt_tensor::{Device, Store};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ struct Readable {
     config: String,
     data: String,
     history_is_set: bool,
+    /// What lists leave out, as `--mask` names it; absent in folders of older versions, which left out the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mask: Option<String>,
     /// What `data.event_time` counts its seconds from; absent where the data has no clock times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time_origin: Option<i64>,
@@ -260,6 +264,7 @@ impl Model {
             config: self.config.to_toml(),
             data: data.name.clone(),
             history_is_set: self.schema.history_is_set,
+            mask: Some(self.trained.mask.name().into()),
             time_origin: time_origin(data),
             users: raw(&data.users),
             items: raw(&data.items),
@@ -274,12 +279,13 @@ impl Model {
     fn tensors(&self) -> Result<Vec<u8>> {
         let mut list: Vec<Tensor> = Vec::new();
         let data = &self.data;
-        let trained: Vec<u32> = self.trained.iter().map(|t| u32::from(*t)).collect();
+        let trained: Vec<u32> = self.trained.users.iter().map(|t| u32::from(*t)).collect();
         for (name, values) in [
             ("data.event_item", &data.event_item),
             ("data.user_start", &data.user_start),
             ("data.catalogue", &data.catalogue),
             ("data.trained", &trained),
+            (TRAINED_EVENTS, &self.trained.events),
         ] {
             list.push((name.into(), Dtype::U32, vec![values.len()], words(values)));
         }
@@ -337,7 +343,7 @@ impl Model {
         let mut config = Config::new(kind);
         config.read_toml(&readable.config)?;
         let data = Arc::new(read_data(&readable, &tensors).map_err(&damaged)?);
-        let trained = read_words(&tensors, "data.trained").map_err(&damaged)?.iter().map(|t| *t != 0).collect();
+        let trained = read_trained(&readable, &tensors, &data).map_err(&damaged)?;
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
         let mut schema = Schema::new(&config, &data, readable.history_is_set, longest);
         if config.item_id_dropout > 0.0 {
@@ -457,6 +463,24 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
         items,
         ..Dataset::default()
     })
+}
+
+/// A bit an event: did it train?
+const TRAINED_EVENTS: &str = "data.trained_events";
+
+fn read_trained(readable: &Readable, tensors: &SafeTensors<'_>, data: &Dataset) -> Parsed<Trained> {
+    let mask = match &readable.mask {
+        None => Mask::History,
+        Some(name) => Mask::parse(name).ok_or_else(|| format!("`{name}` is no mask"))?,
+    };
+    let users = read_words(tensors, "data.trained")?.iter().map(|t| *t != 0).collect();
+    let kept = tensors.names().iter().any(|name| *name == TRAINED_EVENTS);
+    let events = if kept { read_words(tensors, TRAINED_EVENTS)? } else { Vec::new() };
+    let trained = Trained { users, events, mask };
+    if !trained.fits(data) {
+        return Err("what it was trained on and its data do not fit each other".into());
+    }
+    Ok(trained)
 }
 
 fn read_words(tensors: &SafeTensors<'_>, name: &str) -> Parsed<Vec<u32>> {

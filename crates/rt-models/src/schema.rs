@@ -66,7 +66,10 @@ pub(crate) struct Side {
 pub(crate) struct Schema {
     pub user_rows: usize,
     pub item_rows: usize,
-    pub catalogue: usize,
+    /// Items that training may take as negatives; outside of training, all that are ranked.
+    pub candidates: usize,
+    /// Are these the first items of the vocabulary, so that a uniform draw of a number is one of an item?
+    pub first_items: bool,
     pub user: Side,
     pub item: Side,
     /// Categories of the event: what is known at request time.
@@ -175,7 +178,7 @@ impl Config {
         let negatives = match config.loss {
             Loss::InBatch => config.batch * (config.queue + 1) + config.mixed - 1,
             Loss::Sampled => config.negatives,
-            _ => data.catalogue.len().saturating_sub(1),
+            _ => crate::sampler::candidates(data, split).len().saturating_sub(1),
         };
         if config.hard_negatives > 0 && config.hard_from > negatives {
             let what = format!(
@@ -252,13 +255,13 @@ impl Schema {
             context.push(Category::new(session::PAUSE, session::PAUSES, 8));
         }
         let history = if split_is_set { longest.max(1) } else { config.history };
-        let catalogue = data.catalogue.len();
         let weighted = !data.event_weight.is_empty();
         let exposed = data.exposed.as_ref().map_or(1, |exposed| exposed.items.len().max(1));
         Self {
             user_rows,
             item_rows,
-            catalogue,
+            candidates: data.catalogue.len(),
+            first_items: true,
             user,
             item,
             context,
@@ -269,6 +272,14 @@ impl Schema {
             exposed,
             searches: None,
         }
+    }
+
+    /// Takes as candidates of training the items that have a train event.
+    pub(crate) fn of_training(mut self, data: &Dataset, split: &Split) -> Self {
+        let candidates = crate::sampler::candidates(data, split);
+        self.candidates = candidates.len();
+        self.first_items = candidates.iter().zip(1..).all(|(item, place)| *item == place);
+        self
     }
 
     /// Puts the features of users, items and events into the store, for every tape to share.

@@ -79,7 +79,8 @@ impl StepBench {
         let schema = Schema {
             user_rows: sizes.users,
             item_rows: sizes.items,
-            catalogue: sizes.items - 1,
+            candidates: sizes.items - 1,
+            first_items: true,
             user,
             item: Side::default(),
             context: Vec::new(),

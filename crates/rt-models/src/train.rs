@@ -82,7 +82,7 @@ pub struct TrainReport {
 
 /// Trains a model on a split.
 ///
-/// Validation chooses the best epoch by the metric `select` under the history mask. Without validation cases all epochs run
+/// Validation chooses the best epoch by the metric `select` under the mask of the split. Without validation cases all epochs run
 /// and the last weights stay. With `ema` the weights that are validated and kept are the averages.
 ///
 /// # Errors
@@ -261,13 +261,13 @@ fn put(model: &Model, weights: &[Vec<f32>]) -> Result<()> {
     Ok(())
 }
 
-/// Metrics on validation under the history mask; `None` without cases.
+/// Metrics on validation under the split's mask; `None` without a case that can be answered.
 fn validate(model: &Model, split: &Split, scorer: &dyn crate::eval::Scorer) -> Result<Option<Figures>> {
     if split.valid.is_empty() {
         return Ok(None);
     }
-    let ranks = evaluate(model.device(), &model.data, &split.valid, scorer, &[Mask::History])?;
-    Ok(Some(figures(&ranks[0]).0))
+    let ranks = evaluate(model.device(), &model.data, &split.valid, scorer, &[split.mask])?;
+    Ok(Some(figures(&ranks[0]).0).filter(|figures| !figures.is_empty()))
 }
 
 /// Ranks of cases under each mask, in the device's own threads.

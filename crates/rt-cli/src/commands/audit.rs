@@ -47,7 +47,7 @@ pub(crate) fn run(global: &Global, args: &Audit) -> Done {
         })
     };
     let rows = findings.iter().map(row).collect();
-    let protocol = Protocol::new(&source.data, &source.split, source.mask, args.data.request_time());
+    let protocol = Protocol::new(&source.data, &source.split, args.data.request_time());
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());
     more.insert("left_out".into(), output::left_out(&source.data.left_out));

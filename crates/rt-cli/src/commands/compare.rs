@@ -11,13 +11,12 @@ pub(crate) struct Bench<'a> {
     pub device: &'a Device,
     pub data: &'a Dataset,
     pub split: &'a Split,
-    pub mask: Mask,
     pub baselines: Baselines,
 }
 
 impl Bench<'_> {
     fn row(&self, name: &str, scorer: &dyn Scorer) -> Done<Row> {
-        let ranks = evaluate(self.device, self.data, &self.split.test, scorer, &[self.mask, Mask::None])?;
+        let ranks = evaluate(self.device, self.data, &self.split.test, scorer, &[self.split.mask, Mask::None])?;
         Ok(Row::new(name, self.data, self.split, &self.split.test, &ranks[0], &ranks[1]))
     }
 
@@ -30,7 +29,7 @@ impl Bench<'_> {
         if self.baselines == Baselines::Popular {
             return Ok(vec![popular]);
         }
-        let fit = || ItemKnn::fit(self.data, self.split, self.mask);
+        let fit = || ItemKnn::fit(self.data, self.split);
         let knn = match self.device {
             Device::Cpu(cpu) => cpu.install(fit),
             #[cfg(feature = "gpu")]

@@ -5,7 +5,7 @@ use crate::args::Baselines;
 use crate::args::{Demo, Global};
 use crate::fail::{Done, Fail};
 use crate::output;
-use rt_data::{Mask, SplitKind, SplitOptions, Synthetic};
+use rt_data::{SplitKind, SplitOptions, Synthetic};
 use rt_models::eval::{Protocol, Row};
 use rt_models::{Config, Device, Model, ModelKind, Query, Recommendation, check_out, train};
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
         data.event_item.len(),
         device.name()
     );
-    let bench = Bench { device: &device, data: &data, split: &split, mask: Mask::History, baselines: Baselines::All };
+    let bench = Bench { device: &device, data: &data, split: &split, baselines: Baselines::All };
     let mut rows = bench.baselines()?;
     let mut models = Vec::new();
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
         models.push(model);
     }
     rows.push(bench.bound(&latent)?);
-    let protocol = Protocol::new(&data, &split, Mask::History, "strict");
+    let protocol = Protocol::new(&data, &split, "strict");
     output::print_rows(&rows, &protocol);
     say!("`bound` ranks by the probabilities that the events were drawn from: no model can do better.");
 
@@ -52,7 +52,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     let user = split.test.first().map_or(1, |case| case.user);
     let history = models[0].history_of(user).to_vec();
     let query = Query { user, history: &history, times: &models[0].times_of(user), ..Query::default() };
-    let best = models[0].recommend(&query, &history, 10)?;
+    let best = models[0].recommend(&query, models[0].left_out(&history), 10)?;
     let last: Vec<&str> = history.iter().rev().take(5).map(|item| data.title(*item)).collect();
     say!("\nuser {}, who last chose {}:", data.users.raw(user), last.join("; "));
     super::recommend::print(&best, None);

@@ -1,13 +1,14 @@
 //! `recall eval`: the figures of a saved model.
 
 use super::compare::Bench;
-use crate::args::{Eval, Global, RequestTime};
+use super::source::Source;
+use crate::args::{Eval, Global, MaskArg, RequestTime};
 use crate::fail::{Done, Fail};
 use crate::output;
 use rt_data::Searches;
 use rt_models::eval::Protocol;
 use rt_models::text::NAME;
-use rt_models::{Gap, Model, SearchTime, saved_model};
+use rt_models::{Gap, Model, SearchTime, Unknown, UnknownIds, saved_model};
 
 pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     if saved_model(&args.model)? == NAME {
@@ -24,6 +25,9 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
         return Err(Fail::user(what));
     }
     let mut source = args.data.read()?;
+    if args.data.mask == MaskArg::Auto {
+        (source.split.mask, source.split.mask_reason) = (model.mask(), "that of the model".into());
+    }
     match (model.config().searches_read() > 0, &args.data.searches) {
         (false, Some(path)) => {
             let what = format!("--searches {}: the model was trained without searches", path.display());
@@ -45,20 +49,18 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     }
     output::note_searches(global, source.data.searches.as_ref());
     source.thin(args.evaluation.eval_users);
-    let bench = Bench {
-        device: &device,
-        data: &source.data,
-        split: &source.split,
-        mask: source.mask,
-        baselines: args.evaluation.baselines,
-    };
+    note_unknown(global, &model, &source)?;
+    let seen = check_seen(global, args, &model, &source)?;
+    let bench =
+        Bench { device: &device, data: &source.data, split: &source.split, baselines: args.evaluation.baselines };
     let own = bench.model(&model, None)?;
     let mut rows = bench.baselines()?;
     if let Some(latent) = &source.latent {
         rows.push(bench.bound(latent)?);
     }
     rows.push(own);
-    let protocol = Protocol::new(&source.data, &source.split, source.mask, args.data.request_time());
+    let mut protocol = Protocol::new(&source.data, &source.split, args.data.request_time());
+    protocol.seen_cases = args.allow_seen.then_some(seen);
     say!("{} from {} on {}, {}", model.config().model.name(), args.model.display(), source.data.name, device.name());
     output::print_rows(&rows, &protocol);
     output::print_left_out(&source.data.left_out);
@@ -67,6 +69,66 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     more.insert("left_out".into(), output::left_out(&source.data.left_out));
     output::insert_searches(&mut more, source.data.searches.as_ref());
     output::write_json(global, "eval", output::device_name(&device), Some(protocol), rows, more)
+}
+
+/// Says what of the data the model does not know; fails where that leaves nothing to evaluate.
+fn note_unknown(global: &Global, model: &Model, source: &Source) -> Done {
+    let cases = &source.split.test;
+    let UnknownIds { users, items, strangers } = model.unknown(&source.data, cases);
+    let like = |of: &Unknown| format!("such as {}", of.names.join(", "));
+    if items.is_all() {
+        return Err(Fail::user(format!(
+            "none of the {} items of {} is one that the model knows ({}; it knows {} and others): were the ids written \
+             another way when it was trained?",
+            items.of,
+            source.data.name,
+            like(&items),
+            model.data().items.raw(1)
+        )));
+    }
+    if !cases.is_empty() && strangers == cases.len() {
+        return Err(Fail::user(format!(
+            "of none of the {} users to be tested the model knows anything: no user ({}; it knows {} and others), no item of \
+             a history, no column of features",
+            users.of,
+            like(&users),
+            model.data().users.raw(1)
+        )));
+    }
+    for (what, unknown, then) in [
+        ("users", &users, "served from their features and histories"),
+        ("items", &items, "left out of histories and ranked last"),
+    ] {
+        if unknown.count > 0 {
+            let (count, of) = (unknown.count, unknown.of);
+            output::note(
+                global,
+                &format!("{count} of {of} {what} are unknown to the model ({}): {then}", like(unknown)),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Counts the cases that the model was trained on, and fails where they were not asked for.
+fn check_seen(global: &Global, args: &Eval, model: &Model, source: &Source) -> Done<usize> {
+    let Some(seen) = model.seen_cases(&source.data, &source.split.test) else {
+        let what = "the model was saved by a version that did not keep what it was trained on: figures may be over cases that it has seen";
+        output::note(global, what);
+        return Ok(0);
+    };
+    let count = seen.iter().filter(|seen| **seen).count();
+    if count > 0 && !args.allow_seen {
+        let first = seen.iter().position(|seen| *seen).map_or(0, |i| source.split.test[i].user);
+        return Err(Fail::user(format!(
+            "{count} of {} test cases have a target that the model was trained on, such as that of user {}: figures would say how \
+             well it remembers. Evaluate on later events, or by the split that it was trained with; --allow-seen evaluates all the \
+             same",
+            seen.len(),
+            source.data.users.raw(first)
+        )));
+    }
+    Ok(count)
 }
 
 /// Does the model have a row for a word that was searched?

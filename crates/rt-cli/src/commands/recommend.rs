@@ -50,7 +50,11 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
     }
     let searches = model.searches_of(user, &args.query);
     let query = Query { user, history: &history, context: &context, times: &times, searches: &searches };
-    let exclude: &[u32] = if args.seen { &[] } else { &history };
+    let exclude: &[u32] = match (args.seen, args.unseen) {
+        (true, _) => &[],
+        (_, true) => &history,
+        (false, false) => model.left_out(&history),
+    };
     let best = model.recommend(&query, exclude, args.k)?;
     if best.len() < args.k {
         output::note(global, &format!("{} items are all that is left", best.len()));

@@ -10,7 +10,6 @@ use std::path::Path;
 pub(crate) struct Source {
     pub data: Dataset,
     pub split: Split,
-    pub mask: Mask,
     /// The true model of synthetic data.
     pub latent: Option<Latent>,
 }
@@ -124,7 +123,7 @@ impl Data {
     pub(crate) fn read(&self) -> Done<Source> {
         let Undivided { data, kind, options, latent } = self.read_undivided()?;
         let split = rt_data::split(&data, kind, options)?;
-        Ok(Source { data, split, mask: self.mask(), latent })
+        Ok(Source { data, split, latent })
     }
 
     /// The data and how it is to be divided.
@@ -190,14 +189,12 @@ impl Data {
                 EvalHistoryArg::TrainValid => EvalHistory::TrainValid,
             },
             eval_source: None,
-        }
-    }
-
-    pub(crate) fn mask(&self) -> Mask {
-        match self.mask {
-            MaskArg::History => Mask::History,
-            MaskArg::Train => Mask::Train,
-            MaskArg::None => Mask::None,
+            mask: match self.mask {
+                MaskArg::Auto => None,
+                MaskArg::History => Some(Mask::History),
+                MaskArg::Train => Some(Mask::Train),
+                MaskArg::None => Some(Mask::None),
+            },
         }
     }
 

@@ -262,7 +262,7 @@ fn config(args: &Train) -> Done<TextConfig> {
 fn split_by(data: &Data) -> Done<SplitBy> {
     let given = [
         ("--train, --valid and --test", data.train.is_some()),
-        ("--mask", data.mask != MaskArg::History),
+        ("--mask", data.mask != MaskArg::Auto),
         ("--targets", data.targets != TargetsArg::First),
         ("--request-time", data.request_time != RequestTime::Strict),
         ("--eval-history", data.eval_history != crate::args::EvalHistoryArg::Train),

@@ -51,16 +51,11 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         output::note(global, "no user has an event to be tested: figures will be empty");
     }
     output::note_searches(global, source.data.searches.as_ref());
+    output::warn_of_leaks(global, extended.as_ref().map_or(&source.data, |extended| &extended.data), &source.split);
     let mut more = serde_json::Map::new();
     output::insert_searches(&mut more, source.data.searches.as_ref());
     let data = extended.as_ref().map_or_else(|| Arc::new(source.data), |extended| extended.data.clone());
-    let bench = Bench {
-        device: &device,
-        data: &data,
-        split: &source.split,
-        mask: source.mask,
-        baselines: args.evaluation.baselines,
-    };
+    let bench = Bench { device: &device, data: &data, split: &source.split, baselines: args.evaluation.baselines };
     let mut boards = boards(args, &seeds)?.into_iter();
     let mut runs: Vec<Run> = Vec::new();
     // The model that is best on validation, and its place among the runs.
@@ -99,7 +94,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         rows.push(bench.bound(latent)?);
     }
     rows.push(first.row.clone());
-    let protocol = Protocol::new(&data, &source.split, source.mask, args.data.request_time());
+    let protocol = Protocol::new(&data, &source.split, args.data.request_time());
     model.save(&args.out)?;
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
@@ -184,7 +179,7 @@ fn read_behind(global: &Global, args: &Train, base: &Model) -> Done<(Source, Ext
     );
     extended.notes.iter().for_each(|text| output::note(global, text));
     // The true model of synthetic data is that of its own ids.
-    let source = Source { data: new, split: extended.split.clone(), mask: args.data.mask(), latent: None };
+    let source = Source { data: new, split: extended.split.clone(), latent: None };
     Ok((source, extended))
 }
 

@@ -1,19 +1,12 @@
 //! Three given files: one case a user, several targets; without times a history is a set.
 
-use super::{EvalCase, EvalHistory, Examples, Split, SplitKind};
+use super::{EvalCase, EvalHistory, Split, SplitKind};
 use crate::Dataset;
 
 pub(super) fn split(data: &Dataset, eval_history: EvalHistory) -> Split {
     let history_is_set = data.event_time.is_empty();
-    let mut split = Split {
-        kind: SplitKind::Files,
-        examples: Examples::default(),
-        train_end: vec![0; data.users.rows()],
-        valid: Vec::new(),
-        test: Vec::new(),
-        history_is_set,
-        train_after_test: None,
-    };
+    let mut split = Split::empty(SplitKind::Files, data.users.rows());
+    split.history_is_set = history_is_set;
     for user in 0..data.users.rows() as u32 {
         let (start, end) = data.event_span(user);
         let parts = &data.event_part[start as usize..end as usize];

@@ -1,6 +1,6 @@
 //! Leave-last-out: the last event of a user is the test target, the one before the validation target.
 
-use super::{EvalCase, Examples, Split, SplitKind};
+use super::{EvalCase, Split, SplitKind};
 use crate::{Dataset, Error, Result};
 
 pub(super) fn split(data: &Dataset) -> Result<Split> {
@@ -11,15 +11,7 @@ pub(super) fn split(data: &Dataset) -> Result<Split> {
             data.name
         )));
     }
-    let mut split = Split {
-        kind: SplitKind::LeaveLastOut,
-        examples: Examples::default(),
-        train_end: vec![0; data.users.rows()],
-        valid: Vec::new(),
-        test: Vec::new(),
-        history_is_set: false,
-        train_after_test: None,
-    };
+    let mut split = Split::empty(SplitKind::LeaveLastOut, data.users.rows());
     for user in 0..data.users.rows() as u32 {
         let (start, end) = data.event_span(user);
         let tested = end - start >= 3;

@@ -1,8 +1,6 @@
 //! What a table says about a split beside the metrics: ties, repeats, cold targets, other users' future.
 
-use std::collections::HashSet;
-
-use super::Split;
+use super::{EvalCase, Split};
 use crate::Dataset;
 
 /// True if `event` has the timestamp of the user's event before it (the same page of ratings, say); false for a
@@ -21,12 +19,8 @@ impl Split {
     /// Number of test cases with a target whose item stands in the history already.
     #[must_use]
     pub fn repeated_targets(&self, data: &Dataset) -> usize {
-        let item = |event: u32| data.event_item[event as usize];
-        let repeated = self.test.iter().filter(|case| {
-            let history: HashSet<u32> = case.history.clone().map(item).collect();
-            case.targets.iter().any(|&target| history.contains(&item(target)))
-        });
-        repeated.count()
+        let repeats = |case: &&EvalCase| case.targets_among(data, case.history.clone()).any(|(_, had)| had);
+        self.test.iter().filter(repeats).count()
     }
 
     /// Number of test targets whose item has a train interaction, and of those whose item has none.

@@ -1,6 +1,6 @@
 //! Global time split: train < t1 <= valid < t2 <= test, so that equal times never straddle a cut.
 
-use super::{EvalCase, Examples, Split, SplitKind, Targets};
+use super::{EvalCase, Split, SplitKind, Targets};
 use crate::{Dataset, Error, Result};
 
 pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) -> Result<Split> {
@@ -21,15 +21,7 @@ pub(super) fn split(data: &Dataset, train: f64, valid: f64, targets: Targets) ->
         return Err(fail("no interaction is earlier than the first cut"));
     }
 
-    let mut split = Split {
-        kind,
-        examples: Examples::default(),
-        train_end: vec![0; data.users.rows()],
-        valid: Vec::new(),
-        test: Vec::new(),
-        history_is_set: false,
-        train_after_test: None,
-    };
+    let mut split = Split::empty(kind, data.users.rows());
     for user in 0..data.users.rows() as u32 {
         let (start, end) = data.event_span(user);
         let before = |time: i64| {

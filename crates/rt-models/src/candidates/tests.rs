@@ -47,7 +47,7 @@ fn the_way_back_leaves_out_padding_and_users_with_the_same_target() {
 #[test]
 fn shares_sum_to_one_and_leave_row_0_out() {
     let shares = shares(vec![5.0, 0.0, 1.5, 2.0]);
-    assert_eq!(shares, [0.0, 0.125, 0.375, 0.5]);
+    assert_eq!(shares, [0.0, 0.0, 3.0 / 7.0, 4.0 / 7.0]);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_pool_is_the_batch_then_draws_then_the_queue() {
         config.set_pair(pair).unwrap();
     }
     let config = config.resolve(&data, &split).unwrap();
-    let schema = Schema::new(&config, &data, false, 0);
+    let schema = Schema::new(&config, &data, false, 0).of_training(&data, &split);
     let mut tape = Tape::new();
     let target = tape.input_ids("target", B, 1);
     let mut towers =

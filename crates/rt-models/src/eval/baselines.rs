@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::cooccurrence::Cooccurrence;
 use super::metrics::ndcg;
 use super::ranker::{Ranker, Scratch};
-use super::{Result, Scorer};
+use super::{Place, Result, Scorer};
 
 /// most-popular: an item's score is the number of its train events, for every user.
 #[derive(Debug, Clone)]
@@ -100,27 +100,30 @@ impl fmt::Debug for ItemKnn<'_> {
 }
 
 impl<'a> ItemKnn<'a> {
-    /// Counts the train part and takes the h of [`LASTS`] with the best NDCG@10 on the validation cases under `mask`,
+    /// Counts the train part and takes the h of [`LASTS`] with the best NDCG@10 on the validation cases under the split's mask,
     /// the smallest of equals. Where a history is a set, or there is nothing to validate on, h is the whole history.
     ///
     /// # Errors
     ///
     /// As [`super::rank_cases`].
-    pub fn fit(data: &'a Dataset, split: &Split, mask: Mask) -> Result<Self> {
+    pub fn fit(data: &'a Dataset, split: &Split) -> Result<Self> {
         let mut knn = Self::with_last(data, split, Last::All);
         if split.history_is_set || split.valid.is_empty() {
             return Ok(knn);
         }
         let ranker = Ranker::new(data);
-        let cases: Result<Vec<[f64; LASTS.len()]>> = split
+        let cases: Result<Vec<Option<[f64; LASTS.len()]>>> = split
             .valid
             .par_iter()
             .map_init(
                 || (Scratch::default(), vec![0.0; knn.scale.len()], vec![0.0; knn.scale.len()]),
-                |(scratch, sums, scores), case| knn.ndcg_of_lasts(&ranker, case, mask, scratch, sums, scores),
+                |(scratch, sums, scores), case| knn.ndcg_of_lasts(&ranker, case, split.mask, scratch, sums, scores),
             )
             .collect();
-        let cases = cases?;
+        let cases: Vec<_> = cases?.into_iter().flatten().collect();
+        if cases.is_empty() {
+            return Ok(knn);
+        }
         let mean = |h: usize| cases.iter().map(|case| case[h]).sum::<f64>() / cases.len() as f64;
         knn.tried = LASTS.into_iter().enumerate().map(|(h, last)| (last, mean(h))).collect();
         let mut best = f64::NEG_INFINITY;
@@ -155,7 +158,7 @@ impl<'a> ItemKnn<'a> {
         &self.tried
     }
 
-    /// NDCG@10 of a case for every h, in one pass over its history, newest event first.
+    /// NDCG@10 of a case for every h, in one pass over its history, newest event first; `None` where all targets are masked.
     fn ndcg_of_lasts(
         &self,
         ranker: &Ranker,
@@ -164,9 +167,9 @@ impl<'a> ItemKnn<'a> {
         scratch: &mut Scratch,
         sums: &mut [f32],
         scores: &mut [f32],
-    ) -> Result<[f64; LASTS.len()]> {
+    ) -> Result<Option<[f64; LASTS.len()]>> {
         let targets = ranker.targets(case)?;
-        let mut ranks = Vec::with_capacity(targets.len());
+        let mut places = Vec::with_capacity(targets.len());
         let mut values = [0.0; LASTS.len()];
         let mut done = None;
         sums.fill(0.0);
@@ -181,12 +184,16 @@ impl<'a> ItemKnn<'a> {
                     *score = sum * scale;
                 }
                 ranker.load(case, scores, scratch)?;
-                ranks.clear();
-                ranker.ranks(case, &targets, mask, scratch, &mut ranks);
+                places.clear();
+                ranker.places(case, &targets, mask, scratch, &mut places);
+                if places.is_empty() {
+                    return Ok(None);
+                }
             }
-            values[h] = ndcg(&ranks, 10);
+            let places: Vec<Place> = places.iter().map(|&(_, place)| place).collect();
+            values[h] = ndcg(&places, 10);
         }
-        Ok(values)
+        Ok(Some(values))
     }
 
     /// Adds the cosines of an event's item, but for the scale of the other item: that one is common to the sum.

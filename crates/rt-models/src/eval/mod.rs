@@ -1,19 +1,20 @@
 //! Evaluation: exact ranks over the whole catalogue, metrics with standard errors, baselines, rows of a table.
 //!
-//! The way of a figure: a [`Scorer`] scores cases, [`rank_cases`] turns scores into ranks under one or more masks,
+//! The way of a figure: a [`Scorer`] scores cases, [`rank_cases`] turns scores into places under one or more masks,
 //! [`Figures`] are means over the cases, a [`Row`] is one line of the table and of `--json`.
 //!
 //! ```
 //! use rt_data::{Mask, SplitKind, SplitOptions, Synthetic, split};
-//! use rt_models::eval::{ItemKnn, MASKS, Popularity, Row, paired, rank_cases};
+//! use rt_models::eval::{ItemKnn, Popularity, Row, paired, rank_cases};
 //!
 //! let (data, _) = Synthetic::parse("synthetic:users=60,items=80,events=12,seed=3")?.generate();
 //! let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
 //!
 //! let popular = Popularity::new(&data, &split);
-//! let knn = ItemKnn::fit(&data, &split, Mask::History)?;
-//! let a = rank_cases(&data, &split.test, &popular, &MASKS)?;
-//! let b = rank_cases(&data, &split.test, &knn, &MASKS)?;
+//! let knn = ItemKnn::fit(&data, &split)?;
+//! let masks = [split.mask, Mask::None];
+//! let a = rank_cases(&data, &split.test, &popular, &masks)?;
+//! let b = rank_cases(&data, &split.test, &knn, &masks)?;
 //! let row = Row::new("item-knn", &data, &split, &split.test, &b[0], &b[1]);
 //! let gain = paired(&b[0], &a[0])?;
 //! println!(
@@ -36,18 +37,16 @@ mod report;
 mod tests;
 mod top;
 
-use rt_data::Mask;
-
 pub use baselines::{ItemKnn, LASTS, Last, Popularity};
-pub use metrics::{Figures, Paired, coverage, figures, hit_rate, mrr, ndcg, paired, precision, recall};
+pub use metrics::{
+    Figures, Paired, Place, average_precision, coverage, diversity, figures, hit_rate, mrr, ndcg, novelty, paired,
+    precision, recall,
+};
 pub use rank::{CaseRank, CaseRanks, Scorer, rank_cases};
-pub use report::{DeviceName, Protocol, Report, Row, Segment, mask_name, peak_memory_bytes};
+pub use report::{DeviceName, Protocol, Report, Row, Segment, peak_memory_bytes};
 
 /// Lengths of list that metrics are given for.
 pub const KS: [usize; 4] = [10, 20, 50, 100];
-
-/// What a table is ranked under: the default mask, and none.
-pub const MASKS: [Mask; 2] = [Mask::History, Mask::None];
 
 /// Why an evaluation failed.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,15 +1,16 @@
-//! Ranks of the targets over the whole catalogue, by exact score.
+//! Places of the targets over the whole catalogue, by exact score.
 //!
-//! rank = 1 + #greater + #other equal / 2, among the catalogue items that are not masked. A target is never masked;
-//! where a case has several, each is ranked among the unmasked items, the other targets included.
+//! A place is counted among the catalogue items that are not masked. A target that is masked cannot be answered: it is left out
+//! and counted, and so is a case that has no other. Where a case has several, each is ranked among the unmasked items, the
+//! other targets included.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 use rt_data::{Dataset, EvalCase, Mask};
 
 use super::ranker::{Ranker, Scratch};
-use super::{KS, Result};
+use super::{KS, Place, Result};
 
 /// Cases that are scored together, at most.
 const CHUNK: usize = 256;
@@ -17,6 +18,8 @@ const CHUNK: usize = 256;
 const CHUNK_SCORES: usize = 1 << 22;
 /// Places of the lists that coverage looks at.
 const LIST: usize = KS[KS.len() - 1];
+/// Lists that are kept for the figures of pairs of items, about.
+const SAMPLES: usize = 1_000;
 
 /// Anything that gives every item a score: a model, a baseline, the bound of synthetic data.
 pub trait Scorer: Sync {
@@ -30,30 +33,39 @@ pub trait Scorer: Sync {
     fn scores(&self, cases: &[&EvalCase], out: &mut [f32]) -> Result<()>;
 }
 
-/// Ranks of the targets of many cases, under one mask.
+/// Places of the targets of many cases, under one mask.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaseRanks {
     /// What was masked.
     pub mask: Mask,
     /// Items that were ranked.
     pub catalogue: usize,
+    /// Cases that were given and have no target that is not masked.
+    pub cases_left_out: usize,
+    /// Targets, one an item, that are masked.
+    pub targets_left_out: usize,
+    cases: Vec<u32>,
     users: Vec<u32>,
-    /// `targets[starts[c] .. starts[c + 1]]` and the same of `ranks` are case c's.
+    /// `targets[starts[c] .. starts[c + 1]]` and the same of `places` are case c's.
     starts: Vec<usize>,
     targets: Vec<u32>,
-    ranks: Vec<f64>,
-    distinct: [usize; KS.len()],
+    places: Vec<Place>,
+    /// By place in the catalogue: in how many lists it stands from one of `KS` to the next, `[catalogue, KS]`.
+    listed: Vec<[u32; KS.len()]>,
+    samples: Vec<Vec<u32>>,
 }
 
 /// One case of [`CaseRanks`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CaseRank<'a> {
+    /// Number of the case among those that were given.
+    pub case: usize,
     /// Dense user id.
     pub user: u32,
-    /// Target events with distinct items (the first event of each item).
+    /// Target events with distinct items (the first event of each item), but for those that are masked.
     pub targets: &'a [u32],
-    /// Rank of each target, from 1; a tie stands at its mean position, so halves occur.
-    pub ranks: &'a [f64],
+    /// Where each target stands.
+    pub places: &'a [Place],
 }
 
 impl CaseRanks {
@@ -63,12 +75,33 @@ impl CaseRanks {
         Self {
             mask,
             catalogue,
+            cases_left_out: 0,
+            targets_left_out: 0,
+            cases: Vec::with_capacity(cases),
             users: Vec::with_capacity(cases),
             starts,
             targets: Vec::with_capacity(cases),
-            ranks: Vec::with_capacity(cases),
-            distinct: [0; KS.len()],
+            places: Vec::with_capacity(cases),
+            listed: Vec::new(),
+            samples: Vec::new(),
         }
+    }
+
+    /// Takes what [`rank_case`] gave for a case with so many targets.
+    fn push(&mut self, number: usize, user: u32, targets: usize, ranked: Ranked) {
+        self.targets_left_out += targets - ranked.places.len();
+        if ranked.places.is_empty() {
+            self.cases_left_out += 1;
+            return;
+        }
+        self.cases.push(number as u32);
+        self.users.push(user);
+        for (target, place) in ranked.places {
+            self.targets.push(target);
+            self.places.push(place);
+        }
+        self.starts.push(self.targets.len());
+        self.samples.extend(ranked.sample);
     }
 
     /// Number of cases.
@@ -87,15 +120,25 @@ impl CaseRanks {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = CaseRank<'_>> {
         (0..self.len()).map(|case| {
             let own = self.starts[case]..self.starts[case + 1];
-            CaseRank { user: self.users[case], targets: &self.targets[own.clone()], ranks: &self.ranks[own] }
+            CaseRank {
+                case: self.cases[case] as usize,
+                user: self.users[case],
+                targets: &self.targets[own.clone()],
+                places: &self.places[own],
+            }
         })
     }
 
-    /// Distinct items over the first k places of all lists, for each k of [`KS`]. Within a list ties stand in the
-    /// order of ids.
-    #[must_use]
-    pub fn distinct(&self) -> [usize; KS.len()] {
-        self.distinct
+    /// By place in the catalogue: in how many lists the item stands within the first `k` places, of those in [`KS`]. Within a
+    /// list ties stand in the order of ids. Lists of cases that are left out are none.
+    pub(super) fn listed(&self, k: usize) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let bands = KS.iter().filter(|&&own| own <= k).count();
+        self.listed.iter().map(move |counts| counts[..bands].iter().sum()).enumerate()
+    }
+
+    /// The first ten catalogue places of some 1,000 lists at most, evenly taken.
+    pub(super) fn samples(&self) -> &[Vec<u32>] {
+        &self.samples
     }
 }
 
@@ -115,73 +158,82 @@ pub fn rank_cases(data: &Dataset, cases: &[EvalCase], scorer: &dyn Scorer, masks
     let lists: Vec<Lists> = masks.iter().map(|_| Lists::new(data.catalogue.len())).collect();
     let mut found: Vec<CaseRanks> =
         masks.iter().map(|&mask| CaseRanks::with_capacity(mask, data.catalogue.len(), cases.len())).collect();
+    let sampled = cases.len().div_ceil(SAMPLES).max(1);
 
-    for chunk in cases.chunks(chunk) {
+    for (first, chunk) in cases.chunks(chunk).enumerate().map(|(i, cases)| (i * chunk, cases)) {
         let refs: Vec<&EvalCase> = chunk.iter().collect();
         let scores = &mut scores[..chunk.len() * width];
         scorer.scores(&refs, scores)?;
-        let ranked: Result<Vec<Ranked>> = chunk
+        let ranked: Result<Vec<(usize, Vec<Ranked>)>> = chunk
             .par_iter()
+            .enumerate()
             .zip(scores.par_chunks(width))
-            .map_init(Scratch::default, |scratch, (case, scores)| {
-                rank_case(&ranker, case, scores, masks, &lists, scratch)
+            .map_init(Scratch::default, |scratch, ((i, case), scores)| {
+                let targets = ranker.targets(case)?;
+                ranker.load(case, scores, scratch)?;
+                let sampled = (first + i).is_multiple_of(sampled);
+                let one = |(&mask, lists)| rank_case(&ranker, case, &targets, mask, lists, sampled, scratch);
+                Ok((targets.len(), masks.iter().zip(&lists).map(one).collect()))
             })
             .collect();
-        for (case, ranked) in chunk.iter().zip(ranked?) {
-            for (found, ranks) in found.iter_mut().zip(ranked.ranks.chunks(ranked.targets.len())) {
-                found.users.push(case.user);
-                found.targets.extend(&ranked.targets);
-                found.ranks.extend(ranks);
-                found.starts.push(found.targets.len());
+        for (i, (targets, ranked)) in ranked?.into_iter().enumerate() {
+            for (found, ranked) in found.iter_mut().zip(ranked) {
+                found.push(first + i, chunk[i].user, targets, ranked);
             }
         }
     }
     for (found, lists) in found.iter_mut().zip(lists) {
-        found.distinct = KS.map(|k| lists.distinct(k));
+        found.listed = lists.counts();
     }
     Ok(found)
 }
 
-/// Target events of one case, and their ranks `[masks, targets]`.
+/// What one mask leaves of a case.
 struct Ranked {
-    targets: Vec<u32>,
-    ranks: Vec<f64>,
+    /// The targets (events) that are not masked, and where they stand.
+    places: Vec<(u32, Place)>,
+    /// The first ten catalogue places, where they are wanted.
+    sample: Option<Vec<u32>>,
 }
 
 fn rank_case(
     ranker: &Ranker,
     case: &EvalCase,
-    scores: &[f32],
-    masks: &[Mask],
-    lists: &[Lists],
+    targets: &[u32],
+    mask: Mask,
+    lists: &Lists,
+    sampled: bool,
     scratch: &mut Scratch,
-) -> Result<Ranked> {
-    let targets = ranker.targets(case)?;
-    ranker.load(case, scores, scratch)?;
-    let mut ranks = Vec::with_capacity(masks.len() * targets.len());
-    for (&mask, lists) in masks.iter().zip(lists) {
-        ranker.ranks(case, &targets, mask, scratch, &mut ranks);
-        lists.add(scratch.best(LIST));
+) -> Ranked {
+    let mut places = Vec::with_capacity(targets.len());
+    ranker.places(case, targets, mask, scratch, &mut places);
+    if places.is_empty() {
+        return Ranked { places, sample: None };
     }
-    Ok(Ranked { targets, ranks })
+    let best = scratch.best(LIST);
+    lists.add(best);
+    Ranked { places, sample: sampled.then(|| best[..best.len().min(KS[0])].to_vec()) }
 }
 
-/// The best place that each catalogue item has in any list: the smallest of them does not depend on who comes first.
-struct Lists(Vec<AtomicU8>);
+/// In how many lists each catalogue item stands, by the bands of places that `KS` cuts: sums of whole numbers, which do not
+/// depend on who comes first.
+struct Lists(Vec<[AtomicU32; KS.len()]>);
 
 impl Lists {
     fn new(catalogue: usize) -> Self {
-        const { assert!(LIST <= u8::MAX as usize) };
-        Self((0..catalogue).map(|_| AtomicU8::new(u8::MAX)).collect())
+        Self((0..catalogue).map(|_| Default::default()).collect())
     }
 
+    /// Takes the catalogue places of a list, best first.
     fn add(&self, list: &[u32]) {
-        for (place, &item) in list.iter().enumerate() {
-            self.0[item as usize].fetch_min(place as u8, Ordering::Relaxed);
+        let mut band = 0;
+        for (rank, &place) in list.iter().enumerate() {
+            band += usize::from(rank == KS[band]);
+            self.0[place as usize][band].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn distinct(&self, k: usize) -> usize {
-        self.0.iter().filter(|best| usize::from(best.load(Ordering::Relaxed)) < k).count()
+    fn counts(self) -> Vec<[u32; KS.len()]> {
+        self.0.into_iter().map(|counts| counts.map(AtomicU32::into_inner)).collect()
     }
 }

@@ -1,9 +1,9 @@
-//! The rank of one case's targets: scores in, ranks under a mask out.
+//! The places of one case's targets: scores in, places under a mask out.
 
 use rt_data::{Dataset, EvalCase, Mask};
 
-use super::Result;
 use super::top::top;
+use super::{Place, Result};
 
 /// Place of an item that is not in the catalogue.
 const NOWHERE: u32 = u32::MAX;
@@ -21,7 +21,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Catalogue places of the best `k` unmasked items, by the scores and the mask of the latest ranks.
+    /// Catalogue places of the best `k` unmasked items, by the scores and the mask of the latest places.
     pub(super) fn best(&mut self, k: usize) -> &[u32] {
         top(&self.scores, &self.masked, k, &mut self.keys, &mut self.list);
         &self.list
@@ -76,35 +76,39 @@ impl<'a> Ranker<'a> {
         Ok(())
     }
 
-    /// Rank of each target (events) under `mask`, by the scores that [`Self::load`] took in.
-    pub(super) fn ranks(
+    /// The targets (events) that `mask` leaves in the ranking, and where they stand by the scores that [`Self::load`] took in.
+    pub(super) fn places(
         &self,
         case: &EvalCase,
         targets: &[u32],
         mask: Mask,
         scratch: &mut Scratch,
-        out: &mut Vec<f64>,
+        out: &mut Vec<(u32, Place)>,
     ) {
-        self.mask(case, targets, mask, scratch);
+        self.mask(case, mask, scratch);
         let scores = &scratch.scores;
         for &target in targets {
-            let own = scores[self.place(target) as usize];
+            let own = self.place(target) as usize;
+            if scratch.masked[own] {
+                continue;
+            }
+            let own = scores[own];
             // Over everything without a branch, then less what is masked: a few against thousands.
-            let (mut greater, mut equal) = (0u32, 0u32);
+            let (mut before, mut tied) = (0u32, 0u32);
             for &score in scores {
-                greater += u32::from(score > own);
-                equal += u32::from(score == own);
+                before += u32::from(score > own);
+                tied += u32::from(score == own);
             }
             for &place in &scratch.masked_places {
-                greater -= u32::from(scores[place as usize] > own);
-                equal -= u32::from(scores[place as usize] == own);
+                before -= u32::from(scores[place as usize] > own);
+                tied -= u32::from(scores[place as usize] == own);
             }
-            out.push(1.0 + f64::from(greater) + f64::from(equal - 1) / 2.0);
+            out.push((target, Place { before, tied }));
         }
     }
 
-    /// Marks the items of the masked events, each once, but for the targets.
-    fn mask(&self, case: &EvalCase, targets: &[u32], mask: Mask, scratch: &mut Scratch) {
+    /// Marks the items of the masked events, each once.
+    fn mask(&self, case: &EvalCase, mask: Mask, scratch: &mut Scratch) {
         for place in scratch.masked_places.drain(..) {
             scratch.masked[place as usize] = false;
         }
@@ -113,12 +117,6 @@ impl<'a> Ranker<'a> {
             if place != NOWHERE && !scratch.masked[place as usize] {
                 scratch.masked[place as usize] = true;
                 scratch.masked_places.push(place);
-            }
-        }
-        for &target in targets {
-            let place = self.place(target);
-            if std::mem::take(&mut scratch.masked[place as usize]) {
-                scratch.masked_places.retain(|&masked| masked != place);
             }
         }
     }

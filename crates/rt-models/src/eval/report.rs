@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
-use rt_data::{Dataset, EvalCase, Mask, Split, is_tied};
+use rt_data::{Dataset, EvalCase, Split, is_tied};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::metrics::{coverage, distinct_users, figures};
+use super::metrics::{coverage, distinct_users, diversity, figures, novelty};
 use super::{CaseRanks, Figures, Last};
 
 /// HR@10 of some of the targets. With several targets a case each counts alone: the share of them within 10.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Segment {
-    /// Share of the targets within the first 10 places; 0 where there is none.
+    /// Share of the targets within the first 10 places, ties by expectation; 0 where there is none.
     #[serde(rename = "HR@10")]
     pub hr_at_10: f64,
     /// Users that the targets belong to.
@@ -35,12 +35,20 @@ pub struct Row {
     pub unmasked: Figures,
     /// `Coverage@10`, ...: distinct items over all lists / catalogue, under the protocol's mask.
     pub coverage: Figures,
+    /// `Novelty@10`, ...: mean self-information of the listed items in bits, under the protocol's mask.
+    pub novelty: Figures,
+    /// `Diversity@10`: mean distance of the pairs of items in a list, under the protocol's mask.
+    pub diversity: Figures,
     /// Targets with the timestamp of the event before them; absent where the data has no clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tied: Option<Segment>,
     /// The other targets; absent where the data has no clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untied: Option<Segment>,
+    /// Targets whose item the user had before.
+    pub repeat: Segment,
+    /// Targets whose item is new to the user.
+    pub new: Segment,
     /// Targets whose item has a train interaction.
     pub with_train: Segment,
     /// Targets whose item has none.
@@ -92,7 +100,7 @@ impl Row {
     ///
     /// # Panics
     ///
-    /// If `masked` are not the ranks of `cases`.
+    /// If `masked` are the ranks of more cases than `cases`.
     #[must_use]
     pub fn new(
         model: &str,
@@ -102,20 +110,31 @@ impl Row {
         masked: &CaseRanks,
         unmasked: &CaseRanks,
     ) -> Self {
-        assert_eq!(cases.len(), masked.len(), "ranks of other cases");
         let (metrics, stderr) = figures(masked);
         let counts = split.item_counts(data);
         let clock = !data.event_time.is_empty() && !data.time_is_order;
         let trained = |event: u32| counts[data.event_item[event as usize] as usize] > 0;
         let tied = |wanted| clock.then(|| segment(cases, masked, |_, event| is_tied(data, event) == Some(wanted)));
+        let repeats: HashSet<(u32, u32)> = cases
+            .iter()
+            .flat_map(|case| {
+                case.targets_among(data, case.history.clone()).map(|(event, had)| ((case.user, event), had))
+            })
+            .filter_map(|(target, had)| had.then_some(target))
+            .collect();
+        let repeat = |case: &EvalCase, event: u32| repeats.contains(&(case.user, event));
         Self {
             model: model.to_owned(),
             metrics,
             stderr,
             unmasked: figures(unmasked).0,
             coverage: coverage(masked),
+            novelty: novelty(masked, data, split),
+            diversity: diversity(masked, data, split),
             tied: tied(true),
             untied: tied(false),
+            repeat: segment(cases, masked, repeat),
+            new: segment(cases, masked, |case, event| !repeat(case, event)),
             with_train: segment(cases, masked, |_, event| trained(event)),
             without_train: segment(cases, masked, |_, event| !trained(event)),
             with_history: segment(cases, masked, |case, _| !case.history.is_empty()),
@@ -127,17 +146,22 @@ impl Row {
 
 /// HR@10 of the targets that `wanted(case, target event)` takes.
 fn segment(cases: &[EvalCase], ranks: &CaseRanks, wanted: impl Fn(&EvalCase, u32) -> bool) -> Segment {
-    let (mut hits, mut targets, mut users) = (0, 0, Vec::new());
-    for (case, ranked) in cases.iter().zip(ranks.iter()) {
-        for (&event, &rank) in ranked.targets.iter().zip(ranked.ranks) {
+    let (mut hits, mut targets, mut users) = (0.0, 0u32, Vec::new());
+    for ranked in ranks.iter() {
+        let case = &cases[ranked.case];
+        for (&event, place) in ranked.targets.iter().zip(ranked.places) {
             if wanted(case, event) {
                 targets += 1;
-                hits += usize::from(rank <= 10.0);
+                hits += place.share_within(10);
                 users.push(case.user);
             }
         }
     }
-    Segment { hr_at_10: hits as f64 / targets.max(1) as f64, users: distinct_users(users.into_iter()), targets }
+    Segment {
+        hr_at_10: hits / f64::from(targets.max(1)),
+        users: distinct_users(users.into_iter()),
+        targets: targets as usize,
+    }
 }
 
 /// What a table was made under.
@@ -145,19 +169,25 @@ fn segment(cases: &[EvalCase], ranks: &CaseRanks, wanted: impl Fn(&EvalCase, u32
 pub struct Protocol {
     /// As `--split` takes it: `leave-last-out`, `time:0.8,0.1` or `files`.
     pub split: String,
-    /// As `--mask` takes it.
+    /// As `--mask` takes it: what was asked for or, without that, what the data asked for.
     pub mask: &'static str,
+    /// Why this mask, in words.
+    pub mask_reason: String,
     /// As `--request-time` takes it.
     pub request_time: String,
     /// Items that are ranked.
     pub catalogue: usize,
-    /// Users with a case.
+    /// Users with a case that can be answered.
     pub users_tested: usize,
     /// Rankings made: one a user, but for `--targets all`.
     pub cases_tested: usize,
     /// Targets in all of them.
     pub targets_tested: usize,
-    /// Share of the targets whose item stands in the history already.
+    /// Cases left out, as all their targets are masked.
+    pub cases_left_out: usize,
+    /// Targets left out, as they are masked.
+    pub targets_left_out: usize,
+    /// Share of all targets, those left out with them, whose item stands in the history already.
     pub targets_in_history: f64,
     /// Cases without a history.
     pub cases_without_history: usize,
@@ -166,43 +196,49 @@ pub struct Protocol {
     /// Mean over the targets of the share of the training events that are later; absent where there is no clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_after_test: Option<f64>,
+    /// Cases whose target the model was trained on, where `--allow-seen` lets them through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_cases: Option<usize>,
 }
 
 impl Protocol {
     /// The protocol of the test cases of `split`.
     #[must_use]
-    pub fn new(data: &Dataset, split: &Split, mask: Mask, request_time: &str) -> Self {
-        let item = |event: u32| data.event_item[event as usize];
-        let (mut targets, mut repeated) = (0, 0);
+    pub fn new(data: &Dataset, split: &Split, request_time: &str) -> Self {
+        let (mut all, mut repeated, mut left_out, mut cases_left_out) = (0, 0, 0, 0);
+        let mut users = Vec::with_capacity(split.test.len());
         for case in &split.test {
-            let wanted: HashSet<u32> = case.targets.iter().map(|&event| item(event)).collect();
-            let seen: HashSet<u32> = case.history.clone().map(item).filter(|item| wanted.contains(item)).collect();
-            targets += wanted.len();
-            repeated += seen.len();
+            repeated += case.targets_among(data, case.history.clone()).filter(|(_, had)| *had).count();
+            let (mut own, mut masked) = (0, 0);
+            for (_, had) in case.targets_among(data, case.masked(split.mask)) {
+                own += 1;
+                masked += usize::from(had);
+            }
+            all += own;
+            left_out += masked;
+            if own > masked {
+                users.push(case.user);
+            } else {
+                cases_left_out += 1;
+            }
         }
         Self {
             split: split.kind.to_string(),
-            mask: mask_name(mask),
+            mask: split.mask.name(),
+            mask_reason: split.mask_reason.clone(),
             request_time: request_time.to_owned(),
             catalogue: data.catalogue.len(),
-            users_tested: distinct_users(split.test.iter().map(|case| case.user)),
-            cases_tested: split.test.len(),
-            targets_tested: targets,
-            targets_in_history: repeated as f64 / targets.max(1) as f64,
+            cases_tested: users.len(),
+            users_tested: distinct_users(users.into_iter()),
+            targets_tested: all - left_out,
+            cases_left_out,
+            targets_left_out: left_out,
+            targets_in_history: repeated as f64 / all.max(1) as f64,
             cases_without_history: split.without_history(),
             targets_without_train: split.warm_and_cold_targets(data).1,
             train_after_test: split.train_after_test,
+            seen_cases: None,
         }
-    }
-}
-
-/// The name of a mask on the command line.
-#[must_use]
-pub fn mask_name(mask: Mask) -> &'static str {
-    match mask {
-        Mask::History => "history",
-        Mask::Train => "train",
-        Mask::None => "none",
     }
 }
 

@@ -4,6 +4,7 @@ use super::hashing::words;
 use super::model::TextModel;
 use super::pairs::Pairs;
 use crate::Result;
+use crate::eval::{Place, mrr};
 use crate::model::product;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ impl TextFigures {
 }
 
 /// Ranks each pair's document among all documents, without the query's other clicked documents, and gives the figures. A
-/// tie counts at its mean position: rank = 1 + #greater + #other equal / 2. `chosen` are numbers of [`Pairs::clicked`].
+/// tie counts by expectation over its orders, see [`crate::eval`]. `chosen` are numbers of [`Pairs::clicked`].
 ///
 /// # Errors
 ///
@@ -89,15 +90,15 @@ pub fn rank_pairs(pairs: &Pairs, chosen: &[u32], scorer: &dyn TextScorer) -> Res
         let mut scores = vec![0.0f32; chunk.len() * n];
         scorer.scores(&queries, &mut scores)?;
         for (pair, row) in chunk.iter().zip(scores.chunks(n)) {
-            ranks.push((rank(row, pair.document, &clicked[pair.query as usize]), pair.query));
+            ranks.push((place(row, pair.document, &clicked[pair.query as usize]), pair.query));
         }
     }
     Ok(figures(pairs, &ranks))
 }
 
-fn rank(row: &[f32], target: u32, clicked: &[u32]) -> f64 {
+fn place(row: &[f32], target: u32, clicked: &[u32]) -> Place {
     let own = row[target as usize];
-    let count = |x: f32| (usize::from(x > own), usize::from(x == own));
+    let count = |x: f32| (u32::from(x > own), u32::from(x == own));
     let (mut greater, mut equal) = (0, 0);
     for x in row {
         let (g, e) = count(*x);
@@ -110,26 +111,26 @@ fn rank(row: &[f32], target: u32, clicked: &[u32]) -> f64 {
         equal -= e;
     }
     // A score that is not a number is last: it is greater than none and equal to none.
-    if own.is_nan() { row.len() as f64 } else { 1.0 + greater as f64 + (equal - 1) as f64 / 2.0 }
+    if own.is_nan() { Place::at(row.len() as u32) } else { Place { before: greater, tied: equal } }
 }
 
-fn figures(pairs: &Pairs, ranks: &[(f64, u32)]) -> TextFigures {
-    let mut out = TextFigures { pairs: ranks.len(), ..TextFigures::default() };
-    if ranks.is_empty() {
+fn figures(pairs: &Pairs, places: &[(Place, u32)]) -> TextFigures {
+    let mut out = TextFigures { pairs: places.len(), ..TextFigures::default() };
+    if places.is_empty() {
         return out;
     }
-    let mut put = |name: String, value: &dyn Fn(f64) -> f64| {
-        let n = ranks.len() as f64;
-        let mean = ranks.iter().map(|(r, _)| value(*r)).sum::<f64>() / n;
-        let square = ranks.iter().map(|(r, _)| (value(*r) - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    let mut put = |name: String, value: &dyn Fn(Place) -> f64| {
+        let n = places.len() as f64;
+        let mean = places.iter().map(|(r, _)| value(*r)).sum::<f64>() / n;
+        let square = places.iter().map(|(r, _)| (value(*r) - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
         out.metrics.insert(name.clone(), mean);
         out.stderr.insert(name, (square / n).sqrt());
     };
     for k in KS {
-        put(format!("recall@{k}"), &|r| f64::from(u8::from(r <= k as f64)));
+        put(format!("recall@{k}"), &|place| place.share_within(k));
     }
-    put("MRR".into(), &|r| 1.0 / r);
-    for (rank, query) in ranks {
+    put("MRR".into(), &|place| mrr(&[place]));
+    for (place, query) in places {
         let name = match words(&pairs.queries[*query as usize]).len() {
             1 => "1",
             2 => "2",
@@ -137,7 +138,7 @@ fn figures(pairs: &Pairs, ranks: &[(f64, u32)]) -> TextFigures {
         };
         let part = out.by_words.entry(name.into()).or_default();
         part.pairs += 1;
-        part.recall_at_10 += f64::from(u8::from(*rank <= 10.0));
+        part.recall_at_10 += place.share_within(10);
     }
     for part in out.by_words.values_mut() {
         part.recall_at_10 /= part.pairs as f64;
@@ -153,11 +154,11 @@ mod tests {
     fn ranks_by_hand() {
         // Two better (one of them clicked too, and left out), two others equal.
         let row = [0.9, 0.5, 0.8, 0.5, 0.1, 0.5];
-        assert!((rank(&row, 1, &[1]) - 4.0).abs() < 1e-12);
-        assert!((rank(&row, 1, &[0, 1, 3]) - 2.5).abs() < 1e-12);
-        assert!((rank(&row, 0, &[0, 2]) - 1.0).abs() < 1e-12);
+        assert_eq!(place(&row, 1, &[1]), Place { before: 2, tied: 3 });
+        assert_eq!(place(&row, 1, &[0, 1, 3]), Place { before: 1, tied: 2 });
+        assert_eq!(place(&row, 0, &[0, 2]), Place::at(1));
         let pairs = Pairs { queries: vec!["a".into(), "a b".into()], ..Pairs::default() };
-        let f = figures(&pairs, &[(1.0, 0), (10.0, 1), (11.0, 1), (200.0, 1)]);
+        let f = figures(&pairs, &[(Place::at(1), 0), (Place::at(10), 1), (Place::at(11), 1), (Place::at(200), 1)]);
         assert!((f.get("recall@1") - 0.25).abs() < 1e-12 && (f.get("recall@10") - 0.5).abs() < 1e-12);
         assert!((f.get("MRR") - (1.0 + 0.1 + 1.0 / 11.0 + 0.005) / 4.0).abs() < 1e-12);
         assert!((f.stderr["recall@10"] - (1.0f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);

@@ -6,9 +6,6 @@ use crate::tape::{Kind, Tape, Var};
 use rt_kernels::kernels::{DrawUnseen, Frequency, KeepMined};
 use rt_kernels::{Dtype, philox};
 
-/// Draws for an id before it is given up.
-const TRIES: u32 = 8;
-
 /// What negatives of a row's own are drawn from, and what must not be drawn.
 #[derive(Debug, Clone, Copy)]
 pub struct UnseenSpec {
@@ -26,6 +23,11 @@ pub struct UnseenSpec {
     pub count: u32,
     /// Draws of a row.
     pub k: usize,
+}
+
+impl UnseenSpec {
+    /// Draws for an id before it is given up.
+    pub const TRIES: u32 = 8;
 }
 
 impl Tape {
@@ -46,8 +48,13 @@ impl Tape {
         self.lists_ascend("draw_unseen", slices, list)?;
         let rows = self.shape(user)[0];
         let ids = self.temp_ids(rows, k);
-        let kernel =
-            DrawUnseen { rows, k, count, tries: TRIES, stream: self.stream(philox::stream::NEGATIVES, number) };
+        let kernel = DrawUnseen {
+            rows,
+            k,
+            count,
+            tries: UnseenSpec::TRIES,
+            stream: self.stream(philox::stream::NEGATIVES, number),
+        };
         let tables = [alias.map(|a| a.0), alias.map(|a| a.1)];
         let reads = [Some(user), Some(target), Some(list), Some(slices)].into_iter().chain(tables).collect();
         self.push(kernel, reads, vec![Some(ids)], None)?;

@@ -44,7 +44,7 @@ fn item_knn_sums_cosines_over_the_last_events() {
 fn choice_of_h() {
     let (data, _) = rt_data::Synthetic::parse("synthetic:users=120,items=90,events=15,seed=5").unwrap().generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
-    let fitted = ItemKnn::fit(&data, &split, Mask::History).unwrap();
+    let fitted = ItemKnn::fit(&data, &split).unwrap();
     let mut best = (Last::All, f64::NEG_INFINITY);
     for (last, &(tried, value)) in LASTS.into_iter().zip(fitted.tried()) {
         let knn = ItemKnn::with_last(&data, &split, last);
@@ -70,27 +70,35 @@ fn rows_and_protocol() {
     // Eleven items that nobody else has stand between: user 4's, who trains on all of them but the last two.
     let others = (5..=17).map(|item| (4, item, i64::from(item)));
     let mut data = data(&events.into_iter().chain(others).collect::<Vec<_>>(), 4, 18);
-    let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
-    let ranks = rank_cases(&data, &split.test, &Popularity::new(&data, &split), &MASKS).unwrap();
+    let options = SplitOptions { mask: Some(Mask::History), ..SplitOptions::default() };
+    let split = split(&data, SplitKind::LeaveLastOut, options).unwrap();
+    let ranks = rank_cases(&data, &split.test, &Popularity::new(&data, &split), &[Mask::History, Mask::None]).unwrap();
     let row = |data: &Dataset| Row::new("most-popular", data, &split, &split.test, &ranks[0], &ranks[1]);
     let json = serde_json::to_value(row(&data)).unwrap();
     let segment =
         |hr_at_10: f64, targets: usize| serde_json::json!({"HR@10": hr_at_10, "users": targets, "targets": targets});
-    // Targets 2 (tied), 4, 1 and 17. Never trained and so at the end: 3, 4, 16 and 17.
-    assert_eq!(json["tied"], segment(1.0, 1));
+    // Targets 2 (tied, and left out: user 1 had it), 4, 1 and 17. Never trained and so at the end: 3, 4, 16 and 17.
+    assert_eq!(json["tied"], segment(0.0, 0));
     assert_eq!(json["untied"], segment(2.0 / 3.0, 3));
-    assert_eq!(json["with_train"], segment(1.0, 2));
-    // User 4's mask leaves 1, 2, 3, 4 and 17: rank 3 + 2 / 2. User 2's leaves eleven with a count: 11 + 1 + 3 / 2.
+    assert_eq!(json["repeat"], segment(0.0, 0));
+    assert_eq!(json["new"], segment(2.0 / 3.0, 3));
+    assert_eq!(json["with_train"], segment(1.0, 1));
+    // User 4's mask leaves 1, 2, 3, 4 and 17: places 3 to 5. User 2's leaves eleven with a count before.
     assert_eq!(json["without_train"], segment(0.5, 2));
-    assert_eq!(json["with_history"], segment(0.75, 4));
+    assert_eq!(json["with_history"], segment(2.0 / 3.0, 3));
     assert_eq!(json["without_history"], segment(0.0, 0));
     assert_eq!(json["metrics"]["Precision@50"], 0.02);
     assert!(json.get("h").is_none() && json.get("seconds").is_none());
+    // Nothing masked: the repeat is item 2, the most popular.
+    let all = Row::new("most-popular", &data, &split, &split.test, &ranks[1], &ranks[1]);
+    assert_eq!((all.repeat.hr_at_10, all.repeat.targets, all.tied.unwrap().targets), (1.0, 1, 1));
+    assert_eq!(all.new.targets, 3);
     data.time_is_order = true;
     assert!(row(&data).tied.is_none() && row(&data).untied.is_none());
 
-    let protocol = Protocol::new(&data, &split, Mask::History, "off");
-    assert_eq!((protocol.catalogue, protocol.users_tested, protocol.cases_tested), (17, 4, 4));
+    let protocol = Protocol::new(&data, &split, "off");
+    assert_eq!((protocol.catalogue, protocol.users_tested, protocol.cases_tested), (17, 3, 3));
+    assert_eq!((protocol.targets_tested, protocol.targets_left_out, protocol.cases_left_out), (3, 1, 1));
     assert_eq!((protocol.targets_in_history, protocol.targets_without_train), (0.25, 2));
     let report = Report {
         command: "eval".into(),
