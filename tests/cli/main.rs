@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod data;
 mod from;
+mod protocol;
 mod searches;
 mod seeds;
 mod tensorboard;

@@ -186,7 +186,7 @@ fn settings_that_would_do_nothing_are_refused() {
         (ModelKind::Dssm, &["hash_items=500000000"], "`hash_items = 500000000`"),
         (ModelKind::Dssm, &["hash_functions=3", "hash_rows=9"], "has to be 1 or 2"),
         (ModelKind::Dssm, &["example_age_serving=0.5"], "only with example_age"),
-        (ModelKind::Dssm, &["example_age=true", "example_age_serving=-1"], "from 0 to 1"),
+        (ModelKind::Dssm, &["example_age=true", "example_age_serving=-1"], "from -0.1 to 1"),
         (ModelKind::Dssm, &["item_vectors_tune=true"], "only with item_vectors"),
         (ModelKind::Dssm, &["item_vectors=nothing.npy"], "nothing.npy cannot be read"),
         (ModelKind::Dssm, &["cross=country"], "gender*age"),

@@ -2,7 +2,7 @@
 //! not go together are refused by name.
 
 use super::{LOSSES, MINED, config, data, fit};
-use rt_models::{Config, ModelKind, StepBench, StepSizes, train};
+use rt_models::{Config, Model, ModelKind, StepBench, StepSizes, train};
 use rt_tests::devices;
 use std::ops::ControlFlow;
 
@@ -139,5 +139,47 @@ fn what_was_set_is_saved_and_loaded() {
         let loaded = rt_models::Model::load(&devices()[0], &path).unwrap();
         assert_eq!(loaded.config(), model.config(), "{settings:?}");
         assert_eq!(loaded.sha256().unwrap(), model.sha256().unwrap(), "{settings:?}");
+    }
+}
+
+/// Nobody could have chosen an item that only comes after the cut: no loss takes it for a negative, so that its vector stays.
+#[test]
+fn items_of_the_future_are_no_negatives() {
+    let mut rows = String::from("user,item,time\n");
+    for user in 0..80 {
+        for event in 0..8 {
+            // The first user ends with an item that nobody else has, before all others in the file: row 1 of the table.
+            let item = (user * 5 + event * 7) % 30;
+            let line = format!("u{user},i{item},{}\n", 100 + event);
+            if (user, event) == (0, 0) {
+                rows += "u0,future,900\n";
+            }
+            rows += &line;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("d.csv"), rows).unwrap();
+    let data = rt_data::read(&folder.path().join("d.csv"), &rt_data::ReadOptions::default()).unwrap();
+    let split = rt_data::split(&data, rt_data::SplitKind::LeaveLastOut, rt_data::SplitOptions::default()).unwrap();
+    let (data, item) = (std::sync::Arc::new(data.clone()), data.items.get("future").unwrap() as usize);
+    let rows = |model: &Model| {
+        let table = model.store().get("item_id").unwrap();
+        let dim = table.len() / data.items.rows();
+        [item, 2].map(|item| table[item * dim..][..dim].to_vec())
+    };
+    for settings in [
+        &["loss=full"][..],
+        &["loss=sampled", "negatives=40", "sampler=uniform"],
+        &["loss=sampled", "negatives=40", "sampler=zipf"],
+        &["loss=list", "negatives=20", "sampler=uniform", "exclude_own=true"],
+        &["loss=list", "negatives=20", "sampler=uniform"],
+        &["loss=in-batch", "mixed=30"],
+        &["loss=bpr", "mine=1", "mine_every=2", "mine_ranks=1,29"],
+    ] {
+        let (config, device) = (config(ModelKind::Dssm, &[settings, &["batch=64"]].concat()), &devices()[0]);
+        let start = rows(&Model::new(device, &config, data.clone(), &split, 3).unwrap());
+        let (model, _) = train(device, &config, data.clone(), &split, 3, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(rows(&model)[0], start[0], "{settings:?}: the future item moved");
+        assert_ne!(rows(&model)[1], start[1], "{settings:?}: nothing moved");
     }
 }

@@ -109,11 +109,20 @@ fn refused(kernel: &'static str, why: Refused) -> Error {
     Error::Call { kernel, what: why.why(|_| "this buffer".to_owned()) }
 }
 
-/// Memory that the system says can still be had; `None` where it does not say.
+/// Memory that the system says can still be had, by the whole machine and by this process; `None` where it does not say.
 pub(crate) fn available_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+    let machine = number("/proc/meminfo", "MemAvailable:").map(|kib| kib << 10);
+    // A limit of the address space (`ulimit -v`), in bytes; it reads "unlimited" where there is none.
+    let limit = number("/proc/self/limits", "Max address space");
+    let own = limit.zip(number("/proc/self/status", "VmSize:")).map(|(limit, kib)| limit.saturating_sub(kib << 10));
+    machine.into_iter().chain(own).min()
+}
+
+/// The number behind the name that a line of a file begins with.
+fn number(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]

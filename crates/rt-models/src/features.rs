@@ -238,8 +238,8 @@ pub(crate) fn check(config: &Config) -> Result<()> {
             return bad(format!("`{key} = {p}`: has to be at least 0 and below 1"));
         }
     }
-    if !(0.0..=1.0).contains(&config.example_age_serving) {
-        return bad(format!("`example_age_serving = {}`: has to be from 0 to 1", config.example_age_serving));
+    if !(-0.1..=1.0).contains(&config.example_age_serving) {
+        return bad(format!("`example_age_serving = {}`: has to be from -0.1 to 1", config.example_age_serving));
     }
     if config.example_age_serving != 0.0 && !config.example_age {
         return bad("example_age_serving: only with example_age = true".into());

@@ -319,3 +319,59 @@ pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
     ];
     keys.iter().find(|(_, on)| *on).map(|(key, _)| *key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelKind;
+    use rt_data::{SplitKind, SplitOptions, Synthetic, split};
+    use rt_tensor::{Device, Step};
+
+    /// Where a user's items are drawn anew, the others come the more often: counted over many draws, and as logQ has it.
+    #[test]
+    fn draws_without_the_users_items_are_expected_as_often_as_they_come() {
+        const ROUNDS: u32 = 400;
+        let (data, _) = Synthetic::parse("synthetic:users=9,items=12,events=8").unwrap().generate();
+        let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
+        let mut config = Config::new(ModelKind::Dssm);
+        for pair in ["loss=list", "exclude_own=true", "negatives=50", "sampler=popularity"] {
+            config.set_pair(pair).unwrap();
+        }
+        let config = config.resolve(&data, &split).unwrap();
+        let schema = Schema::new(&config, &data, false, 0).of_training(&data, &split);
+        let mut tape = Tape::new();
+        let [user, target] = ["user", "target"].map(|name| tape.input_ids(name, 1, 1));
+        let weight = tape.constant(&[1.0], 1, 1).unwrap();
+        let slice = tape.constant_ids(&[0, 0], 1, 2).unwrap();
+        let batch = BatchVars { user, target, slice, weight, hole: None, event: target };
+        let drawn = own(&mut tape, &config, &schema, &batch, data.event_item.len()).unwrap();
+        let table = tape.input("logq.sampler", schema.item_rows, 1);
+        let expected = logq(&mut tape, &config, &schema, table, &drawn, user).unwrap();
+        tape.output("ids", drawn.ids);
+        tape.output("logq", expected);
+        let store = Store::new(&Device::cpu(1).unwrap(), tape.params(), 1).unwrap();
+        let data = std::sync::Arc::new(data);
+        crate::losses::upload(&store, &config, &schema, &data, &split).unwrap();
+        let mut program = tape.compile(&store).unwrap();
+        program.write_u32("user", &[1]).unwrap();
+        program.write_u32("target", &[data.event_item[0]]).unwrap();
+        let (mut counts, mut said) = (vec![0.0; schema.item_rows], vec![f64::NAN; schema.item_rows]);
+        for t in 1..=ROUNDS {
+            program.run(&Step::new(t, 5, 0, 1)).unwrap();
+            for (id, q) in program.read_u32("ids").unwrap().into_iter().zip(program.read_f32("logq").unwrap()) {
+                counts[id as usize] += 1.0;
+                said[id as usize] = f64::from(q).exp();
+            }
+        }
+        let own = &data.event_item[split.train_events(&data, 1)];
+        let others: Vec<usize> =
+            (1..schema.item_rows).filter(|i| !own.contains(&(*i as u32)) && counts[*i] > 0.0).collect();
+        assert!(others.len() >= 3, "{counts:?}");
+        for item in others {
+            let mean = counts[item] / f64::from(ROUNDS);
+            // A count of n has a deviation of sqrt(n) at most: five of them.
+            let bound = 5.0 / counts[item].sqrt();
+            assert!((mean / said[item] - 1.0).abs() < bound, "item {item}: {mean} came, {} were expected", said[item]);
+        }
+    }
+}

@@ -90,7 +90,7 @@ mod tests {
         };
         let item = |i: u64| word(i) % 200;
         assert!((of(&item, &|i| item(i) % 8) - 1.0).abs() < 1e-12, "a category of the item");
-        let noisy = of(&item, &|i| if word(i + 9_999) % 5 == 0 { word(i + 77) % 8 } else { item(i) % 8 });
+        let noisy = of(&item, &|i| if word(i + 9_999).is_multiple_of(5) { word(i + 77) % 8 } else { item(i) % 8 });
         assert!((FUNCTION..0.9).contains(&noisy), "with a fifth of noise: {noisy}");
         assert!(of(&item, &|i| word(i + 5_000) % 8) < 0.05, "something else");
         assert!(of(&item, &|i| i) < 1e-12, "a value of its own for every row");

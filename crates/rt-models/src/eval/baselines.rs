@@ -135,6 +135,13 @@ impl<'a> ItemKnn<'a> {
         Ok(knn)
     }
 
+    /// Bytes that the counts of pairs take at most, which grow with the square of the longest history: to be asked before
+    /// [`Self::fit`].
+    #[must_use]
+    pub fn bytes(data: &Dataset, split: &Split) -> u64 {
+        Cooccurrence::bytes(data, split, rayon::current_num_threads())
+    }
+
     /// Counts the train part; h is given.
     #[must_use]
     pub fn with_last(data: &'a Dataset, split: &Split, last: Last) -> Self {

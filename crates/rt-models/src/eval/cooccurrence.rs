@@ -54,6 +54,22 @@ impl Cooccurrence {
         Self { rows, users }
     }
 
+    /// Bytes that [`Self::new`] takes at most, the accumulators of so many threads with them; it takes no more time than a pass
+    /// over the events.
+    pub(super) fn bytes(data: &Dataset, split: &Split, threads: usize) -> u64 {
+        let items = data.items.rows() as u64;
+        // Pairs of each item: no more than the events of all its users together.
+        let mut pairs = vec![0u64; data.items.rows()];
+        let mut events = 0;
+        for user in 0..data.users.rows() as u32 {
+            let own = split.train_events(data, user);
+            events += own.len() as u64;
+            own.clone().for_each(|event| pairs[data.event_item[event] as usize] += own.len() as u64);
+        }
+        let rows: u64 = pairs.iter().map(|pairs| (6 * pairs.min(&items)).min(2 * items)).sum();
+        rows + 8 * events + 4 * items * threads as u64
+    }
+
     /// Users that have `item` in their train part.
     pub(super) fn users(&self) -> &[u32] {
         &self.users
@@ -150,6 +166,25 @@ impl Lists {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is said to be taken is enough for every form of row.
+    #[test]
+    fn bytes_are_a_bound() {
+        for text in ["synthetic:users=60,items=40,events=30", "synthetic:users=20,items=900,events=5"] {
+            let (data, _) = rt_data::Synthetic::parse(text).unwrap().generate();
+            let split =
+                rt_data::split(&data, rt_data::SplitKind::LeaveLastOut, rt_data::SplitOptions::default()).unwrap();
+            let made = Cooccurrence::new(&data, &split);
+            let of = |row: &Row| match row {
+                Row::Dense(counts) => 2 * counts.len(),
+                Row::Sparse { ids, counts } => 4 * ids.len() + 2 * counts.len(),
+                Row::Wide { ids, counts } => 4 * ids.len() + 4 * counts.len(),
+            };
+            let taken = made.rows.iter().map(of).sum::<usize>() as u64;
+            let bound = Cooccurrence::bytes(&data, &split, 0);
+            assert!((taken..=20 * taken).contains(&bound), "{text}: {taken} are taken, {bound} were said");
+        }
+    }
 
     /// Every form of row gives the counts that went in, and leaves the accumulator clear.
     #[test]

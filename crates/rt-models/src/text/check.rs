@@ -41,7 +41,7 @@ pub fn check_text(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
         let data = Prepared::new(&config, &pairs, &split);
         let tape = record_gradients(&config, &data.sizes())?;
         let store = Store::new(device, tape.params(), seed)?;
-        data.upload(&store)?;
+        data.upload(&store, &config)?;
         if loss == TextLoss::List {
             store.put_u32("negatives", &data.negatives(&config, &pairs, seed, 1))?;
         }

@@ -119,6 +119,8 @@ text_config! {
     temperature: f32 = 0.1,
     /// Loss: in-batch or list.
     loss: TextLoss = TextLoss::InBatch,
+    /// Is ln of a document's share of the training pairs taken off its logit as a negative of the batch (logQ)? in-batch alone.
+    logq: bool = true,
     /// Negatives of a pair (list): documents at random that were not clicked for its query; documents that were shown and
     /// not clicked take up to half of the places.
     negatives: usize = 4,

@@ -156,7 +156,8 @@ pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result
     let scale = 1.0 / config.temperature;
     let rows = match config.loss {
         TextLoss::InBatch => {
-            // All documents are corrected alike, which changes nothing; what stays is that padding is left out.
+            // Without logQ the table is zero and all documents are corrected alike, which changes nothing; what stays is that
+            // padding is left out.
             let table = tape.input("logq.documents", documents, 1);
             let logq = tape.logq(table, batch.target, true, 0.0)?;
             let candidates = Negatives { vectors: positives, logq: Some(logq), ids: Some(batch.target) };
@@ -167,7 +168,7 @@ pub(crate) fn record_gradients(config: &TextConfig, sizes: &TextSizes) -> Result
                 positive: PositiveVar::Diagonal,
                 mask_hits: Some(batch.target),
                 scale,
-                correct_positive: true,
+                correct_positive: !config.logq,
                 smoothing: 0.0,
                 mask: None,
             })?

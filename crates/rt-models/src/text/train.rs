@@ -97,13 +97,18 @@ impl Prepared {
     }
 
     /// Puts what a step reads into a store, but for the negatives.
-    pub(crate) fn upload(&self, store: &Store) -> Result<()> {
+    pub(crate) fn upload(&self, store: &Store, config: &TextConfig) -> Result<()> {
         let number = |of: fn(&Pair) -> u32| self.pairs.iter().map(|p| of(p) + 1).collect::<Vec<u32>>();
         store.put_u32("order", &self.examples)?;
         store.put_u32("pair.query", &number(|p| p.query))?;
         store.put_u32("pair.document", &number(|p| p.document))?;
         store.put_u32("pair.start", &[0, self.pairs.len() as u32])?;
-        store.put_f32("logq.documents", &vec![0.0; self.documents.rows()])?;
+        let mut counts = vec![0.0; self.documents.rows()];
+        if config.logq {
+            self.examples.iter().for_each(|i| counts[self.pairs[*i as usize].document as usize + 1] += 1.0);
+        }
+        let share = |count: &f64| if *count > 0.0 { (count / self.examples.len() as f64).ln() as f32 } else { 0.0 };
+        store.put_f32("logq.documents", &counts.iter().map(share).collect::<Vec<_>>())?;
         for (name, texts) in [("query", &self.queries), ("document", &self.documents)] {
             store.put_u32(&format!("{name}.slices"), &texts.slices)?;
             store.put_u32(&format!("{name}.texts"), &texts.ids)?;
@@ -177,7 +182,7 @@ pub fn train(
     let (documents, name) = (pairs.documents.clone(), pairs.name.clone());
     let mut model = TextModel::build(device, config.clone(), data.trigrams.clone(), documents, name, seed)?;
     model.trained_on = Some(TrainedOn::new(pairs, split.by, split.seed));
-    data.upload(&model.store)?;
+    data.upload(&model.store, &model.config)?;
     if config.loss == TextLoss::List {
         // Compiled programs find what is there; each epoch writes over it.
         model.store.put_u32("negatives", &vec![0; data.pairs.len() * config.negatives])?;
