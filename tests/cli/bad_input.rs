@@ -39,7 +39,9 @@ fn data_that_cannot_be_read() {
     train(&at("a.csv", b"user,item,time\n1,2\n"), &[], 2, &["a.csv", "line 2"]);
     train(&at("b.csv", b"user,item,time\n1,2,3\n1,3,x\n"), &[], 2, &["b.csv", "line 3", "time"]);
     train(&at("c.csv", b""), &[], 2, &["c.csv"]);
-    train(&at("d.csv", b"who,what,when\n1,2,3\n"), &[], 2, &["d.csv", "user"]);
+    train(&at("d.csv", b"who,what,when\n1,2,3\n"), &[], 2, &["d.csv", "user", "--user-col"]);
+    train(&at("m.csv", b"1,2,1600000000\n"), &[], 2, &["m.csv, line 1", "--no-header", "--time-col 3"]);
+    train(&at("n.csv", good.as_bytes()), &["--time-unit", "weeks"], 2, &["time unit `weeks`", "ms"]);
     train(&at("e.csv", good.as_bytes()), &["--user-col", "nobody"], 2, &["e.csv", "nobody"]);
     train(&at("f.csv", b"user,item\n1,2\n1,3\n1,4\n"), &[], 2, &["order"]);
     train(&at("g.parquet", b"PAR1"), &[], 2, &["g.parquet", "no Parquet file"]);
@@ -111,7 +113,7 @@ fn models_and_ids_that_are_not_there() {
         fails(&args, 2, words);
     };
     recommend(&model, &["--user", "nobody-at-all"], &["nobody-at-all"]);
-    recommend(&model, &["--history", "1,no-such-item"], &["no-such-item"]);
+    recommend(&model, &["--history", "1,\"2"], &["--history", "never closed"]);
     recommend(&model, &["--user", "1", "-k", "0"], &["-k 0"]);
     recommend(&model, &[], &["--user"]);
     recommend(folder.path(), &["--user", "1"], &["no model"]);

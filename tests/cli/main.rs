@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod data;
+mod exports;
 mod from;
 mod protocol;
 mod searches;

@@ -86,8 +86,8 @@ pub(crate) struct Demo {
 /// Where the data is and how it is divided.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Data {
-    /// A MovieLens folder; CSV, TSV or Parquet files of interactions (one, several between commas, or a folder of them);
-    /// synthetic[:users=..,items=..]; for dssm-text a TSV of query, document and perhaps a label
+    /// A MovieLens folder; CSV, TSV, JSON Lines or Parquet files of interactions (one, several between commas, or a folder of
+    /// them; text may be packed with gzip); synthetic[:users=..,items=..]; for dssm-text a TSV of query, document and perhaps a label
     #[arg(long)]
     pub data: Option<String>,
     /// Training interactions, where three files are given
@@ -118,15 +118,24 @@ pub(crate) struct Data {
     /// input: lines are in order and times are not read
     #[arg(long, value_enum)]
     pub order: Option<Order>,
-    /// Column of the user's id in a CSV
-    #[arg(long)]
+    /// Column of the user's id in a table, by its name, or by its number from 1
+    #[arg(long, value_name = "COLUMN")]
     pub user_col: Option<String>,
     /// Column of the item's id
-    #[arg(long)]
+    #[arg(long, value_name = "COLUMN")]
     pub item_col: Option<String>,
     /// Column of the time
-    #[arg(long)]
+    #[arg(long, value_name = "COLUMN")]
     pub time_col: Option<String>,
+    /// What the numbers of the time column count: s, ms, us, ns or yyyymmdd; without it their size says it
+    #[arg(long, value_name = "UNIT")]
+    pub time_unit: Option<String>,
+    /// The files have no header line: columns go by number
+    #[arg(long)]
+    pub no_header: bool,
+    /// Rows whose user or item is empty, NA, NaN, NULL or None: left out, or the word kept as an id
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub missing_ids: Option<MissingArg>,
     /// Column of the item's title
     #[arg(long)]
     pub title_col: Option<String>,
@@ -200,6 +209,12 @@ pub(crate) enum Baselines {
     All,
     Popular,
     None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MissingArg {
+    Drop,
+    Keep,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -288,10 +303,11 @@ pub(crate) struct Recommend {
     #[arg(long)]
     pub model: PathBuf,
     /// A user's raw id
-    #[arg(long, conflicts_with = "history", required_unless_present = "history")]
+    #[arg(long, conflicts_with = "history", required_unless_present = "history", allow_hyphen_values = true)]
     pub user: Option<String>,
-    /// Raw item ids, oldest first; their times are not known, so decay heads take them as simultaneous
-    #[arg(long, value_name = "RAW,RAW,...")]
+    /// Raw item ids, oldest first, between commas; one with a comma stands between quotes, as in CSV. Their times are not known,
+    /// so decay heads take them as simultaneous
+    #[arg(long, value_name = "RAW,RAW,...", allow_hyphen_values = true)]
     pub history: Option<String>,
     /// A search that the user made, after those that the model keeps of the user; may be given again, oldest first
     #[arg(long, value_name = "QUERY")]

@@ -111,8 +111,8 @@ pub(crate) fn plural(count: usize) -> &'static str {
 
 /// Says how many rows are no positives, where there are any.
 pub(crate) fn print_left_out(left_out: &LeftOut) {
-    if left_out.total() > 0 {
-        let LeftOut { label, rating, dwell, .. } = left_out;
+    let LeftOut { label, rating, dwell, .. } = left_out;
+    if label + rating + dwell > 0 {
         say!(
             "rows left out: {label} shown and not clicked, {rating} rated too low, {dwell} with too short a dwell time"
         );
@@ -121,7 +121,12 @@ pub(crate) fn print_left_out(left_out: &LeftOut) {
 
 /// The same for `--json`.
 pub(crate) fn left_out(left_out: &LeftOut) -> serde_json::Value {
-    serde_json::json!({ "label": left_out.label, "rating": left_out.rating, "dwell": left_out.dwell })
+    serde_json::json!({ "label": left_out.label, "rating": left_out.rating, "dwell": left_out.dwell, "missing": left_out.missing })
+}
+
+/// Says what the reader noticed.
+pub(crate) fn note_data(global: &Global, data: &Dataset) {
+    data.notes.iter().for_each(|text| note(global, text));
 }
 
 /// Says how much of a file of searches is of use.

@@ -1,7 +1,7 @@
 //! `--schema FILE.toml`: what the columns of a table mean, in a file instead of flags.
 
 use crate::fail::{Done, Fail};
-use rt_data::{FeatureSpec, ReadOptions, SearchOptions};
+use rt_data::{FeatureSpec, MissingIds, ReadOptions, SearchOptions, TimeUnit};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,8 +31,19 @@ const COLUMNS: [&str; 13] = [
     "search_query",
 ];
 /// The other keys, and the tables of features.
-const OTHERS: [&str; 8] =
-    ["min_rating", "min_dwell", "eval_source", "order", "delimiter", "user_features", "item_features", "context"];
+const OTHERS: [&str; 11] = [
+    "min_rating",
+    "min_dwell",
+    "eval_source",
+    "order",
+    "delimiter",
+    "time_unit",
+    "header",
+    "missing_ids",
+    "user_features",
+    "item_features",
+    "context",
+];
 
 impl SchemaFile {
     pub(crate) fn open(path: &Path) -> Done<Self> {
@@ -93,6 +104,19 @@ impl SchemaFile {
             "delimiter" => match value.as_str().map(str::as_bytes) {
                 Some([byte]) => o.delimiter = Some(*byte),
                 _ => return Err(fail(format!("{value}: one character is wanted"))),
+            },
+            "time_unit" => {
+                let unit = name()?.unwrap_or_default();
+                o.time_unit = Some(TimeUnit::parse(&unit).map_err(|e| fail(e.to_string()))?);
+            }
+            "header" => match value.as_bool() {
+                Some(header) => o.no_header = !header,
+                None => return Err(fail(format!("{value}: true or false is wanted"))),
+            },
+            "missing_ids" => match value.as_str() {
+                Some("drop") => o.missing_ids = MissingIds::Drop,
+                Some("keep") => o.missing_ids = MissingIds::Keep,
+                _ => return Err(fail(format!("{value}: \"drop\" or \"keep\" is wanted"))),
             },
             "user_features" => o.user_features = features(text, key, value)?,
             "item_features" => o.item_features = features(text, key, value)?,
@@ -158,7 +182,7 @@ mod tests {
     fn every_key_sets_its_option() {
         let text = "user = \"u\" # who\nitem = 'i'\ntime = \"t\"\ntitle = \"n\"\nlabel = \"l\"\nweight = \"w\"\nrating = \"r\"\n\
                     dwell = \"d\"\nsource = \"s\"\nimpression = \"m\"\nmin_rating = 4\nmin_dwell = 2.5\neval_source = \"home\"\n\
-                    order = \"input\"\ndelimiter = \";\"\n[user_features]\nage = \"number\"\n\"a b\" = \"category\"\n\
+                    order = \"input\"\ndelimiter = \";\"\ntime_unit = \"ms\"\nheader = false\nmissing_ids = \"keep\"\n[user_features]\nage = \"number\"\n\"a b\" = \"category\"\n\
                     [item_features]\ngenres = \"bag,\"\n[context]\ndevice = \"category\"\n";
         let text = &format!("search_user = \"su\"\nsearch_time = \"st\"\nsearch_query = \"sq\"\n{text}");
         let schema = SchemaFile::parse(text).unwrap();
@@ -179,12 +203,19 @@ mod tests {
             min_dwell: Some(2.5),
             order_input: true,
             delimiter: Some(b';'),
+            time_unit: Some(TimeUnit::Milliseconds),
+            no_header: true,
+            missing_ids: MissingIds::Keep,
             user_features: vec![spec("a b"), spec("age:number")],
             item_features: vec![spec("genres:bag,")],
             context: vec![spec("device")],
         };
-        let searches =
-            SearchOptions { user_col: col("su"), time_col: col("st"), query_col: col("sq"), delimiter: None };
+        let searches = SearchOptions {
+            user_col: col("su"),
+            time_col: col("st"),
+            query_col: col("sq"),
+            ..SearchOptions::default()
+        };
         assert_eq!(schema, SchemaFile { options: want, searches, eval_source: col("home") });
         for key in COLUMNS.iter().chain(&OTHERS) {
             assert!(text.lines().any(|line| line.starts_with(key) || line == format!("[{key}]")), "{key} is not tried");

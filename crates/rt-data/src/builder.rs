@@ -1,10 +1,13 @@
 //! From events in the order of the files to a [`Dataset`]: sorting by (user, part, time, order in the input).
 
+use crate::clock::FileClock;
 use crate::columns::{ColumnBuilder, ColumnSet, permuted};
 use crate::exposed::{ShownRows, Sorted};
 use crate::ids::Ids;
+use crate::notes::Notes;
 use crate::read::Verdict;
 use crate::{Dataset, Features, LeftOut, Times, Vocab};
+use std::path::Path;
 
 /// Everything that readers collect. Events stand in the order of the input.
 #[derive(Debug, Default)]
@@ -31,6 +34,7 @@ pub(crate) struct Builder {
     pub(crate) impressions: Ids,
     pub(crate) shown: ShownRows,
     pub(crate) left_out: LeftOut,
+    pub(crate) notes: Notes,
 }
 
 impl Builder {
@@ -42,6 +46,27 @@ impl Builder {
         }
         title.clone_into(&mut self.titles[place]);
         self.has_titles = true;
+    }
+
+    /// At the end of a file: its times, from event `from` and shown row `shown` on, become seconds.
+    pub(crate) fn settle(&mut self, file: &Path, clock: &FileClock, from: usize, shown: usize) {
+        if let Some(told) = clock.settle(&mut self.time, from, (&mut self.shown.time, shown)) {
+            self.notes.times(file, told);
+        }
+    }
+
+    /// A user who has half of all events, in words.
+    fn busiest(&self, user_start: &[u32]) -> Option<String> {
+        let events = |user: &usize| user_start[user + 1] - user_start[*user];
+        // Of one or two users one always has half.
+        let users = 1..user_start.len().saturating_sub(1);
+        let user = Some(users).filter(|users| users.len() > 2)?.max_by_key(events)?;
+        let (own, all) = (events(&user) as usize, self.user.len());
+        (2 * own >= all && own > 0).then(|| {
+            let share = 100.0 * own as f64 / all as f64;
+            let raw = self.users.vocab.raw(user as u32);
+            format!("user `{raw}` has {own} of all {all} events, {share:.0} %: is that one person?")
+        })
     }
 
     /// True before the first row.
@@ -83,8 +108,6 @@ impl Builder {
     /// Sorts, gathers and seals. Beside the events themselves (user, item, time: 12 bytes each) it takes 4 bytes an
     /// event for their order, and gathers one array after the other. `order_input`: the lines are in order, times are places in it.
     pub(crate) fn finish(mut self, name: String, order_input: bool) -> Dataset {
-        let users = self.users.vocab;
-        let items = self.items.vocab;
         let count = self.user.len();
         if order_input {
             self.time.clear();
@@ -93,13 +116,16 @@ impl Builder {
         self.time.seal();
 
         // Counting sort by user keeps the order of the input; then each user's events by (part, time, place).
-        let mut user_start = vec![0u32; users.rows() + 1];
+        let mut user_start = vec![0u32; self.users.vocab.rows() + 1];
         for &user in &self.user {
             user_start[user as usize + 1] += 1;
         }
         for user in 1..user_start.len() {
             user_start[user] += user_start[user - 1];
         }
+        let busiest = self.busiest(&user_start);
+        let notes = std::mem::take(&mut self.notes).finish().into_iter().chain(busiest).collect();
+        let (users, items) = (self.users.vocab, self.items.vocab);
         let mut next = user_start.clone();
         let mut order = vec![0u32; count];
         for (event, &user) in self.user.iter().enumerate() {
@@ -176,6 +202,7 @@ impl Builder {
             exposed,
             searches: None,
             left_out: self.left_out,
+            notes,
         }
     }
 }

@@ -90,6 +90,9 @@ pub struct Dataset {
     pub searches: Option<Searches>,
     /// Rows that were read and are no positives: they stand in no history, target, count or catalogue.
     pub left_out: LeftOut,
+    /// What the reader noticed and a person should know, a line each: units of times that were converted, ids that are missing,
+    /// files without a header.
+    pub notes: Vec<String>,
 }
 
 /// How many rows were left out, by the reason.
@@ -101,13 +104,15 @@ pub struct LeftOut {
     pub rating: u64,
     /// Looked at for too short a time.
     pub dwell: u64,
+    /// Without a user's or an item's id.
+    pub missing: u64,
 }
 
 impl LeftOut {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.label + self.rating + self.dwell
+        self.label + self.rating + self.dwell + self.missing
     }
 }
 

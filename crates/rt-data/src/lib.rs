@@ -20,11 +20,12 @@
 //! # Ok::<(), rt_data::Error>(())
 //! ```
 //!
-//! Real data is read by [`read`] (MovieLens folders, CSV, TSV, and Parquet with the feature `parquet`) and
-//! [`read_files`] (three given files), what users searched for by [`read_searches`].
+//! Real data is read by [`read`] (MovieLens folders, CSV and TSV, packed too with the feature `gzip`, JSON Lines with `json`, Parquet
+//! with `parquet`) and [`read_files`] (three given files), what users searched for by [`read_searches`].
 
 mod audit;
 mod builder;
+mod clock;
 mod columns;
 mod dataset;
 mod error;
@@ -33,6 +34,7 @@ mod event_log;
 mod exposed;
 mod ids;
 mod memory;
+mod notes;
 mod parse;
 mod read;
 mod searches;
@@ -43,13 +45,14 @@ mod vocab;
 mod words;
 
 pub use audit::{Finding, Severity, audit};
+pub use clock::TimeUnit;
 pub use columns::FeatureKind;
 pub use dataset::{Column, Dataset, Features, LeftOut};
 pub use error::{Error, Result};
 #[cfg(feature = "parquet")]
 pub use event_log::EventLog;
 pub use exposed::Exposed;
-pub use read::{FeatureSpec, ReadOptions, SearchOptions, read, read_files, read_searches};
+pub use read::{FeatureSpec, MissingIds, ReadOptions, SearchOptions, csv_fields, read, read_files, read_searches};
 pub use searches::{Searches, SearchesLeftOut};
 pub use split::{EvalCase, EvalHistory, Examples, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split};
 pub use synthetic::{Latent, NEVER, Synthetic};

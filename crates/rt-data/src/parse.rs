@@ -16,21 +16,6 @@ pub(crate) fn integer(field: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// Whole seconds: `978300760`, `-5`, and floats without a fraction (`978300760.0`, `9.7e8`).
-pub(crate) fn seconds(field: &[u8]) -> Option<i64> {
-    let (negative, digits) = match field.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, field),
-    };
-    if let Some(value) = integer(digits) {
-        let value = i64::try_from(value).ok()?;
-        return Some(if negative { -value } else { value });
-    }
-    let value = finite(field)?;
-    // Past 2^53 an f64 no longer tells neighbouring seconds apart.
-    (value.fract() == 0.0 && value.abs() < 9.0e15).then_some(value as i64)
-}
-
 /// A finite number.
 pub(crate) fn finite(field: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(field).ok()?.parse().ok()?;
@@ -72,17 +57,6 @@ mod tests {
         assert_eq!(integer(b"9999999999999999999"), Some(9_999_999_999_999_999_999));
         for bad in ["", "-1", "+1", "1 ", "1x", "99999999999999999999"] {
             assert_eq!(integer(bad.as_bytes()), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn times_are_whole_seconds() {
-        assert_eq!(seconds(b"978300760"), Some(978_300_760));
-        assert_eq!(seconds(b"978300760.0"), Some(978_300_760));
-        assert_eq!(seconds(b"9.7e8"), Some(970_000_000));
-        assert_eq!(seconds(b"-5"), Some(-5));
-        for bad in ["", "-", "1.5", "NaN", "inf", "1e300", "2000-01-01", "9999999999999999999"] {
-            assert_eq!(seconds(bad.as_bytes()), None, "{bad}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What users searched for: queries as tokens, sorted by (user, time).
 
+use crate::clock::FileClock;
 use crate::words::{MOST_TOKENS, query_tokens};
 use crate::{Times, Vocab};
 use std::collections::HashSet;
@@ -60,6 +61,18 @@ impl SearchBuilder {
         }
         self.token.extend(tokens.iter().map(|token| self.tokens.insert(token)));
         self.rows.push((user, time, self.token.len() as u32));
+    }
+
+    /// Searches so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// At the end of a file: the times of its searches, from number `from` on, become seconds.
+    pub(crate) fn settle(&mut self, clock: &FileClock, from: usize) {
+        let mut times: Times = self.rows[from..].iter().map(|row| row.1).collect();
+        clock.settle(&mut times, 0, (&mut Times::default(), 0));
+        self.rows[from..].iter_mut().zip(times.iter()).for_each(|(row, time)| row.1 = time);
     }
 
     /// Sorts them by (user, time, order of adding).

@@ -119,7 +119,7 @@ pub fn split(data: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<S
     };
     if let Some(source) = options.eval_source {
         if data.event_source.is_empty() {
-            let what = "the data has no source column; name it (`source_col`)";
+            let what = "the data has no source column; name it (`--source-col`)";
             return Err(Error::Request(format!("split `{kind}` of {}: {what}", data.name)));
         }
         for cases in [&mut split.valid, &mut split.test] {

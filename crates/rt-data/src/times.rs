@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Times in whole seconds, one an event. Kept as 32-bit seconds after the smallest where all of them lie within 2^32 s
-/// (136 years) of each other, else as 64-bit numbers (milliseconds, say); which of the two changes nothing but memory.
+/// (136 years) of each other, else as 64-bit numbers; which of the two changes nothing but memory.
 #[derive(Clone, Default)]
 pub struct Times {
     /// What `short` counts from.
@@ -85,8 +85,25 @@ impl Times {
         }
     }
 
-    /// Without what is reserved; counted from the smallest.
+    /// Replaces the times from number `from` on by what `seconds` gives.
+    pub(crate) fn convert(&mut self, from: usize, seconds: impl Fn(i64) -> i64) {
+        if !self.wide.is_empty() {
+            self.wide[from..].iter_mut().for_each(|time| *time = seconds(*time));
+            return;
+        }
+        let converted: Vec<i64> = (from..self.len()).map(|index| seconds(self.at(index))).collect();
+        self.short.truncate(from);
+        converted.into_iter().for_each(|time| self.push(time));
+    }
+
+    /// Without what is reserved; counted from the smallest, at 4 bytes each if they allow it.
     pub(crate) fn seal(&mut self) {
+        if let (Some(&least), Some(&last)) = (self.wide.iter().min(), self.wide.iter().max())
+            && u32::try_from(i128::from(last) - i128::from(least)).is_ok()
+        {
+            self.short = self.wide.iter().map(|time| (time - least) as u32).collect();
+            (self.origin, self.wide) = (least, Vec::new());
+        }
         let least = self.short.iter().copied().min().unwrap_or(0);
         self.short.iter_mut().for_each(|offset| *offset -= least);
         self.origin += i64::from(least);
@@ -143,8 +160,9 @@ mod tests {
             ("one", vec![978_300_760], 4),
             ("the longest span around the first", vec![0, -(1 << 31), (1 << 31) - 1], 12),
             ("from the smallest on", vec![low, low + 7, low + (1 << 31) - 1], 12),
+            ("the longest span, from one end", vec![low, low + span, 0], 12),
             ("a second too long", vec![low, low + span + 1, 0], 24),
-            ("milliseconds of a century", vec![1_700_000_000_000, 0, 3_000_000_000_000], 24),
+            ("milliseconds of a century, taken for seconds", vec![1_700_000_000_000, 0, 3_000_000_000_000], 24),
             ("the ends of the range", vec![i64::MIN, i64::MAX, 0, -1], 32),
             ("the smallest alone", vec![i64::MIN, i64::MIN + 3], 8),
         ] {
@@ -152,6 +170,13 @@ mod tests {
             assert_eq!(all.iter().collect::<Vec<_>>(), times, "{what}");
             assert_eq!((all.len(), all.bytes()), (times.len(), bytes), "{what}");
             assert_eq!((all.get(0), all.get(times.len())), (times.first().copied(), None), "{what}");
+            if let Some((first, rest)) = times.split_first() {
+                let mut shifted = all.clone();
+                shifted.convert(1, |time| time / 1000);
+                shifted.seal();
+                let wanted = std::iter::once(*first).chain(rest.iter().map(|time| time / 1000));
+                assert_eq!(shifted.iter().collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{what}");
+            }
             let back: Vec<u32> = (0..times.len() as u32).rev().collect();
             let turned: Vec<i64> = times.iter().rev().copied().collect();
             assert_eq!(all.permuted(&back).iter().collect::<Vec<_>>(), turned, "{what}");

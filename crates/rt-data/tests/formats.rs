@@ -6,6 +6,8 @@ use common::{Folder, events, file_error, relative, value};
 use rt_data::{ReadOptions, read};
 
 const LATIN1_E: &[u8] = b"\xe9";
+const NO_TIME: &str = "u.data, line 1, column time: `soon` is no time; a number (seconds, milliseconds, microseconds, YYYYMMDD) or \
+                       ISO-8601 (2020-09-13T12:26:40Z) is wanted";
 
 fn ml_100k() -> Folder {
     let folder = Folder::new();
@@ -51,7 +53,7 @@ fn movielens_100k_malformed() {
         ("u.data", "1 2 3 4\n\n-1 2 3 88\n", "u.data, line 3, column user: `-1` is not an integer id"),
         ("u.data", "1 2 3 4\n1 2 y 88\n", "u.data, line 2, column rating: `y` is not a finite number"),
         ("u.data", "1 2 nan 88\n", "u.data, line 1, column rating: `nan` is not a finite number"),
-        ("u.data", "1 2 3 1.5\n", "u.data, line 1, column time: `1.5` is not a whole number of seconds"),
+        ("u.data", "1 2 3 soon\n", NO_TIME),
         ("u.data", "1 2 3\n", "u.data, line 1: 3 fields where 4 are wanted (user item rating time)"),
         ("u.data", " \n", "u.data: no interaction in the file"),
         ("u.user", "3|24|M|writer\n", "u.user, line 1: 4 fields where 5 are wanted (user|age|gender|occupation|zip)"),
@@ -173,8 +175,13 @@ fn movielens_csv() {
 fn what_is_no_text() {
     let options = ReadOptions::default();
     let error = |bytes: &[u8]| file_error("d.csv", bytes, &options);
-    assert_eq!(error(b"user,item\n1,\x01\n"), "d.csv, line 2: the byte 0x01 is no text; UTF-8 or Latin-1 is wanted");
-    assert_eq!(error(b"user,item\n1,\xe9\x85\n"), "d.csv, line 2: neither UTF-8 nor Latin-1 text");
+    assert_eq!(
+        error(b"user,item\n1,\x01\n"),
+        "d.csv, line 2: the byte 0x01 is no text; UTF-8 or Windows-1252 (Latin-1) is wanted"
+    );
+    assert_eq!(error(b"user,item\n1,\xe9\x81\n"), "d.csv, line 2: neither UTF-8 nor Windows-1252 (Latin-1) text");
+    let damaged = [b"user,item\n1,".as_slice(), "é\n1,ö\n1,".as_bytes(), b"\xe9\n"].concat();
+    assert_eq!(error(&damaged), "d.csv: line 4 is not UTF-8, as 2 other lines are; one encoding is wanted");
     let utf16: Vec<u8> = "user,item\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(error(&utf16).ends_with("(UTF-16 has to be saved as UTF-8)"), "{}", error(&utf16));
     // Any bytes at all: an error, never a panic.

@@ -27,7 +27,7 @@ fn label_0_is_no_positive_but_an_explicit_negative() {
     assert_eq!(events(&data), ["u a 1", "u b 3", "u c 5", "v a 7"]);
     // The nearest before (or at) the event stand last; another user's and later ones are none of it.
     assert_eq!(shown(&data), ["a: ", "b: y x", "c: x y x", "a: z"]);
-    assert_eq!(data.left_out, LeftOut { label: 5, rating: 0, dwell: 0 });
+    assert_eq!(data.left_out, LeftOut { label: 5, ..LeftOut::default() });
     // Items that were never clicked have an id, and no place in the catalogue.
     let catalogue: Vec<&str> = data.catalogue.iter().map(|&item| data.items.raw(item)).collect();
     assert_eq!(catalogue, ["a", "b", "c"]);
@@ -63,7 +63,7 @@ fn label_0_is_no_positive_but_an_explicit_negative() {
     assert_eq!(error("user,item\nu,a\n"), "d.csv, line 1: no column `click`; the header has: user, item");
     assert_eq!(
         error("user,item,click\nu,a,0\n"),
-        "d.csv: no positive in the file: all 1 rows are below the label, rating or dwell time asked for"
+        "d.csv: no positive in the file: all 1 rows are below the label, rating or dwell time asked for, or have no id"
     );
 }
 
@@ -84,12 +84,12 @@ fn low_ratings_and_short_looks_are_left_out() {
     let text = "user,item,time,rating,dwell_time\nu,a,1,4,9\nu,b,2,3.5,9\nu,c,3,5,2\nu,d,4,1,1\nu,e,5,5,2.5\n";
     let data = csv("d.csv", text, &options);
     assert_eq!(events(&data), ["u a 1", "u e 5"]);
-    assert_eq!(data.left_out, LeftOut { label: 0, rating: 2, dwell: 1 });
+    assert_eq!(data.left_out, LeftOut { rating: 2, dwell: 1, ..LeftOut::default() });
     assert!(data.exposed.is_none(), "a low rating is no exposure");
     assert_eq!(
         file_error("d.csv", "user,item,rating\nu,a,4\n", &options),
         "d.csv, line 1: no column for the dwell time: the header has user, item, rating; rename one to `dwell` or name it \
-         (`dwell_col`)"
+         (`--dwell-col`)"
     );
     let named = ReadOptions { rating_col: col("r"), min_rating: Some(4.0), ..ReadOptions::default() };
     assert_eq!(events(&csv("d.csv", "user,item,r,rating\nu,a,4,1\nu,b,1,4\n", &named)), ["u a"]);
@@ -110,9 +110,9 @@ fn low_ratings_and_short_looks_are_left_out() {
     let error = read(folder.path(), &ReadOptions { weight_col: col("w"), ..ReadOptions::default() }).unwrap_err();
     assert_eq!(
         relative(folder.path(), &error.to_string()),
-        "ratings.csv: weight_col: the format has no such column; a table with a header is wanted"
+        "ratings.csv: --weight-col: the format has no such column; a table with a header is wanted"
     );
-    assert!(file_error("pairs.txt", "1 2\n", &stars).contains("min_rating: the lines have no rating"));
+    assert!(file_error("pairs.txt", "1 2\n", &stars).contains("--min-rating: the lines have no rating"));
 }
 
 #[test]

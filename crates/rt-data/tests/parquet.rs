@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{Folder, events, relative, value};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, FloatType, Int32Type,
     Int64Type, Int96, Int96Type,
@@ -216,9 +216,18 @@ fn many_row_groups_and_blocks() {
             int(&rows.iter().map(|row| (row % 89) as i32).collect::<Vec<_>>()),
         ]);
     }
-    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())] {
+    for compression in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ] {
         let folder = Folder::new();
-        let path = folder.path().join("d.parquet");
+        // By its first bytes, whatever its name says.
+        let path = folder.path().join("d.csv");
         let fields = "required int64 user; optional binary tag (UTF8); required int64 ts; required int32 item;";
         write(&path, fields, compression, &groups);
         let context = vec![FeatureSpec::parse("tag").unwrap()];
@@ -279,21 +288,32 @@ fn features_and_names_that_are_given() {
 }
 
 #[test]
+fn ids_that_pandas_made_floats_of() {
+    let fields = "optional double user; required int64 item; required double time;";
+    let user = Values::Double(vec![Some(7.0), None, Some(f64::NAN), Some(8.0)]);
+    let time = Values::Double([1.6e9 + 0.5, 1.6e9, 1.6e9, 1.6e9].map(Some).to_vec());
+    let data = read_all(fields, &[vec![user, long(&[1, 2, 3, 4]), time]], &ReadOptions::default()).unwrap();
+    assert_eq!(events(&data), ["7 1 1600000000", "8 4 1600000000"]);
+    assert_eq!(data.left_out.missing, 2);
+    assert!(data.notes.iter().any(|note| note.contains("read as integers")), "{:?}", data.notes);
+}
+
+#[test]
 fn errors_name_file_group_row_and_column() {
     let three = "optional int64 user; optional int64 item; optional int64 time;";
     let good = vec![long(&[1, 2]), long(&[3, 4]), long(&[5, 6])];
     let null = |v: [Option<i64>; 2]| Values::Long(v.to_vec());
     let wrong = |fields: &str, groups: &[Vec<Values>]| read_all(fields, groups, &ReadOptions::default()).unwrap_err();
     assert_eq!(
-        wrong(three, &[good.clone(), vec![long(&[1, 2]), null([Some(3), None]), long(&[5, 6])]]),
-        "d.parquet, row group 1, row 2, column item: the item's id is empty"
+        wrong(three, &[good.clone(), vec![long(&[1, 2]), long(&[3, 4]), null([Some(3), None])]]),
+        "d.parquet, row group 1, row 2, column time: the time is missing"
     );
     assert_eq!(
         wrong(three, &[vec![long(&[1, 2]), long(&[3, 4]), null([None, Some(1)])]]),
         "d.parquet, row group 0, row 1, column time: the time is missing"
     );
     assert_eq!(
-        wrong("required double user; required int64 item;", &[vec![Values::Double(vec![Some(1.0)]), long(&[2])]]),
+        wrong("required boolean user; required int64 item;", &[vec![Values::Bool(vec![Some(true)]), long(&[2])]]),
         "d.parquet, row group 0, row 1, column user: holds no ids; integers or strings are wanted"
     );
     assert_eq!(
@@ -306,13 +326,14 @@ fn errors_name_file_group_row_and_column() {
     assert_eq!(
         wrong(
             "required int64 user; required int64 item; required double time;",
-            &[vec![long(&[2]), long(&[2]), Values::Double(vec![Some(1.5)])]]
+            &[vec![long(&[2]), long(&[2]), Values::Double(vec![Some(f64::INFINITY)])]]
         ),
-        "d.parquet, row group 0, row 1, column time: `1.5` is not a whole number of seconds"
+        "d.parquet, row group 0, row 1, column time: `inf` is no time; a number (seconds, milliseconds, microseconds, YYYYMMDD) \
+         or ISO-8601 (2020-09-13T12:26:40Z) is wanted"
     );
     assert_eq!(
         wrong("required int64 who; required int64 item;", &[vec![long(&[2]), long(&[2])]]),
-        "d.parquet: no column for the user: the header has who, item; rename one to `user` or name it (`user_col`)"
+        "d.parquet: no column for the user: the header has who, item; rename one to `user` or name it (`--user-col`)"
     );
     assert_eq!(
         wrong("required int64 user; required int64 item (DECIMAL(9,2));", &[vec![long(&[2]), long(&[2])]]),
@@ -320,7 +341,7 @@ fn errors_name_file_group_row_and_column() {
     );
     assert_eq!(
         wrong("required group user { required int64 id; } required int64 item;", &[vec![long(&[2]), long(&[2])]]),
-        "d.parquet: no column for the user: the header has user.id, item; rename one to `user` or name it (`user_col`)"
+        "d.parquet: no column for the user: the header has user.id, item; rename one to `user` or name it (`--user-col`)"
     );
     assert_eq!(wrong(three, &[]), "d.parquet: no interaction in the file");
     let named = ReadOptions { user_col: Some("nobody".into()), ..ReadOptions::default() };
@@ -336,9 +357,10 @@ fn errors_name_file_group_row_and_column() {
         std::fs::write(&path, bytes).unwrap();
         relative(folder.path(), &read(&path, &ReadOptions::default()).unwrap_err().to_string())
     };
-    for broken in [&bytes[..bytes.len() / 2], b"PAR1", b""] {
+    for broken in [&bytes[..bytes.len() / 2], b"PAR1"] {
         assert!(refuse(broken).starts_with("d.parquet: is no Parquet file, or is truncated: "));
     }
+    assert!(refuse(b"").starts_with("d.parquet: the file is empty"));
     // Damage inside a page is an error too, never a panic or a wrong number of rows.
     let mut damaged = bytes.clone();
     damaged[4..40].fill(0xff);

@@ -38,7 +38,7 @@ fn any_order_and_usual_names() {
         user_col: Some("who".into()),
         time_col: Some("when".into()),
         query_col: Some("what".into()),
-        delimiter: None,
+        ..SearchOptions::default()
     };
     let both = format!("{0},{0}", other.display());
     let twice = read_searches(both.as_ref(), &named, &data).unwrap();
@@ -56,12 +56,12 @@ fn errors_name_file_line_and_column() {
     let head = "user,query,time\n";
     for (text, want) in [
         (format!("{head}1,a,3\n1,b\n"), "s.csv, line 3: 2 fields where the header has 3"),
-        (format!("{head}1,a,soon\n"), "s.csv, line 2, column time: `soon` is not a whole number of seconds"),
+        (format!("{head}1,a,soon\n"), "s.csv, line 2, column time: `soon` is no time"),
         (format!("{head}\n1,,3\n"), "s.csv, line 3, column query: the query is empty"),
         (format!("{head},a,3\n"), "s.csv, line 2, column user: the user's id is empty"),
         (
             "user,text,time\n".into(),
-            "s.csv, line 1: no column for the query: the header has user, text, time; rename one to `query` or name it (`search_query_col`)",
+            "s.csv, line 1: no column for the query: the header has user, text, time; rename one to `query` or name it (`--search-query-col`)",
         ),
         ("user,query\n".into(), "no column for the time"),
         (String::new(), "the file is empty"),

@@ -79,25 +79,33 @@ fn features_of_a_table() {
 fn tables_malformed() {
     assert_eq!(csv_error("user,item,time\n1,2\n"), "d.csv, line 2: 2 fields where the header has 3");
     assert_eq!(csv_error("user,item\r\n\r\n1,2\r\n1,2,3\r\n"), "d.csv, line 4: 3 fields where the header has 2");
-    assert_eq!(
-        csv_error("user,item,time\n1,2,x\n"),
-        "d.csv, line 2, column time: `x` is not a whole number of seconds"
-    );
-    assert_eq!(csv_error("user,item,time\n1,2,\n"), "d.csv, line 2, column time: `` is not a whole number of seconds");
-    assert_eq!(csv_error("user,item\n1,\n"), "d.csv, line 2, column item: the item's id is empty");
-    assert_eq!(csv_error("user,item\n\"a\nb\",1\n2,\n"), "d.csv, line 4, column item: the item's id is empty");
-    assert_eq!(csv_error("user,item\n\"\",1\n"), "d.csv, line 2, column user: the user's id is empty");
+    let no_time = "is no time; a number (seconds, milliseconds, microseconds, YYYYMMDD) or ISO-8601 (2020-09-13T12:26:40Z) is wanted";
+    for (text, wanted) in [
+        ("user,item,time\n1,2,x\n", "d.csv, line 2, column time: `x`"),
+        ("user,item,time\n1,2,\n", "d.csv, line 2, column time: ``"),
+        ("user,item,time\n\"a\nb\",1,5\n2,3,soon\n", "d.csv, line 4, column time: `soon`"),
+    ] {
+        assert_eq!(csv_error(text), format!("{wanted} {no_time}"));
+    }
     assert_eq!(
         csv_error("user,item\n1,\"a\"b\n"),
-        "d.csv, line 2: text after a closing quote; a quote inside a quoted field is doubled"
+        "d.csv, line 2, column item: text after a closing quote; a quote inside a quoted field is doubled"
     );
-    assert_eq!(csv_error("user,item\n1,2\n1,\"a\n2,b\n"), "d.csv, line 3: a quote is opened and never closed");
+    assert_eq!(
+        csv_error("user,item\n1,2\n1,\"a\nb\n"),
+        "d.csv, line 3, column item: a quote is opened and never closed"
+    );
     assert_eq!(csv_error("user,item,user\n1,2,3\n").as_str(), "d.csv, line 1: two columns are called `user`");
     assert_eq!(csv_error("user,item\n"), "d.csv: no interaction in the file");
     assert_eq!(csv_error(""), "d.csv: the file is empty; a header line with the names of the columns is wanted");
     assert_eq!(
         csv_error("1,2,3\n4,5,6\n"),
-        "d.csv, line 1: no column for the user: the header has 1, 2, 3; rename one to `user` or name it (`user_col`)"
+        "d.csv, line 1: no column for the user: the first line (1, 2, 3) looks like data. If the file has no header, give \
+         --no-header and name columns by number, such as --user-col 1 --item-col 2"
+    );
+    assert_eq!(
+        csv_error("who,what\n4,5\n"),
+        "d.csv, line 1: no column for the user: the header has who, what; rename one to `user` or name it (`--user-col`)"
     );
     let wrong = ReadOptions { time_col: Some("when".into()), ..ReadOptions::default() };
     assert_eq!(

@@ -10,6 +10,7 @@ use rt_models::eval::Protocol;
 pub(crate) fn run(global: &Global, args: &Audit) -> Done {
     output::check_json(global)?;
     let source = args.data.read()?;
+    output::note_data(global, &source.data);
     output::note_searches(global, source.data.searches.as_ref());
     let findings = rt_data::audit(&source.data, &source.split);
     let word = |severity: Severity| match severity {

@@ -47,6 +47,7 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
         }
         _ => {}
     }
+    output::note_data(global, &source.data);
     output::note_searches(global, source.data.searches.as_ref());
     source.thin(args.evaluation.eval_users);
     note_unknown(global, &model, &source)?;

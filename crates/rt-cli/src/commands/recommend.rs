@@ -32,8 +32,11 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
             (user, history, model.times_of(user))
         }
         (None, Some(text)) => {
-            let raws = text.split(',').map(str::trim).filter(|raw| !raw.is_empty());
-            let history = raws.map(|raw| model.item(raw)).collect::<Result<Vec<u32>, _>>()?;
+            let raws = rt_data::csv_fields(text).map_err(|e| Fail::user(format!("--history {e}")))?;
+            let (history, unknown) = known_items(&model, raws.iter().filter(|raw| !raw.is_empty()));
+            if !unknown.is_empty() {
+                output::note(global, &left_out(&model, &unknown));
+            }
             if history.is_empty() {
                 output::note(global, "the history is empty: what suits a user of whom nothing is known");
             }
@@ -72,6 +75,31 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
     more.insert("model".into(), model.config().model.name().into());
     more.insert("model_sha256".into(), model.sha256()?.into());
     output::write_json(global, "recommend", output::device_name(&device), None, rows, more)
+}
+
+/// Dense ids of the items that the model knows, and the raw ones of the others.
+fn known_items<'a>(model: &Model, raws: impl Iterator<Item = &'a String>) -> (Vec<u32>, Vec<&'a str>) {
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for raw in raws {
+        match model.data().items.get(raw) {
+            Some(item) => known.push(item),
+            None => unknown.push(raw.as_str()),
+        }
+    }
+    (known, unknown)
+}
+
+fn left_out(model: &Model, unknown: &[&str]) -> String {
+    let mut list = unknown[..unknown.len().min(10)].join(", ");
+    if unknown.len() > 10 {
+        list += &format!(" and {} more", unknown.len() - 10);
+    }
+    let items = &model.data().items;
+    format!(
+        "items of the history that the model does not know are left out: {list}; it knows {} items, such as `{}`",
+        items.rows() - 1,
+        items.raw(1)
+    )
 }
 
 /// Prints recommendations with titles, scores and, where they are given, probabilities.

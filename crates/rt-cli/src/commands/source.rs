@@ -1,9 +1,12 @@
 //! From `--data` and its flags to a data set and its split.
 
-use crate::args::{Data, EvalHistoryArg, MaskArg, Order, RequestTime, TargetsArg};
+use crate::args::{Data, EvalHistoryArg, MaskArg, MissingArg, Order, RequestTime, TargetsArg};
 use crate::fail::{Done, Fail};
 use crate::schema_file::SchemaFile;
-use rt_data::{Dataset, EvalHistory, FeatureSpec, Latent, Mask, Split, SplitKind, SplitOptions, Synthetic, Targets};
+use rt_data::{
+    Dataset, EvalHistory, FeatureSpec, Latent, Mask, MissingIds, Split, SplitKind, SplitOptions, Synthetic, Targets,
+    TimeUnit,
+};
 use std::path::Path;
 
 /// What was read.
@@ -103,6 +106,17 @@ impl Data {
         o.min_rating = self.min_rating.or(o.min_rating);
         o.min_dwell = self.min_dwell.or(o.min_dwell);
         o.order_input |= self.order == Some(Order::Input);
+        o.no_header |= self.no_header;
+        if let Some(unit) = &self.time_unit {
+            o.time_unit = Some(TimeUnit::parse(unit)?);
+        }
+        schema.searches.time_unit = o.time_unit;
+        if let Some(missing) = self.missing_ids {
+            o.missing_ids = match missing {
+                MissingArg::Drop => MissingIds::Drop,
+                MissingArg::Keep => MissingIds::Keep,
+            };
+        }
         for (column, flag, needs, other) in [
             (&o.rating_col, "--rating-col", o.min_rating.is_some(), "--min-rating"),
             (&o.dwell_col, "--dwell-col", o.min_dwell.is_some(), "--min-dwell"),
@@ -141,6 +155,8 @@ impl Data {
                     ("--item-features", !self.item_features.is_empty()),
                     ("--context", !self.context.is_empty()),
                     ("--order", options.order_input),
+                    ("--no-header", options.no_header),
+                    ("--time-unit", options.time_unit.is_some()),
                 ];
                 if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
                     return Err(Fail::user(format!(

@@ -40,6 +40,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
             (source, Some(extended))
         }
     };
+    output::note_data(global, &source.data);
     source.thin(args.evaluation.eval_users);
     if let Some(extended) = &mut extended {
         extended.split = source.split.clone();

@@ -91,6 +91,7 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     let device = super::open(global)?;
     let schema = args.data.schema.as_ref().map(std::fs::read_to_string).transpose().unwrap_or_default();
     let source = args.data.read()?;
+    output::note_data(global, &source.data);
     output::note_searches(global, source.data.searches.as_ref());
     let mut more = serde_json::Map::new();
     output::insert_searches(&mut more, source.data.searches.as_ref());

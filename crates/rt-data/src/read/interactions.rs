@@ -2,41 +2,53 @@
 
 use std::path::Path;
 
+use super::bytes::{Content, content};
+use super::headless::{Opening, Plain, sniff};
+use super::identity::IdColumn;
 use super::lines::{Lines, Separator, cut};
 use super::options::{FeatureSpec, ReadOptions};
+use super::paths::TableFile;
 use super::roles::{Roles, Verdict};
-use super::rows::{RawId, Rows};
-use super::table::Table;
+use super::rows::{self, RawId, Rows};
+use super::table::Form;
 use crate::builder::Builder;
+use crate::clock::{FileClock, Moment, WANTED};
 use crate::columns::{ColumnBuilder, ColumnSet};
-use crate::ids::Ids;
-use crate::parse::{finite, integer, seconds, shown};
+use crate::parse::{finite, integer, shown};
 use crate::{Error, Result};
 
-/// Appends the events of `path` to `builder`; `part` where three files are given. Formats are told apart by the first
-/// line: integers between blanks (and no `.csv` or `.tsv`) or `::`, else a table with a header.
+/// Appends the events of a file to `builder`; `part` where three files are given. Formats are told apart by the first bytes and, of
+/// text, by the first line: integers between blanks (and no `.csv` or `.tsv`) or `::`, else a table.
 pub(crate) fn read_interactions(
-    path: &Path,
+    file: &TableFile,
     options: &ReadOptions,
     part: Option<u8>,
     builder: &mut Builder,
 ) -> Result<()> {
-    let (before, times_before) = (builder.user.len(), builder.time.len());
+    let path = &file.path;
+    let (before, times_before, shown_before) = (builder.user.len(), builder.time.len(), builder.shown.time.len());
     let left_out = builder.left_out.total();
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
-        read_parquet(path, options, builder)?;
-    } else {
-        match sniff(path)? {
-            Some((separator, columns)) => read_plain(path, separator, columns, options, builder)?,
-            None => read_rows(&mut Table::open(path, options.delimiter)?, options, builder)?,
+    let mut clock = FileClock::new(options.time_unit);
+    let text = content(path)? == Content::Text;
+    let plain = if text { sniff(path)? } else { None };
+    match plain {
+        Some(plain) if file.partition.is_empty() && !options.names_columns() => {
+            let plain = plain.sniffed(path, &mut builder.notes)?;
+            read_plain(path, plain, options, &mut clock, builder)?;
         }
+        _ if text => {
+            let opening = Opening::new(path, options, plain, &mut builder.notes)?;
+            read_rows(file, &opening, &mut clock, builder)?;
+        }
+        _ => read_rows(file, &Opening { form: Form::default(), options: options.clone() }, &mut clock, builder)?,
     }
+    builder.settle(path, &clock, times_before, shown_before);
     if builder.user.len() == before {
         let what = match builder.left_out.total() - left_out {
             0 => "no interaction in the file".into(),
-            rows => {
-                format!("no positive in the file: all {rows} rows are below the label, rating or dwell time asked for")
-            }
+            rows => format!(
+                "no positive in the file: all {rows} rows are below the label, rating or dwell time asked for, or have no id"
+            ),
         };
         return Err(Error::Format { path: path.to_owned(), what });
     }
@@ -56,73 +68,62 @@ pub(crate) fn read_interactions(
     Ok(())
 }
 
-#[cfg(feature = "parquet")]
-fn read_parquet(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
-    read_rows(&mut super::parquet::ParquetRows::open(path)?, options, builder)
-}
-
-#[cfg(not(feature = "parquet"))]
-fn read_parquet(path: &Path, _: &ReadOptions, _: &mut Builder) -> Result<()> {
-    Err(super::without_parquet(path))
-}
-
-/// Separator and number of fields of a file without a header; `None` for a table.
-fn sniff(path: &Path) -> Result<Option<(Separator, usize)>> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let mut lines = Lines::open(path)?;
-    if ["csv", "tsv", "tab"].iter().any(|known| extension.eq_ignore_ascii_case(known)) || !lines.advance_filled()? {
-        return Ok(None);
-    }
-    for separator in [Separator::DoubleColon, Separator::White] {
-        let mut fields = [b"".as_slice(); 4];
-        let count = cut(lines.line(), separator, &mut fields);
-        let ids = fields[..2].iter().all(|field| integer(field).is_some());
-        if (2..=4).contains(&count) && (ids || separator == Separator::DoubleColon) {
-            return Ok(Some((separator, count)));
-        }
-    }
-    Ok(None)
-}
-
-/// Lines `user item [rating [time]]` with integer ids: `u.data`, `ratings.dat` and files like them.
-pub(crate) fn read_plain(
+/// The lines `user item rating time` of a MovieLens file.
+pub(crate) fn read_ratings(
     path: &Path,
     separator: Separator,
-    columns: usize,
     options: &ReadOptions,
     builder: &mut Builder,
 ) -> Result<()> {
-    const NAMES: [&str; 4] = ["user", "item", "rating", "time"];
+    let mut clock = FileClock::new(options.time_unit);
+    let (times, shown) = (builder.time.len(), builder.shown.time.len());
+    read_plain(path, Plain::new(separator, 4), options, &mut clock, builder)?;
+    builder.settle(path, &clock, times, shown);
+    Ok(())
+}
+
+/// Lines `user item`, perhaps with rating and time, with integer ids: `u.data`, `ratings.dat` and files like them.
+fn read_plain(
+    path: &Path,
+    plain: Plain,
+    options: &ReadOptions,
+    clock: &mut FileClock,
+    builder: &mut Builder,
+) -> Result<()> {
     options.without_header(path)?;
+    let names = plain.names();
     let mut lines = Lines::open(path)?;
     while lines.advance_filled()? {
         let mut fields = [b"".as_slice(); 4];
-        let count = cut(lines.line(), separator, &mut fields);
+        let count = cut(lines.line(), plain.separator, &mut fields);
         let bad =
-            |column: usize, what: &str| lines.error(Some(NAMES[column]), format!("{} {what}", shown(fields[column])));
-        if count != columns {
-            let names = NAMES[..columns].join(match separator {
+            |column: usize, what: &str| lines.error(Some(names[column]), format!("{} {what}", shown(fields[column])));
+        if count != plain.count {
+            let names = names.join(match plain.separator {
                 Separator::DoubleColon => "::",
                 Separator::White => " ",
                 Separator::Pipe => "|",
             });
-            return Err(lines.error(None, format!("{count} fields where {columns} are wanted ({names})")));
+            return Err(lines.error(None, format!("{count} fields where {} are wanted ({names})", plain.count)));
         }
         let user = integer(fields[0]).ok_or_else(|| bad(0, "is not an integer id"))?;
         let item = integer(fields[1]).ok_or_else(|| bad(1, "is not an integer id"))?;
         // A rating that is no number says that the file is damaged.
-        let rating = match columns > 2 {
-            true => Some(finite(fields[2]).ok_or_else(|| bad(2, "is not a finite number"))?),
-            false => None,
+        let rating = match plain.rating {
+            Some(place) => Some(finite(fields[place]).ok_or_else(|| bad(place, "is not a finite number"))?),
+            None => None,
         };
-        let time = match columns > 3 && !options.order_input {
-            true => Some(seconds(fields[3]).ok_or_else(|| bad(3, "is not a whole number of seconds"))?),
-            false => None,
+        let time = match plain.time.filter(|_| !options.order_input) {
+            Some(place) => {
+                let moment = Moment::parse(fields[place]).ok_or_else(|| bad(place, WANTED))?;
+                Some(clock.take(moment).map_err(|what| bad(place, &what))?)
+            }
+            None => None,
         };
         let (user, item) = (builder.users.integer(user), builder.items.integer(item));
         match (options.min_rating, rating) {
             (Some(_), None) => {
-                return Err(lines.error(None, "min_rating: the lines have no rating (user item rating time)"));
+                return Err(lines.error(None, "--min-rating: the lines have no rating (user item rating time)"));
             }
             (Some(least), Some(rating)) if rating < least => {
                 builder.leave_out(Verdict::Rating, user, item, time, None);
@@ -140,8 +141,12 @@ pub(crate) fn read_plain(
 /// Most rows, positives or not: dense ids and places of events have 32 bits.
 const MOST_ROWS: u64 = u32::MAX as u64 - 1;
 
-/// Appends the events of a table with named columns: CSV or Parquet.
-pub(crate) fn read_rows(rows: &mut impl Rows, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
+/// Appends the events of a table with named columns.
+fn read_rows(file: &TableFile, opening: &Opening, clock: &mut FileClock, builder: &mut Builder) -> Result<()> {
+    let Opening { form, options } = opening;
+    let open = || rows::open(file, *form);
+    let mut rows = open()?;
+    let rows = rows.as_mut();
     let roles = Roles::find(rows, options)?;
     let places = |rows: &dyn Rows, specs: &[FeatureSpec]| -> Result<Vec<usize>> {
         specs.iter().map(|spec| rows.column(&spec.column)).collect()
@@ -163,21 +168,25 @@ pub(crate) fn read_rows(rows: &mut impl Rows, options: &ReadOptions, builder: &m
         }
         builder.reserve(count, roles.time.is_some());
     }
+    if let Some(note) = rows.note() {
+        builder.notes.about(&file.path, note);
+    }
+    let mut users = IdColumn::new("user", roles.user, options.missing_ids);
+    let mut items = IdColumn::new("item", roles.item, options.missing_ids);
 
     while rows.advance()? {
         if builder.rows() >= MOST_ROWS {
             return Err(rows.error(None, format!("more than {MOST_ROWS} rows")));
         }
-        let id = |ids: &mut Ids, field: usize, what: &str| match rows.id(field)? {
-            RawId::Integer(id) => Ok(ids.integer(id)),
-            RawId::Text(text) if text.is_empty() => Err(rows.error(Some(field), format!("the {what}'s id is empty"))),
-            RawId::Text(text) => Ok(ids.text(&text)),
-        };
+        if users.skips(rows, &mut builder.notes)? || items.skips(rows, &mut builder.notes)? {
+            builder.left_out.missing += 1;
+            continue;
+        }
         let verdict = roles.judge(rows)?;
         let weight = roles.weight(rows)?;
-        let time = roles.time.map(|field| rows.seconds(field)).transpose()?;
+        let time = roles.time.map(|field| take_time(rows, field, clock)).transpose()?;
         let (user_id, item_id) =
-            (id(&mut builder.users, roles.user, "user")?, id(&mut builder.items, roles.item, "item")?);
+            (users.read(rows, &mut builder.users, &open)?, items.read(rows, &mut builder.items, &open)?);
         if let Some(field) = roles.title
             && builder.titles.get(item_id as usize).is_none_or(String::is_empty)
         {
@@ -219,7 +228,18 @@ pub(crate) fn read_rows(rows: &mut impl Rows, options: &ReadOptions, builder: &m
         builder.user.push(user_id);
         builder.item.push(item_id);
     }
+    users.finish(&file.path, &mut builder.notes);
+    items.finish(&file.path, &mut builder.notes);
     Ok(())
+}
+
+/// The time of the row read last.
+pub(crate) fn take_time(rows: &dyn Rows, field: usize, clock: &mut FileClock) -> Result<i64> {
+    let moment = rows.time(field)?;
+    clock.take(moment).map_err(|what| {
+        let text = rows.text(field).unwrap_or_default();
+        rows.error(Some(field), format!("{} {what}", shown(text.as_bytes())))
+    })
 }
 
 fn column_set(specs: &[FeatureSpec]) -> ColumnSet {

@@ -1,35 +1,50 @@
 //! Lines of a file with their numbers, one reused buffer, and errors that name file, line and column.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::bytes;
 use crate::{Error, Result};
 
 const BUFFER: usize = 1 << 18;
 
 /// A file read line by line. Blank lines are passed over, `\r\n` counts as `\n`.
-#[derive(Debug)]
 pub(crate) struct Lines {
     path: PathBuf,
-    reader: BufReader<File>,
+    reader: BufReader<Box<dyn Read>>,
     buffer: Vec<u8>,
     number: u64,
+    /// Lines that were read ahead and come again.
+    again: VecDeque<Vec<u8>>,
 }
 
 impl Lines {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
-            reader: BufReader::with_capacity(BUFFER, file),
+            reader: BufReader::with_capacity(BUFFER, bytes::open(path)?),
             buffer: Vec::new(),
             number: 0,
+            again: VecDeque::new(),
         })
+    }
+
+    /// Goes back to an earlier line: `lines` are that one and those behind it, up to the line read last.
+    pub(crate) fn rewind(&mut self, mut lines: Vec<Vec<u8>>) {
+        self.number -= lines.len() as u64 - 1;
+        let behind = lines.split_off(1);
+        self.buffer = lines.remove(0);
+        behind.into_iter().rev().for_each(|line| self.again.push_front(line));
     }
 
     /// Reads the next line, blank or not; false at the end of the file.
     pub(crate) fn advance(&mut self) -> Result<bool> {
+        if let Some(line) = self.again.pop_front() {
+            self.buffer = line;
+            self.number += 1;
+            return Ok(true);
+        }
         self.buffer.clear();
         let read = self
             .reader
@@ -100,12 +115,17 @@ pub(crate) enum Separator {
 /// Cuts `line` into at most `N` fields; returns how many there are (counting those past `N`).
 pub(crate) fn cut<'a, const N: usize>(line: &'a [u8], separator: Separator, fields: &mut [&'a [u8]; N]) -> usize {
     let mut count = 0;
-    let mut put = |field: &'a [u8]| {
+    each(line, separator, |field| {
         if let Some(slot) = fields.get_mut(count) {
             *slot = field;
         }
         count += 1;
-    };
+    });
+    count
+}
+
+/// Gives every field of `line`.
+pub(crate) fn each<'a>(line: &'a [u8], separator: Separator, mut put: impl FnMut(&'a [u8])) {
     match separator {
         Separator::White => {
             line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|field| !field.is_empty()).for_each(put)
@@ -125,7 +145,6 @@ pub(crate) fn cut<'a, const N: usize>(line: &'a [u8], separator: Separator, fiel
             put(&line[start..]);
         }
     }
-    count
 }
 
 /// Latin-1 as text: every byte is the code point of the same number.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::interactions::read_plain;
+use super::interactions::read_ratings;
 use super::lines::{Lines, Separator, cut, latin1};
 use super::movielens::{GENRE_JOIN, ITEM_FEATURES, add_item, add_user, side_id};
 use super::options::ReadOptions;
@@ -35,7 +35,7 @@ const GENRES: [&str; 19] = [
 ];
 
 pub(crate) fn read(folder: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
-    read_plain(&folder.join("u.data"), Separator::White, 4, options, builder)?;
+    read_ratings(&folder.join("u.data"), Separator::White, options, builder)?;
     read_users(&folder.join("u.user"), builder)?;
     let genres = match folder.join("u.genre") {
         file if file.exists() => read_genres(&file)?,

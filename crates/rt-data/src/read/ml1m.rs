@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::interactions::read_plain;
+use super::interactions::read_ratings;
 use super::lines::{Lines, Separator, cut, latin1};
 use super::movielens::{ITEM_FEATURES, add_item, add_user, side_id};
 use super::options::ReadOptions;
@@ -12,7 +12,7 @@ use crate::columns::{ColumnSet, FeatureKind};
 use crate::parse::{integer, shown};
 
 pub(crate) fn read(folder: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
-    read_plain(&folder.join("ratings.dat"), Separator::DoubleColon, 4, options, builder)?;
+    read_ratings(&folder.join("ratings.dat"), Separator::DoubleColon, options, builder)?;
     read_users(&folder.join("users.dat"), builder)?;
     read_items(&folder.join("movies.dat"), builder)
 }

@@ -2,14 +2,27 @@
 
 use std::path::Path;
 
+use super::interactions::take_time;
 use super::movielens::{ITEM_FEATURES, add_item};
 use super::options::ReadOptions;
 use super::roles::Verdict;
-use super::table::Table;
+use super::table::{Cut, Form, Table};
 use crate::Result;
 use crate::builder::Builder;
+use crate::clock::FileClock;
 use crate::columns::ColumnSet;
-use crate::parse::{finite, integer, seconds};
+use crate::parse::{finite, integer};
+
+const COMMAS: Form = Form { cut: Some(Cut::Byte(b',')), no_header: false };
+
+/// Is a `ratings.csv` that of MovieLens? Other data has files of that name too.
+pub(crate) fn is_movielens(folder: &Path) -> bool {
+    let header = |file: &str| Table::open(&folder.join(file), COMMAS).map(|table| table.header().to_vec());
+    let has = |file: &str, columns: &[&str]| {
+        header(file).is_ok_and(|header| columns.iter().all(|column| header.iter().any(|name| name == column)))
+    };
+    has("ratings.csv", &["userId", "movieId"]) && has("movies.csv", &["movieId", "title", "genres"])
+}
 
 pub(crate) fn read(folder: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
     read_ratings(&folder.join("ratings.csv"), options, builder)?;
@@ -22,9 +35,10 @@ fn id(table: &Table, field: usize) -> Result<u64> {
 
 fn read_ratings(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Result<()> {
     options.without_header(path)?;
-    let mut table = Table::open(path, Some(b','))?;
+    let mut table = Table::open(path, COMMAS)?;
     let (user, item) = (table.column("userId")?, table.column("movieId")?);
     let (rating, time) = (table.column("rating")?, table.column("timestamp")?);
+    let mut clock = FileClock::new(options.time_unit);
     while table.advance()? {
         let (user_id, item_id) = (id(&table, user)?, id(&table, item)?);
         let Some(stars) = finite(table.bytes(rating)) else {
@@ -32,10 +46,7 @@ fn read_ratings(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Re
         };
         let seconds = match options.order_input {
             true => None,
-            false => {
-                let value = seconds(table.bytes(time));
-                Some(value.ok_or_else(|| table.bad_field(time, "is not a whole number of seconds"))?)
-            }
+            false => Some(take_time(&table, time, &mut clock)?),
         };
         let (user_id, item_id) = (builder.users.integer(user_id), builder.items.integer(item_id));
         if options.min_rating.is_some_and(|least| stars < least) {
@@ -46,12 +57,13 @@ fn read_ratings(path: &Path, options: &ReadOptions, builder: &mut Builder) -> Re
         builder.user.push(user_id);
         builder.item.push(item_id);
     }
+    builder.settle(path, &clock, 0, 0);
     Ok(())
 }
 
 fn read_items(path: &Path, builder: &mut Builder) -> Result<()> {
     builder.item_columns = ColumnSet::new(ITEM_FEATURES);
-    let mut table = Table::open(path, Some(b','))?;
+    let mut table = Table::open(path, COMMAS)?;
     let (item, title, genres) = (table.column("movieId")?, table.column("title")?, table.column("genres")?);
     while table.advance()? {
         let item_id = id(&table, item)?;

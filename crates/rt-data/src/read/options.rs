@@ -1,7 +1,7 @@
 //! What a caller may say about a table of interactions.
 
 use crate::columns::FeatureKind;
-use crate::{Error, Result};
+use crate::{Error, Result, TimeUnit};
 
 /// A column that becomes a feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,8 @@ pub struct FeatureSpec {
 }
 
 impl FeatureSpec {
-    /// Reads `country`, `country:category`, `age:number`, `genres:bag` (separated by `|`) or `genres:bag;`.
+    /// Reads `country`, `country:category`, `age:number`, `genres:bag` (separated by `|`) or `genres:bag;`; also the types of
+    /// RecBole's files: `country:token`, `age:float`, `genres:token_seq` (separated by blanks).
     ///
     /// # Errors
     ///
@@ -21,9 +22,10 @@ impl FeatureSpec {
     pub fn parse(text: &str) -> Result<Self> {
         let (column, kind) = text.rsplit_once(':').unwrap_or((text, "category"));
         let kind = match kind {
-            "category" => FeatureKind::Category,
-            "number" => FeatureKind::Number,
+            "category" | "token" => FeatureKind::Category,
+            "number" | "float" => FeatureKind::Number,
             "bag" => FeatureKind::Bag('|'),
+            "token_seq" => FeatureKind::Bag(' '),
             _ => {
                 let mut separator = kind.strip_prefix("bag").unwrap_or_default().chars();
                 match (separator.next(), separator.next()) {
@@ -44,8 +46,18 @@ impl FeatureSpec {
     }
 }
 
-/// How to read a table of interactions. The MovieLens folders need none of it; `min_rating` and `order_input` hold for
-/// them too.
+/// What becomes of rows whose user or item has no id: an empty field, `NA`, `NaN`, `NULL`, `None` and the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingIds {
+    /// They are left out and counted ([`crate::LeftOut::missing`]).
+    #[default]
+    Drop,
+    /// The word is an id like others: all such rows are of one user or item.
+    Keep,
+}
+
+/// How to read a table of interactions. The MovieLens folders need none of it; `min_rating`, `order_input` and
+/// `time_unit` hold for them too. A column is named as in the header, or by its number, from 1, where no column is called so.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadOptions {
     /// Column of the user's id; without it `user`, `user_id`, `userId`, `uid`, `reviewerID` are tried (case, `_`, `-`
@@ -54,9 +66,17 @@ pub struct ReadOptions {
     /// Column of the item's id; without it `item`, `item_id`, `iid`, `movie`, `movieId`, `product`, `product_id`,
     /// `asin`, `parent_asin`.
     pub item_col: Option<String>,
-    /// Column of the time in whole seconds; without it `time`, `timestamp`, `ts`, `unix_time`, `unixReviewTime`; the
-    /// data has no time if none is there.
+    /// Column of the time; without it `time`, `timestamp`, `ts`, `unix_time`, `unixReviewTime`; the data has no time if none
+    /// is there. Numbers are seconds, milliseconds, microseconds, nanoseconds or `YYYYMMDD`, by the size of a file's values; text
+    /// is ISO-8601, of UTC where it names no zone. All become whole seconds, rounded down.
     pub time_col: Option<String>,
+    /// What the numbers of the time column count, where their size does not say it.
+    pub time_unit: Option<TimeUnit>,
+    /// The files have no header: columns go by number. Without names given, the first is the user, the second the item, and the
+    /// first one behind them whose values are times is the time.
+    pub no_header: bool,
+    /// What becomes of rows without a user's or an item's id.
+    pub missing_ids: MissingIds,
     /// Column of the item's title; without it `title`, if there.
     pub title_col: Option<String>,
     /// Columns that describe the user; the first filled value of a user counts.
@@ -66,7 +86,7 @@ pub struct ReadOptions {
     /// Columns that describe the moment of the request (a device); one value an event.
     pub context: Vec<FeatureSpec>,
     /// What separates fields; without it the tab in `.tsv` and `.tab`, else the most frequent of `,` tab `;` `|` in
-    /// the header.
+    /// the header, else a blank.
     pub delimiter: Option<u8>,
     /// The lines are in order: times are not read, an event's time is its place among the user's events.
     pub order_input: bool,
@@ -99,6 +119,8 @@ mod tests {
         assert_eq!(kind("country").unwrap(), ("country".into(), FeatureKind::Category));
         assert_eq!(kind("a:b:number").unwrap(), ("a:b".into(), FeatureKind::Number));
         assert_eq!(kind("genres:bag").unwrap(), ("genres".into(), FeatureKind::Bag('|')));
+        assert_eq!(kind("age:float").unwrap(), ("age".into(), FeatureKind::Number));
+        assert_eq!(kind("genres:token_seq").unwrap(), ("genres".into(), FeatureKind::Bag(' ')));
         assert_eq!(kind("genres:bag;").unwrap(), ("genres".into(), FeatureKind::Bag(';')));
         for bad in ["age:numbr", "genres:bag;;", ":number", ""] {
             let text = FeatureSpec::parse(bad).unwrap_err().to_string();

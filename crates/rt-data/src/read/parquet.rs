@@ -10,8 +10,9 @@ use parquet::data_type::{ByteArray, DataType, Int96};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use super::rows::{RawId, Rows};
-use crate::parse::{finite, seconds, shown};
+use super::rows::{RawId, Rows, numbered};
+use crate::clock::{Moment, WANTED};
+use crate::parse::{finite, shown};
 use crate::{Error, Result};
 
 /// Rows of a column that are in memory at a time.
@@ -111,8 +112,8 @@ impl ParquetRows {
         let mut readers = Vec::with_capacity(fields.len());
         for field in fields {
             let compression = reader.metadata().column(field).compression();
-            if !matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_)) {
-                let what = format!("its compression is {compression}; none, SNAPPY and ZSTD are read");
+            if matches!(compression, Compression::LZO) {
+                let what = "its compression is LZO; none, SNAPPY, GZIP, ZSTD, BROTLI and LZ4 are read";
                 return Err(self.broken(field, what));
             }
             readers.push(reader.get_column_reader(field).map_err(|e| self.broken(field, e))?);
@@ -257,12 +258,13 @@ impl Rows for ParquetRows {
     }
 
     fn column(&self, name: &str) -> Result<usize> {
-        let Some(place) = self.header.iter().position(|column| column == name) else {
+        let found = self.header.iter().position(|column| column == name);
+        let Some(place) = found.or_else(|| numbered(name, self.header.len())) else {
             let known: String = self.header.join(", ").chars().take(300).collect();
             return Err(self.header_error(format!("no column `{name}`; the file has: {known}")));
         };
         match self.kinds[place] {
-            Kind::Other(what) => Err(self.header_error(format!("the column `{name}` {what}"))),
+            Kind::Other(what) => Err(self.header_error(format!("the column `{}` {what}", self.header[place]))),
             _ => Ok(place),
         }
     }
@@ -307,27 +309,32 @@ impl Rows for ParquetRows {
                 }
             }
             Kind::Text => self.text(field).map(RawId::Text),
+            // What pandas makes of integers where one is missing.
+            Kind::Float => match self.blocks[field].floats[self.at] {
+                value if value.is_nan() => Ok(RawId::Text(Cow::Borrowed("NaN"))),
+                value => Ok(RawId::Text(Cow::Owned(format!("{value:?}")))),
+            },
             _ => Err(self.error(Some(field), "holds no ids; integers or strings are wanted".into())),
         }
     }
 
-    fn seconds(&self, field: usize) -> Result<i64> {
+    fn time(&self, field: usize) -> Result<Moment> {
         if self.is_missing(field) {
             return Err(self.error(Some(field), "the time is missing".into()));
         }
         let block = &self.blocks[field];
-        match self.kinds[field] {
-            Kind::Signed => Ok(block.integers[self.at]),
-            Kind::Unsigned => i64::try_from(block.integers[self.at] as u64)
-                .map_err(|_| self.bad(field, "is not a whole number of seconds")),
+        let whole = |whole| Some(Moment::Number { whole, fraction: false });
+        let moment = match self.kinds[field] {
+            Kind::Signed => whole(block.integers[self.at]),
+            Kind::Unsigned => i64::try_from(block.integers[self.at] as u64).ok().and_then(whole),
             // Whole seconds, rounded down: two events of one second are tied, in the order of the file.
-            Kind::Timestamp { per_second } => Ok(block.integers[self.at].div_euclid(per_second)),
-            Kind::Days => Ok(block.integers[self.at] * 86_400),
-            Kind::Float => seconds(block.floats[self.at].to_string().as_bytes())
-                .ok_or_else(|| self.bad(field, "is not a whole number of seconds")),
-            Kind::Text => seconds(self.bytes(field)).ok_or_else(|| self.bad(field, "is not a whole number of seconds")),
-            _ => Err(self.error(Some(field), "holds no times; integers or timestamps are wanted".into())),
-        }
+            Kind::Timestamp { per_second } => Some(Moment::Seconds(block.integers[self.at].div_euclid(per_second))),
+            Kind::Days => Some(Moment::Seconds(block.integers[self.at] * 86_400)),
+            Kind::Float => Moment::float(block.floats[self.at]),
+            Kind::Text => Moment::parse(self.bytes(field)),
+            _ => return Err(self.error(Some(field), "holds no times; integers or timestamps are wanted".into())),
+        };
+        moment.ok_or_else(|| self.bad(field, WANTED))
     }
 
     fn number(&self, field: usize) -> Result<Option<f64>> {

@@ -1,5 +1,6 @@
 //! What the columns of a table of interactions mean, and which of its rows are positives.
 
+use super::headless;
 use super::options::ReadOptions;
 use super::rows::Rows;
 use crate::{Error, Result};
@@ -49,8 +50,8 @@ impl Roles {
             None => Ok(None),
         };
         Ok(Self {
-            user: required(rows, options.user_col.as_deref(), USER_NAMES, "user", "user_col")?,
-            item: required(rows, options.item_col.as_deref(), ITEM_NAMES, "item", "item_col")?,
+            user: required(rows, options.user_col.as_deref(), USER_NAMES, "user", "--user-col")?,
+            item: required(rows, options.item_col.as_deref(), ITEM_NAMES, "item", "--item-col")?,
             time: match options.order_input {
                 true => None,
                 false => optional(rows, options.time_col.as_deref(), TIME_NAMES)?,
@@ -60,8 +61,8 @@ impl Roles {
             source: named(&options.source_col)?,
             impression: named(&options.impression_col)?,
             label: named(&options.label_col)?,
-            rating: least(options.min_rating, &options.rating_col, RATING_NAMES, "rating", "rating_col")?,
-            dwell: least(options.min_dwell, &options.dwell_col, DWELL_NAMES, "dwell time", "dwell_col")?,
+            rating: least(options.min_rating, &options.rating_col, RATING_NAMES, "rating", "--rating-col")?,
+            dwell: least(options.min_dwell, &options.dwell_col, DWELL_NAMES, "dwell time", "--dwell-col")?,
         })
     }
 
@@ -136,6 +137,9 @@ pub(crate) fn required(
     option: &str,
 ) -> Result<usize> {
     optional(rows, given, names)?.ok_or_else(|| {
+        if let Some(error) = headless::hint(rows, what) {
+            return error;
+        }
         let known: String = rows.header().join(", ").chars().take(300).collect();
         let name = names[0];
         rows.header_error(format!(
@@ -145,18 +149,36 @@ pub(crate) fn required(
 }
 
 impl ReadOptions {
+    /// Is a column named, or a feature asked for, so that lines without a header are read as a table?
+    pub(crate) fn names_columns(&self) -> bool {
+        let columns = [
+            &self.user_col,
+            &self.item_col,
+            &self.time_col,
+            &self.title_col,
+            &self.label_col,
+            &self.weight_col,
+            &self.rating_col,
+            &self.dwell_col,
+            &self.source_col,
+            &self.impression_col,
+        ];
+        let features = [&self.user_features, &self.item_features, &self.context];
+        columns.iter().any(|column| column.is_some()) || features.iter().any(|specs| !specs.is_empty())
+    }
+
     /// Formats without named columns know the rating alone.
     pub(crate) fn without_header(&self, path: &std::path::Path) -> Result<()> {
         let named = [
-            ("label_col", &self.label_col),
-            ("weight_col", &self.weight_col),
-            ("rating_col", &self.rating_col),
-            ("dwell_col", &self.dwell_col),
-            ("source_col", &self.source_col),
-            ("impression_col", &self.impression_col),
+            ("--label-col", &self.label_col),
+            ("--weight-col", &self.weight_col),
+            ("--rating-col", &self.rating_col),
+            ("--dwell-col", &self.dwell_col),
+            ("--source-col", &self.source_col),
+            ("--impression-col", &self.impression_col),
         ];
         let given = named.iter().find(|(_, name)| name.is_some()).map(|(option, _)| *option);
-        match given.or(self.min_dwell.map(|_| "min_dwell")) {
+        match given.or(self.min_dwell.map(|_| "--min-dwell")) {
             Some(option) => Err(Error::Format {
                 path: path.to_owned(),
                 what: format!("{option}: the format has no such column; a table with a header is wanted"),

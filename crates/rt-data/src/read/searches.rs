@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::paths;
+use super::interactions::take_time;
+use super::paths::{self, TableFile};
 use super::roles::{TIME_NAMES, USER_NAMES, required};
-use super::rows::{RawId, Rows};
-use super::table::Table;
+use super::rows::{self, RawId};
+use super::table::{Cut, Form};
+use crate::clock::FileClock;
 use crate::searches::SearchBuilder;
-use crate::{Dataset, Error, Result, Searches};
+use crate::{Dataset, Error, Result, Searches, TimeUnit};
 
 const QUERY_NAMES: &[&str] = &["query", "search", "searchquery", "searchterm", "searchtext", "keywords", "q"];
 
@@ -17,8 +19,10 @@ const QUERY_NAMES: &[&str] = &["query", "search", "searchquery", "searchterm", "
 pub struct SearchOptions {
     /// Column of the user's id; without it the names that [`crate::ReadOptions::user_col`] tries.
     pub user_col: Option<String>,
-    /// Column of the time in whole seconds; without it the names that [`crate::ReadOptions::time_col`] tries.
+    /// Column of the time; without it the names that [`crate::ReadOptions::time_col`] tries. Its unit is found as there.
     pub time_col: Option<String>,
+    /// What the numbers of the time column count, where their size does not say it.
+    pub time_unit: Option<TimeUnit>,
     /// Column of the query; without it `query`, `search`, `search_query`, `search_term`, `search_text`, `keywords`, `q`.
     pub query_col: Option<String>,
     /// What separates fields; without it as [`crate::ReadOptions::delimiter`].
@@ -47,56 +51,35 @@ pub fn read_searches(path: &Path, options: &SearchOptions, data: &Dataset) -> Re
     let mut strangers = HashSet::new();
     for path in paths::between_commas(path) {
         let meta = std::fs::metadata(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-        let tables = if meta.is_dir() { paths::tables_of(&path)? } else { vec![path.clone()] };
+        let tables = if meta.is_dir() { paths::tables_of(&path)? } else { vec![TableFile::alone(&path)] };
         if tables.is_empty() {
-            let what = "the folder has no table of searches: .csv, .tsv, .tab or .parquet".into();
+            let what = "the folder has no table of searches: .csv, .tsv, .tab, .jsonl or .parquet".into();
             return Err(Error::Format { path, what });
         }
         for table in &tables {
-            if table.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
-                read_parquet(table, options, data, &mut all, &mut strangers)?;
-            } else {
-                read_rows(&mut Table::open(table, options.delimiter)?, options, data, &mut all, &mut strangers)?;
-            }
+            read_rows(table, options, data, &mut all, &mut strangers)?;
         }
     }
     all.left_out.strangers = strangers.len() as u64;
     Ok(all.finish(data.users.rows()))
 }
 
-#[cfg(feature = "parquet")]
-fn read_parquet(
-    path: &Path,
-    options: &SearchOptions,
-    data: &Dataset,
-    all: &mut SearchBuilder,
-    strangers: &mut HashSet<String>,
-) -> Result<()> {
-    read_rows(&mut super::parquet::ParquetRows::open(path)?, options, data, all, strangers)
-}
-
-#[cfg(not(feature = "parquet"))]
-fn read_parquet(
-    path: &Path,
-    _: &SearchOptions,
-    _: &Dataset,
-    _: &mut SearchBuilder,
-    _: &mut HashSet<String>,
-) -> Result<()> {
-    Err(super::without_parquet(path))
-}
-
 fn read_rows(
-    rows: &mut impl Rows,
+    file: &TableFile,
     options: &SearchOptions,
     data: &Dataset,
     all: &mut SearchBuilder,
     strangers: &mut HashSet<String>,
 ) -> Result<()> {
-    let user = required(rows, options.user_col.as_deref(), USER_NAMES, "user", "search_user_col")?;
-    let time = required(rows, options.time_col.as_deref(), TIME_NAMES, "time", "search_time_col")?;
-    let query = required(rows, options.query_col.as_deref(), QUERY_NAMES, "query", "search_query_col")?;
+    let form = Form { cut: options.delimiter.map(Cut::Byte), no_header: false };
+    let mut rows = rows::open(file, form)?;
+    let rows = rows.as_mut();
+    let user = required(rows, options.user_col.as_deref(), USER_NAMES, "user", "--search-user-col")?;
+    let time = required(rows, options.time_col.as_deref(), TIME_NAMES, "time", "--search-time-col")?;
+    let query = required(rows, options.query_col.as_deref(), QUERY_NAMES, "query", "--search-query-col")?;
     rows.select(&[user, time, query])?;
+    let mut clock = FileClock::new(options.time_unit);
+    let before = all.rows();
     while rows.advance()? {
         let raw = match rows.id(user)? {
             RawId::Integer(id) => id.to_string(),
@@ -105,7 +88,7 @@ fn read_rows(
             }
             RawId::Text(text) => text.into_owned(),
         };
-        let seconds = rows.seconds(time)?;
+        let seconds = take_time(rows, time, &mut clock)?;
         let text = rows.text(query)?;
         if text.is_empty() {
             return Err(rows.error(Some(query), "the query is empty".into()));
@@ -121,5 +104,6 @@ fn read_rows(
             return Err(rows.error(None, "more than 2^32 - 1 words in all searches".into()));
         }
     }
+    all.settle(&clock, before);
     Ok(())
 }
