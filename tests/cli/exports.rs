@@ -79,3 +79,111 @@ fn ids_that_begin_with_a_minus_or_hold_commas() {
     assert!(said.contains("left out: NEW") && said.contains("the history is empty"), "{said}");
     ok(&["recommend", "--model", text(&model), "--device", "cpu", "--user=-1"]);
 }
+
+/// Users of a country like the items of their country; each event is on a device.
+fn lands(path: &Path, users: std::ops::Range<u32>, own: bool) {
+    let mut rows = "user,item,time,country,device\n".to_owned();
+    for user in users {
+        for n in 0..6 {
+            let land = user % 4;
+            let item = if own || n == 5 { 4 * ((user + 3 * n) % 6) + land } else { (user * 7 + n * 5) % 24 };
+            let line = format!("u{user},i{item},{},c{land},d{}\n", 1_600_000_000 + 3_600 * n, n % 2);
+            rows += &line;
+        }
+    }
+    fs::write(path, rows).unwrap();
+}
+
+#[test]
+fn users_whom_the_model_does_not_know_are_served_from_their_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, new, model, figures] = ["d.csv", "n.csv", "m", "r.json"].map(|name| folder.path().join(name));
+    lands(&data, 1..200, true);
+    lands(&new, 1001..1100, false);
+    let columns = ["--user-features", "country", "--context", "device"];
+    let more = [
+        "--set",
+        "batch=64",
+        "--set",
+        "epochs=30",
+        "--set",
+        "history_dropout=0.5",
+        "--set",
+        "user_id=off",
+        "--baselines",
+        "none",
+    ];
+    train(&data, &[&columns[..], &more].concat(), &model);
+
+    let hr = |more: &[&str]| {
+        let base =
+            ["eval", "--model", text(&model), "--data", text(&new), "--device", "cpu", "--baselines", "none", "--json"];
+        ok(&[&base[..], &[text(&figures)], more].concat());
+        json(&figures)["rows"][0]["metrics"]["HR@10"].as_f64().unwrap()
+    };
+    let (with, without) = (hr(&["--user-features", "country"]), hr(&[]));
+    assert!(with > without + 0.1, "{with} with the country, {without} without");
+
+    let first = |more: &[&str]| {
+        let base = ["recommend", "--model", text(&model), "--device", "cpu", "-k", "5", "--json", text(&figures)];
+        let output = recall(&[&base[..], more].concat());
+        assert!(output.status.success(), "{more:?}: {}", stderr(&output));
+        let rows = json(&figures)["rows"].as_array().unwrap().clone();
+        let items = rows.iter().map(|row| row["item"].as_str().unwrap()[1..].parse::<u32>().unwrap());
+        (items.collect::<Vec<u32>>(), stderr(&output))
+    };
+    for land in 0..4 {
+        let country = format!("country=c{land}");
+        let (items, _) = first(&["--user-features", &country]);
+        assert!(items.iter().filter(|item| **item % 4 == land).count() >= 3, "{country}: {items:?}");
+        let (stranger, said) = first(&["--user", "nobody", "--user-features", &country]);
+        assert!(stranger == items && said.contains("does not know the user nobody"), "{said}");
+    }
+    // The known user's country, and another one.
+    let (own, _) = first(&["--user", "u4", "--seen"]);
+    assert_eq!(first(&["--user", "u4", "--seen", "--user-features", "country=c0"]).0, own);
+    assert_ne!(first(&["--user", "u4", "--seen", "--user-features", "country=c1"]).0, own);
+    let (_, said) = first(&["--user-features", "country=c9", "--context", "device=d7"]);
+    assert!(said.contains("country `c9` is none") && said.contains("device `d7` is none"), "{said}");
+    let on = |device: &str| first(&["--history", "i0,i4", "--seen", "--context", device]).0;
+    assert_ne!(on("device=d0"), on("device=d1"));
+
+    let fails = |more: &[&str], words: &[&str]| {
+        let base = ["recommend", "--model", text(&model), "--device", "cpu"];
+        super::bad_input::fails(&[&base[..], more].concat(), 2, words);
+    };
+    fails(&["--user-features", "age=5"], &["no user column `age`", "country"]);
+    fails(&["--user-features", "country"], &["--user-features `country`", "name=value"]);
+    fails(&["--history", "i0", "--context", "hour=5"], &["--context hour", "device"]);
+    fails(&["--user", "nobody"], &["nobody"]);
+}
+
+#[test]
+fn a_model_goes_on_with_an_export_of_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let [old, all, model, next] = ["o.csv", "a.csv", "m", "n"].map(|name| folder.path().join(name));
+    log(&old, "user,item,time\n", |u, i, t| format!("{u},{i},{t}"));
+    train(&old, &[], &model);
+    let later = 86_400 * 30;
+    // In milliseconds, and with every old event in it.
+    log(&all, "user,item,time\n", |u, i, t| format!("{u},{i},{t}000\n{u},{},{}500", i + 1, t + later));
+    let figures = folder.path().join("n.json");
+    let output = recall(&[
+        "train",
+        "--from",
+        text(&model),
+        "--data",
+        text(&all),
+        "--device",
+        "cpu",
+        "--out",
+        text(&next),
+        "--json",
+        text(&figures),
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (figures, said) = (json(&figures), stderr(&output));
+    assert_eq!((&figures["interactions"], &figures["known_events"]), (&540.into(), &270.into()));
+    assert!(said.contains("270 of the 540 events are those that the model knows already"), "{said}");
+    assert!(said.contains("270 new events behind those of the model"), "{said}");
+}

@@ -88,8 +88,10 @@ fn ids_stay_events_follow_and_new_rows_start_from_the_seed() {
     let old_split = rt_data::split(&old, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     let old = Arc::new(old);
     let (base, _) = train(device, &config(ModelKind::Dssm, &[]), old.clone(), &old_split, 1, &mut go).unwrap();
-    // The same events once more are all dated before the last known ones.
-    let twice = extend(&base, &old, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
+    // The same events a second earlier are all dated before the last known ones.
+    let event_time = old.event_time.iter().map(|time| time - 1).collect();
+    let earlier = Dataset { event_time, ..Dataset::clone(&old) };
+    let twice = extend(&base, &earlier, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
     assert!(twice.notes.iter().any(|n| n.contains("new events are dated before")), "{:?}", twice.notes);
     for u in 1..twice.data.users.rows() as u32 {
         let times: Vec<i64> = twice.data.events_of(u).map(|e| twice.data.time(e)).collect();

@@ -112,3 +112,86 @@ fn a_session_changes_vectors_through_the_times_of_the_history_alone() {
     };
     assert_eq!(scores(&data), scores(&late));
 }
+
+/// The columns of the users with a bag and a number that some have, row by row in the order of `rows`, with vocabularies in the order
+/// of first appearance there.
+fn columns_in(rows: &[u32], own: &rt_data::Features) -> rt_data::Features {
+    let mut features = own.clone();
+    let mut tier = rt_data::Vocab::new();
+    let tiers =
+        (0..own.columns[0].1.rows()).map(|user| if user == 0 { 0 } else { tier.insert(&format!("t{}", user % 5)) });
+    let values = tiers.collect();
+    features.columns.push(("tier".into(), rt_data::Column::Category { vocab: tier, values }));
+    let number = |user: u32| if user.is_multiple_of(3) { f32::NAN } else { user as f32 * 0.5 };
+    let raws = ["a", "b", "c", "d"];
+    let (mut vocab, mut offsets, mut values) = (rt_data::Vocab::new(), vec![0], Vec::new());
+    for user in rows {
+        let list = raws.iter().skip(*user as usize % 4).take(*user as usize % 3);
+        values.extend(list.map(|raw| vocab.insert(raw)));
+        offsets.push(values.len() as u32);
+    }
+    for (_, column) in &mut features.columns {
+        if let rt_data::Column::Number { values } = column {
+            *values = rows.iter().map(|user| values[*user as usize]).collect();
+        }
+        if let rt_data::Column::Category { vocab, values } = column {
+            let mut other = rt_data::Vocab::new();
+            let raw = |user: &u32| vocab.raw(values[*user as usize]).to_owned();
+            *values = rows.iter().map(raw).map(|raw| if raw.is_empty() { 0 } else { other.insert(&raw) }).collect();
+            *vocab = other;
+        }
+    }
+    let numbers = rows.iter().map(|user| number(*user)).collect();
+    features.columns.push(("tags".into(), rt_data::Column::Bag { vocab, offsets, values }));
+    features.columns.push(("minutes".into(), rt_data::Column::Number { values: numbers }));
+    features
+}
+
+#[test]
+fn features_that_come_with_a_request_are_those_of_the_tables() {
+    let (data, split) = data();
+    let all: Vec<u32> = (0..data.users.rows() as u32).collect();
+    let mut with = rt_data::Dataset::clone(&data);
+    with.user_features = columns_in(&all, &data.user_features);
+    let categories = with.user_features.columns.iter().filter(|(_, c)| matches!(c, rt_data::Column::Category { .. }));
+    let names: Vec<&str> = categories.map(|(name, _)| name.as_str()).collect();
+    let cross = format!("cross={}*{}", names[0], names[1]);
+    let turned: Vec<u32> = all.iter().rev().copied().filter(|user| *user != 0).collect();
+    let other = columns_in(&turned, &data.user_features);
+    let with = std::sync::Arc::new(with);
+    let go = &mut |_: &rt_models::Progress<'_>| std::ops::ControlFlow::Continue(());
+    for device in devices() {
+        for settings in [&["numbers=standard"][..], &["numbers=quantile", &cross], &[&cross, "hash_crosses=7"]] {
+            let config = config(ModelKind::Dssm, &[&["user_id=off"], settings].concat());
+            let (model, _) = rt_models::train(device, &config, with.clone(), &split, 1, go).unwrap();
+            let rows = model.user_rows(&other, &vec![0; turned.len()]);
+            let history = &data.event_item[data.events_of(2)];
+            // Both kinds side by side in one call.
+            let queries: Vec<Query<'_>> = turned
+                .iter()
+                .enumerate()
+                .flat_map(|(row, user)| {
+                    let given = Query { history, features: Some(rows.row(row)), ..Query::default() };
+                    [given, Query { user: *user, history, ..Query::default() }]
+                })
+                .collect();
+            let vectors = model.user_tower(&queries).unwrap();
+            for (pair, user) in vectors.chunks(2 * model.dim()).zip(&turned) {
+                assert_eq!(pair[..model.dim()], pair[model.dim()..], "{settings:?}, user {user}");
+            }
+            // By name and text, over what a user has.
+            let minutes = [("minutes".to_owned(), String::new())];
+            let (row, unknown) = model.user_row(3, &minutes).unwrap();
+            let named = Query { history, features: Some(row.row(0)), ..Query::default() };
+            let own = Query { user: 3, history, ..Query::default() };
+            assert_eq!(model.user_tower(&[named]).unwrap(), model.user_tower(&[own]).unwrap(), "it is missing already");
+            assert!(unknown.is_empty());
+            let (_, unknown) = model.user_row(0, &[("tags".to_owned(), "a|zebra".to_owned())]).unwrap();
+            assert!(unknown[0].contains("zebra") && unknown.len() == 1, "{unknown:?}");
+            for (name, value, what) in [("size", "5", "no user column `size`"), ("minutes", "few", "`few`")] {
+                let error = model.user_row(0, &[(name.to_owned(), value.to_owned())]).unwrap_err();
+                assert!(error.to_string().contains(what), "{error}");
+            }
+        }
+    }
+}

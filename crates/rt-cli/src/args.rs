@@ -303,12 +303,24 @@ pub(crate) struct Recommend {
     #[arg(long)]
     pub model: PathBuf,
     /// A user's raw id
-    #[arg(long, conflicts_with = "history", required_unless_present = "history", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        conflicts_with = "history",
+        required_unless_present_any = ["history", "user_features"],
+        allow_hyphen_values = true
+    )]
     pub user: Option<String>,
     /// Raw item ids, oldest first, between commas; one with a comma stands between quotes, as in CSV. Their times are not known,
     /// so decay heads take them as simultaneous
     #[arg(long, value_name = "RAW,RAW,...", allow_hyphen_values = true)]
     pub history: Option<String>,
+    /// Columns of the user, as in training, of one whom the model does not know or knows otherwise; one with a comma stands
+    /// between quotes, as in CSV
+    #[arg(long, value_name = "NAME=VALUE,...")]
+    pub user_features: Option<String>,
+    /// Columns of the moment of the request, as in training
+    #[arg(long, value_name = "NAME=VALUE,...")]
+    pub context: Option<String>,
     /// A search that the user made, after those that the model keeps of the user; may be given again, oldest first
     #[arg(long, value_name = "QUERY")]
     pub query: Vec<String>,

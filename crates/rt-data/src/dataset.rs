@@ -48,6 +48,21 @@ pub struct Features {
     pub columns: Vec<(String, Column)>,
 }
 
+impl Features {
+    /// These rows alone, in this order. Row 0, who is not known, has no number.
+    #[must_use]
+    pub fn rows_of(&self, rows: &[u32]) -> Self {
+        let one = |(name, column): &(String, Column)| {
+            let mut column = crate::columns::permuted(column.clone(), rows);
+            if let Column::Number { values } = &mut column {
+                values.iter_mut().zip(rows).filter(|(_, row)| **row == 0).for_each(|(value, _)| *value = f32::NAN);
+            }
+            (name.clone(), column)
+        };
+        Self { columns: self.columns.iter().map(one).collect() }
+    }
+}
+
 /// Everything that was read.
 #[derive(Debug, Clone, Default)]
 pub struct Dataset {
@@ -155,6 +170,36 @@ impl Dataset {
         let exposed = self.exposed.as_ref().map_or(0, |exposed| 4 * exposed.items.len() + 8 * exposed.spans.len());
         let words = self.event_item.len() + self.event_weight.len() + self.event_source.len();
         4 * words + self.event_time.bytes() + self.event_part.len() + exposed
+    }
+
+    /// The data without those events for which `keep` is false. Users, items and the catalogue stay as they are.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many marks as events.
+    #[must_use]
+    pub fn keep_events(&self, keep: &[bool]) -> Self {
+        assert_eq!(keep.len(), self.event_item.len(), "one mark an event");
+        let order: Vec<u32> = (0..keep.len() as u32).filter(|&event| keep[event as usize]).collect();
+        let before = |start: &u32| order.partition_point(|event| event < start) as u32;
+        let gather = |values: &Vec<u32>| crate::builder::gather(values.clone(), &order);
+        let exposed = self.exposed.as_ref().map(|exposed| Exposed {
+            items: exposed.items.clone(),
+            spans: crate::builder::gather(exposed.spans.clone(), &order),
+        });
+        let columns = self.event_features.columns.iter();
+        let columns = columns.map(|(name, column)| (name.clone(), crate::columns::permuted(column.clone(), &order)));
+        Self {
+            event_item: gather(&self.event_item),
+            event_time: self.event_time.clone().permuted(&order),
+            event_part: crate::builder::gather(self.event_part.clone(), &order),
+            user_start: self.user_start.iter().map(before).collect(),
+            event_features: Features { columns: columns.collect() },
+            event_weight: crate::builder::gather(self.event_weight.clone(), &order),
+            event_source: gather(&self.event_source),
+            exposed,
+            ..self.clone()
+        }
     }
 
     /// First event of a user and the one past the last, as the numbers that splits hold.

@@ -8,6 +8,7 @@ use crate::train::{OnProgress, TrainReport, fit};
 use crate::{Config, Error, Result};
 use rt_data::{Column, Dataset, EvalCase, Exposed, Features, Searches, Split, SplitKind, SplitOptions, Vocab};
 use rt_tensor::{Device, ParamKind};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A model's data with new data behind it, divided so that what is new is trained on and tested.
@@ -21,11 +22,14 @@ pub struct Extended {
     pub new_users: usize,
     /// Items that it did not know.
     pub new_items: usize,
+    /// Events of the new data that the model knows already: they are not taken twice.
+    pub known_events: usize,
     /// What of the new data has no place in the model, in words.
     pub notes: Vec<String>,
 }
 
-/// Puts `new` behind the data of a model.
+/// Puts `new` behind the data of a model. Of a log that holds the old events too, those count as known: each (user, item, time) as
+/// often as the model has it, or, without clock times, a user's first events where every user's begin with the old ones.
 ///
 /// Leave-last-out divides each user's events of both together and keeps the examples and cases whose target is new. The other
 /// kinds divide the new data alone; then every new training event of a known user is an example.
@@ -37,8 +41,24 @@ pub struct Extended {
 pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, mut options: SplitOptions) -> Result<Extended> {
     let kept = options.mask.is_none();
     options.mask = options.mask.or(Some(model.mask()));
-    let merge = Merge::new(&model.data, new);
     let mut notes = Vec::new();
+    let keep = unknown_events(&model.data, new);
+    let known_events = keep.iter().filter(|keep| !**keep).count();
+    let fresh = (known_events > 0).then(|| new.keep_events(&keep));
+    let all = new.event_item.len();
+    if known_events == all {
+        let what = format!(
+            "all {all} events are those that the model knows already: nothing of the new data is left to train on"
+        );
+        return Err(Error::Request(what));
+    }
+    if known_events > 0 {
+        notes.push(format!(
+            "{known_events} of the {all} events are those that the model knows already: not counted twice"
+        ));
+    }
+    let new = fresh.as_ref().unwrap_or(new);
+    let merge = Merge::new(&model.data, new);
     let mut data = merge.data(&mut notes);
     data.searches = merge.searches(model, &mut notes)?;
     let data = Arc::new(data);
@@ -64,7 +84,39 @@ pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, mut options: SplitO
     }
     let (new_users, new_items) =
         (data.users.rows() - model.data.users.rows(), data.items.rows() - model.data.items.rows());
-    Ok(Extended { data, split, new_users, new_items, notes })
+    Ok(Extended { data, split, new_users, new_items, known_events, notes })
+}
+
+/// By event of the new data: is it none of those that the old data has?
+fn unknown_events(old: &Dataset, new: &Dataset) -> Vec<bool> {
+    let mut keep = vec![true; new.event_item.len()];
+    let clocks = old.has_clock() && new.has_clock();
+    let sets = old.event_time.is_empty() && new.event_time.is_empty();
+    // What a file gives to be validated or tested stays.
+    let trains = |event: usize| new.event_part.get(event).is_none_or(|part| *part == 0);
+    let mut starts_with_old = true;
+    for user in 1..new.users.rows() as u32 {
+        let Some(known) = old.users.get(new.users.raw(user)) else { continue };
+        let item = |event: usize| old.items.get(new.items.raw(new.event_item[event])).unwrap_or(0);
+        let (was, now) = (old.events_of(known), new.events_of(user));
+        if clocks || sets {
+            let mut events: HashMap<(u32, i64), usize> = HashMap::new();
+            was.for_each(|event| *events.entry((old.event_item[event], old.time(event))).or_default() += 1);
+            for event in now.filter(|event| trains(*event)) {
+                if let Some(count) = events.get_mut(&(item(event), new.time(event))).filter(|count| **count > 0) {
+                    *count -= 1;
+                    keep[event] = false;
+                }
+            }
+        } else {
+            let same =
+                was.len() <= now.len() && was.clone().zip(now.clone()).all(|(a, b)| old.event_item[a] == item(b));
+            starts_with_old &= same || now.is_empty();
+            now.take(was.len()).for_each(|event| keep[event] = !same);
+        }
+    }
+    // Places in an order say less than times: one user whose events begin otherwise, and the log is one of new events.
+    if starts_with_old || clocks || sets { keep } else { vec![true; keep.len()] }
 }
 
 /// Trains a model that starts from the weights of `base` on extended data: rows of new users, items and categories start at

@@ -61,6 +61,39 @@ impl Extra {
         derived
     }
 
+    /// The columns of `given`, whose categories are those of `own` already, as [`Extra::derive`] makes them of `own`: in the same
+    /// deciles and with the same crossed categories.
+    pub(crate) fn derive_like(&self, own: &Features, given: &Features) -> Features {
+        let mut derived = given.clone();
+        let numbers = |name: &String| {
+            own.columns.iter().find_map(|(n, column)| match column {
+                Column::Number { values } if n == name => Some(values),
+                _ => None,
+            })
+        };
+        if self.numbers == Numbers::Quantile {
+            for (name, column) in &mut derived.columns {
+                if let (Column::Number { values }, Some(all)) = (&*column, numbers(name)) {
+                    *column = bucketed(values, &deciles(all));
+                }
+            }
+        }
+        for names in &self.cross {
+            let Some(Column::Category { vocab, values }) = cross(&derived, names) else { continue };
+            let name = names.join("*");
+            // Hashed crosses go by their words; of the others those that the model has a row for.
+            let column = match self.crossed(own, &name) {
+                None => Column::Category { vocab, values },
+                Some(known) => {
+                    let values = values.iter().map(|value| known.get(vocab.raw(*value)).unwrap_or(0)).collect();
+                    Column::Category { vocab: known, values }
+                }
+            };
+            derived.columns.push((name, column));
+        }
+        derived
+    }
+
     /// The rows that the categories of this column are hashed into, where they are.
     pub(crate) fn hashed_cross(&self, name: &str) -> Option<usize> {
         let crossed = self.hash_crosses > 0 && self.cross.iter().any(|names| names.join("*") == name);
@@ -173,18 +206,29 @@ fn crosses(text: &str) -> Vec<Vec<String>> {
 /// Bucket 1 + (how many of the nine deciles lie at or below the value). Equal values share a bucket, so columns of few
 /// values fill fewer. Row 0 is unknown.
 fn quantiles(values: &[f32]) -> Column {
+    let mut column = bucketed(values, &deciles(values));
+    if let Column::Category { values, .. } = &mut column {
+        values.iter_mut().take(1).for_each(|v| *v = 0);
+    }
+    column
+}
+
+/// The nine deciles of a column from row 1 on; none of an empty one.
+fn deciles(values: &[f32]) -> Vec<f32> {
     let mut sorted: Vec<f32> = values.iter().skip(1).copied().filter(|x| !x.is_nan()).collect();
     sorted.sort_unstable_by(f32::total_cmp);
     let decile = |k: usize| sorted[(sorted.len() * k / BUCKETS).min(sorted.len() - 1)];
-    let deciles: Vec<f32> = if sorted.is_empty() { Vec::new() } else { (1..BUCKETS).map(decile).collect() };
+    if sorted.is_empty() { Vec::new() } else { (1..BUCKETS).map(decile).collect() }
+}
+
+/// The bucket of every value between these deciles.
+fn bucketed(values: &[f32], deciles: &[f32]) -> Column {
     let mut vocab = Vocab::new();
     for k in 1..=BUCKETS {
         vocab.insert(&format!("decile {k}"));
     }
     let bucket = |x: &f32| if x.is_nan() { 0 } else { 1 + deciles.iter().filter(|d| *d <= x).count() as u32 };
-    let mut values: Vec<u32> = values.iter().map(bucket).collect();
-    values.iter_mut().take(1).for_each(|v| *v = 0);
-    Column::Category { vocab, values }
+    Column::Category { vocab, values: values.iter().map(bucket).collect() }
 }
 
 /// The categories of several columns as one; every pair that occurs has a row. `None` where a column is not there.

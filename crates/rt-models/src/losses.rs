@@ -105,7 +105,7 @@ fn record_rows(tape: &mut Tape, towers: &mut Towers<'_>, counts: &Sizes) -> Resu
     let hashed = ITEM_ROWS.iter().take(schema.hashed_history());
     let mut hashed = hashed.map(|name| tape.input_ids(name, counts.events, 1));
     let (items, again) = (hashed.next().unwrap_or(items), hashed.next());
-    let inputs = UserInputs { session, age, times, searches, user, items, again, slice, hole, context };
+    let inputs = UserInputs { session, age, times, searches, user: Some(user), items, again, slice, hole, context };
     towers.rows_have(batch.weight);
     let user = towers.user(tape, &inputs)?;
     let weight = crate::examples::weight(tape, config, schema.user_rows, &batch)?;

@@ -79,7 +79,14 @@ impl<'a> Miner<'a> {
             let query = |(i, e): (usize, &u32)| {
                 let user = data.user_of(*e as usize);
                 let searches = model.searches_before(*e);
-                Query { user, history: &histories[i], context: &contexts[i], times: &times[i], searches }
+                Query {
+                    user,
+                    history: &histories[i],
+                    context: &contexts[i],
+                    times: &times[i],
+                    searches,
+                    features: None,
+                }
             };
             let queries: Vec<Query<'_>> = events.iter().enumerate().map(query).collect();
             let users = model.user_tower(&queries)?;

@@ -44,6 +44,8 @@ pub struct Model {
     pub(crate) searches: Option<Searches>,
     pub(crate) store: Store,
     pub(crate) user_programs: Programs,
+    /// The user tower of users whose columns come with the request, compiled when it is first asked for.
+    pub(crate) given_users: Kept<Programs>,
     item_programs: Programs,
     vectors: Kept<Vec<f32>>,
     index: Kept<Index>,
@@ -109,10 +111,22 @@ impl Model {
         let params = losses::record(&config, &schema, &sizes)?.params().clone();
         let store = Store::new(device, &params, seed)?;
         schema.upload(&store, &data, &trained.users)?;
-        let user_programs = Programs::new(user_tape(&config, &schema, &params)?, &store)?;
+        let user_programs = Programs::new(user_tape(&config, &schema, &params, false)?, &store)?;
         let item_programs = Programs::new(item_tape(&config, &schema, &params)?, &store)?;
-        let (vectors, index) = (Kept::default(), Kept::default());
-        Ok(Self { config, schema, data, trained, searches, store, user_programs, item_programs, vectors, index })
+        let (given_users, vectors, index) = (Kept::default(), Kept::default(), Kept::default());
+        Ok(Self {
+            config,
+            schema,
+            data,
+            trained,
+            searches,
+            store,
+            user_programs,
+            given_users,
+            item_programs,
+            vectors,
+            index,
+        })
     }
 
     /// The resolved configuration.
@@ -337,6 +351,13 @@ impl Model {
     #[must_use]
     pub fn default_context(&self) -> Vec<u32> {
         context_now(&self.schema)
+    }
+
+    /// Names of the context columns of the data, in the order of [`Query::context`].
+    #[must_use]
+    pub fn context_columns(&self) -> Vec<&str> {
+        let given = self.schema.given_context().iter().map(|category| category.name.as_str());
+        given.filter(|name| *name != GAP).collect()
     }
 
     /// Context categories of all events, row-major, for evaluation.

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::model::{CHUNK, Model};
+use crate::newcomers::UserRow;
 use crate::schema::Schema;
 use crate::searches::SearchInputs;
 use crate::session;
@@ -24,6 +25,9 @@ pub struct Query<'a> {
     /// Tokens of the user's last searches, oldest first ([`Model::searches_of`]); empty where none
     /// are known.
     pub searches: &'a [u32],
+    /// What is known of a user whom the model does not know, or knows otherwise ([`Model::user_rows`]); it stands for all of
+    /// `user`'s own columns.
+    pub features: Option<UserRow<'a>>,
 }
 
 impl Model {
@@ -34,77 +38,94 @@ impl Model {
     /// [`Error::Unknown`] for a user or item past the vocabularies, [`Error::Request`] for times that are not as many as the
     /// history's items, and for searches where the model reads none; device errors.
     pub fn user_tower(&self, queries: &[Query<'_>]) -> Result<Vec<f32>> {
-        let mut out = Vec::with_capacity(queries.len() * self.dim());
-        let (history, columns) = (self.schema.history, self.schema.given_context().len());
-        let chunk = user_chunk(&self.schema);
-        for queries in queries.chunks(chunk) {
-            let mut users = vec![0u32; chunk];
-            let mut items = vec![0u32; chunk * history];
-            let mut slices = vec![0u32; chunk * 2];
-            let mut context = vec![0u32; chunk * columns];
-            let mut sessions = [vec![0u32; chunk * 2], vec![0u32; chunk * 2]];
-            let room = self.schema.searches.as_ref().map_or(0, |shape| shape.room);
-            let (mut tokens, mut searches) = (vec![0u32; chunk * room], vec![0u32; chunk * 2]);
-            let mut seconds = vec![0u32; if self.config.decay_heads > 0 { chunk * history } else { 0 }];
-            for (i, q) in queries.iter().enumerate() {
-                self.check_ids(q)?;
-                let last = &q.history[q.history.len().saturating_sub(history)..];
-                users[i] = q.user;
-                items[i * history..][..last.len()].copy_from_slice(last);
-                slices[i * 2] = (i * history) as u32;
-                slices[i * 2 + 1] = last.len() as u32;
-                let given = q.context.len().min(columns);
-                context[i * columns..][..given].copy_from_slice(&q.context[..given]);
-                if self.config.session_seconds() > 0 {
-                    let session = session::of_request(q.history, q.times, self.config.session_seconds());
-                    let length = (session.length as usize).min(last.len());
-                    let start = (i * history + last.len() - length) as u32;
-                    sessions[0][i * 2..][..2].copy_from_slice(&[start, length as u32]);
-                    sessions[1][i * 2..][..2].copy_from_slice(&session.categories());
-                }
-                let last = &q.searches[q.searches.len().saturating_sub(room)..];
-                tokens[i * room..][..last.len()].copy_from_slice(last);
-                searches[i * 2..][..2].copy_from_slice(&[(i * room) as u32, last.len() as u32]);
-                if self.config.decay_heads > 0 {
-                    let times = &q.times[q.times.len().saturating_sub(history)..];
-                    let since = crate::history::seconds_of_request(times);
-                    seconds[i * history..].iter_mut().zip(since).for_each(|(to, s)| *to = s);
+        let dim = self.dim();
+        let mut out = vec![0.0; queries.len() * dim];
+        let given = |i: &usize| queries[*i].features.is_some() && !self.schema.user.is_empty();
+        let (given, own): (Vec<usize>, Vec<usize>) = (0..queries.len()).partition(given);
+        for (places, given) in [(own, false), (given, true)] {
+            for places in places.chunks(user_chunk(&self.schema)) {
+                let some: Vec<&Query<'_>> = places.iter().map(|place| &queries[*place]).collect();
+                let vectors = self.some_users(&some, given)?;
+                for (place, vector) in places.iter().zip(vectors.chunks(dim)) {
+                    out[place * dim..][..dim].copy_from_slice(vector);
                 }
             }
-            let functions = self.schema.hashed_history();
-            let again = if functions > 1 { self.item_rows(&items, 1) } else { Vec::new() };
-            if functions > 0 {
-                items = self.item_rows(&items, 0);
-            }
-            let vectors = self.user_programs.take()?.with(|program| {
-                if room > 0 {
-                    program.write_u32("query.tokens", &tokens)?;
-                    program.write_u32("query.searches", &searches)?;
-                }
-                if !self.schema.user.is_empty() {
-                    program.write_u32("query.user", &users)?;
-                }
-                if functions > 1 {
-                    program.write_u32("query.items again", &again)?;
-                }
-                program.write_u32("query.items", &items)?;
-                program.write_u32("query.slice", &slices)?;
-                if self.config.session_seconds() > 0 {
-                    program.write_u32("query.session", &sessions[0])?;
-                    program.write_u32("query.session_categories", &sessions[1])?;
-                }
-                if columns > 0 {
-                    program.write_u32("query.context", &context)?;
-                }
-                if self.config.decay_heads > 0 {
-                    program.write_u32("query.seconds", &seconds)?;
-                }
-                program.run(&Step::new(1, 0, 0, queries.len() as u32))?;
-                Ok(program.read_f32("vectors")?)
-            })?;
-            out.extend_from_slice(&vectors[..queries.len() * self.config.dim]);
         }
         Ok(out)
+    }
+
+    /// Vectors of at most a chunk of users, `[chunk, dim]`; `given`: by the features of the queries.
+    fn some_users(&self, queries: &[&Query<'_>], given: bool) -> Result<Vec<f32>> {
+        let (history, columns) = (self.schema.history, self.schema.given_context().len());
+        let chunk = user_chunk(&self.schema);
+        let mut users = vec![0u32; chunk];
+        let mut items = vec![0u32; chunk * history];
+        let mut slices = vec![0u32; chunk * 2];
+        let mut context = vec![0u32; chunk * columns];
+        let mut sessions = [vec![0u32; chunk * 2], vec![0u32; chunk * 2]];
+        let room = self.schema.searches.as_ref().map_or(0, |shape| shape.room);
+        let (mut tokens, mut searches) = (vec![0u32; chunk * room], vec![0u32; chunk * 2]);
+        let mut seconds = vec![0u32; if self.config.decay_heads > 0 { chunk * history } else { 0 }];
+        for (i, q) in queries.iter().enumerate() {
+            self.check_ids(q)?;
+            let last = &q.history[q.history.len().saturating_sub(history)..];
+            users[i] = q.user;
+            items[i * history..][..last.len()].copy_from_slice(last);
+            slices[i * 2] = (i * history) as u32;
+            slices[i * 2 + 1] = last.len() as u32;
+            let given = q.context.len().min(columns);
+            context[i * columns..][..given].copy_from_slice(&q.context[..given]);
+            if self.config.session_seconds() > 0 {
+                let session = session::of_request(q.history, q.times, self.config.session_seconds());
+                let length = (session.length as usize).min(last.len());
+                let start = (i * history + last.len() - length) as u32;
+                sessions[0][i * 2..][..2].copy_from_slice(&[start, length as u32]);
+                sessions[1][i * 2..][..2].copy_from_slice(&session.categories());
+            }
+            let last = &q.searches[q.searches.len().saturating_sub(room)..];
+            tokens[i * room..][..last.len()].copy_from_slice(last);
+            searches[i * 2..][..2].copy_from_slice(&[(i * room) as u32, last.len() as u32]);
+            if self.config.decay_heads > 0 {
+                let times = &q.times[q.times.len().saturating_sub(history)..];
+                let since = crate::history::seconds_of_request(times);
+                seconds[i * history..].iter_mut().zip(since).for_each(|(to, s)| *to = s);
+            }
+        }
+        let functions = self.schema.hashed_history();
+        let again = if functions > 1 { self.item_rows(&items, 1) } else { Vec::new() };
+        if functions > 0 {
+            items = self.item_rows(&items, 0);
+        }
+        let programs = if given { Some(self.given_users()?) } else { None };
+        let programs = programs.as_deref().unwrap_or(&self.user_programs);
+        programs.take()?.with(|program| {
+            if room > 0 {
+                program.write_u32("query.tokens", &tokens)?;
+                program.write_u32("query.searches", &searches)?;
+            }
+            if given {
+                self.write_given(program, queries, chunk)?;
+            } else if !self.schema.user.is_empty() {
+                program.write_u32("query.user", &users)?;
+            }
+            if functions > 1 {
+                program.write_u32("query.items again", &again)?;
+            }
+            program.write_u32("query.items", &items)?;
+            program.write_u32("query.slice", &slices)?;
+            if self.config.session_seconds() > 0 {
+                program.write_u32("query.session", &sessions[0])?;
+                program.write_u32("query.session_categories", &sessions[1])?;
+            }
+            if columns > 0 {
+                program.write_u32("query.context", &context)?;
+            }
+            if self.config.decay_heads > 0 {
+                program.write_u32("query.seconds", &seconds)?;
+            }
+            program.run(&Step::new(1, 0, 0, queries.len() as u32))?;
+            Ok(program.read_f32("vectors")?)
+        })
     }
 
     /// The rows of the item table that a hash function gives to items.
@@ -147,14 +168,15 @@ fn user_chunk(schema: &Schema) -> usize {
     (4_194_304 / longest.max(1)).clamp(1, CHUNK)
 }
 
-pub(crate) fn user_tape(config: &Config, schema: &Schema, params: &Params) -> Result<Tape> {
+/// The tape of the user tower; `given`: the columns of users are inputs.
+pub(crate) fn user_tape(config: &Config, schema: &Schema, params: &Params, given: bool) -> Result<Tape> {
     let mut tape = Tape::with_params(params.clone());
     let mut towers = Towers { config, schema, training: false, draws: 0, built: crate::blocks::Built::default() };
     let rows = user_chunk(schema);
-    let given = schema.given_context().len();
-    let context = (given > 0).then(|| tape.input_ids("query.context", rows, given));
+    let columns = schema.given_context().len();
+    let context = (columns > 0).then(|| tape.input_ids("query.context", rows, columns));
     let inputs = UserInputs {
-        user: tape.input_ids("query.user", rows, 1),
+        user: (!given).then(|| tape.input_ids("query.user", rows, 1)),
         items: tape.input_ids("query.items", rows * schema.history, 1),
         again: (schema.hashed_history() > 1).then(|| tape.input_ids("query.items again", rows * schema.history, 1)),
         slice: tape.input_ids("query.slice", rows, 2),

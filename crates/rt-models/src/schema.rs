@@ -282,18 +282,21 @@ impl Schema {
         self
     }
 
+    /// The row of the table of users' ids that hash function `function` gives to a user.
+    pub(crate) fn user_id(&self, data: &Dataset, trained: &[bool], function: usize, user: usize) -> u32 {
+        match self.extra.hash_rows {
+            // Hashed ids need no training: users whom it never saw share rows with those whom it did.
+            rows @ 1.. if user > 0 => hashed_row(data.users.raw(user as u32), rows, function as u64),
+            0 if trained.get(user).copied().unwrap_or(false) => user as u32,
+            _ => 0,
+        }
+    }
+
     /// Puts the features of users, items and events into the store, for every tape to share.
     pub(crate) fn upload(&self, store: &Store, data: &Dataset, trained: &[bool]) -> Result<()> {
-        let rows = self.extra.hash_rows;
         let user_features = self.extra.derive(&data.user_features);
-        upload_side(store, "user", (&self.user, &self.extra), &user_features, self.user_rows, |function, user| {
-            match rows {
-                // Hashed ids need no training: users whom it never saw share rows with those whom it did.
-                1.. if user > 0 => hashed_row(data.users.raw(user as u32), rows, function as u64),
-                0 if trained.get(user).copied().unwrap_or(false) => user as u32,
-                _ => 0,
-            }
-        })?;
+        let id = |function, user| self.user_id(data, trained, function, user);
+        upload_side(store, "user", (&self.user, &self.extra), &user_features, self.user_rows, id)?;
         if let Some(rows) = self.extra.item_rows(&data.items) {
             store.put_u32("item.ids", &rows)?;
         }
@@ -331,22 +334,35 @@ fn side(extra: &Extra, features: &Features) -> Side {
     side
 }
 
-fn upload_side(
-    store: &Store,
-    prefix: &str,
-    (side, extra): (&Side, &Extra),
-    features: &Features,
-    rows: usize,
-    id: impl Fn(usize, usize) -> u32,
-) -> Result<()> {
-    let find = |name: &str| features.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c);
-    let width = side.categories.len();
-    if width > 0 {
-        let mut matrix = vec![0u32; rows * width];
-        for (c, category) in side.categories.iter().enumerate() {
+/// The columns of one side row by row, as a tower takes them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SideRows {
+    /// `[rows, categories]`
+    pub categories: Vec<u32>,
+    /// Of each bag the slices (start, length) `[rows, 2]` and what they are of.
+    pub bags: Vec<(Vec<u32>, Vec<u32>)>,
+    /// `[rows, numbers]`
+    pub numbers: Vec<f32>,
+}
+
+impl Side {
+    /// Rows of `features`, which are derived ([`Extra::derive`]) already. `id` gives the id of a row by hash function; row 0 of
+    /// `features` is nobody where `nobody` says so.
+    pub(crate) fn rows(
+        &self,
+        extra: &Extra,
+        features: &Features,
+        rows: usize,
+        nobody: bool,
+        id: impl Fn(usize, usize) -> u32,
+    ) -> SideRows {
+        let find = |name: &str| features.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c);
+        let width = self.categories.len();
+        let mut categories = vec![0u32; rows * width];
+        for (c, category) in self.categories.iter().enumerate() {
             let (column, hash_rows) = (find(&category.name), extra.hashed_cross(&category.name));
             for row in 0..rows {
-                matrix[row * width + c] = match (column, hash_rows) {
+                categories[row * width + c] = match (column, hash_rows) {
                     (Some(Column::Category { vocab, values }), hash_rows) => {
                         let value = values.get(row).copied().unwrap_or(0);
                         let place = |rows| hashed_row(vocab.raw(value), rows, category.function as u64);
@@ -356,24 +372,20 @@ fn upload_side(
                 };
             }
         }
-        store.put_u32(&format!("{prefix}.categories"), &matrix)?;
-    }
-    for bag in &side.bags {
-        if let Some(Column::Bag { offsets, values, .. }) = find(&bag.name) {
-            let slices: Vec<u32> = offsets.windows(2).flat_map(|w| [w[0], w[1] - w[0]]).collect();
-            store.put_u32(&format!("{prefix}.{}.slices", bag.name), &slices)?;
-            store.put_u32(&format!("{prefix}.{}.values", bag.name), values)?;
-        }
-    }
-    let width = side.numbers.len();
-    if width > 0 {
-        let mut matrix = vec![0f32; rows * width];
-        for (c, Number { name, mean, deviation, indicator }) in side.numbers.iter().enumerate() {
+        let bag = |bag: &BagColumn| match find(&bag.name) {
+            Some(Column::Bag { offsets, values, .. }) => {
+                (offsets.windows(2).flat_map(|w| [w[0], w[1] - w[0]]).collect(), values.clone())
+            }
+            _ => (vec![0; 2 * rows], Vec::new()),
+        };
+        let width = self.numbers.len();
+        let mut numbers = vec![0f32; rows * width];
+        for (c, Number { name, mean, deviation, indicator }) in self.numbers.iter().enumerate() {
             if let Some(Column::Number { values }) = find(name) {
                 for row in 0..rows {
                     // Row 0 is who or what is not known, as are rows past the column.
-                    let value = values.get(row).copied().filter(|x| row > 0 && !x.is_nan());
-                    matrix[row * width + c] = match (value, indicator) {
+                    let value = values.get(row).copied().filter(|x| !(x.is_nan() || nobody && row == 0));
+                    numbers[row * width + c] = match (value, indicator) {
                         (value, true) => f32::from(u8::from(value.is_none())),
                         (Some(value), false) => (value - mean) / deviation,
                         (None, false) => 0.0,
@@ -381,7 +393,28 @@ fn upload_side(
                 }
             }
         }
-        store.put_f32(&format!("{prefix}.numbers"), &matrix)?;
+        SideRows { categories, bags: self.bags.iter().map(bag).collect(), numbers }
+    }
+}
+
+fn upload_side(
+    store: &Store,
+    prefix: &str,
+    (side, extra): (&Side, &Extra),
+    features: &Features,
+    rows: usize,
+    id: impl Fn(usize, usize) -> u32,
+) -> Result<()> {
+    let SideRows { categories, bags, numbers } = side.rows(extra, features, rows, true, id);
+    if !categories.is_empty() {
+        store.put_u32(&format!("{prefix}.categories"), &categories)?;
+    }
+    for (bag, (slices, values)) in side.bags.iter().zip(bags) {
+        store.put_u32(&format!("{prefix}.{}.slices", bag.name), &slices)?;
+        store.put_u32(&format!("{prefix}.{}.values", bag.name), &values)?;
+    }
+    if !numbers.is_empty() {
+        store.put_f32(&format!("{prefix}.numbers"), &numbers)?;
     }
     Ok(())
 }

@@ -2,18 +2,21 @@
 
 use crate::eval;
 use crate::model::{Model, product};
+use crate::newcomers::{UserRow, UserRows};
 use crate::query::Query;
 use rt_data::{Dataset, EvalCase, Searches};
 use std::borrow::Cow;
 
 /// Scores the cases of a data set with a model. Ids are matched by their raw form where the data is not the model's own:
-/// users whom the model does not know are served from their history, items that it does not know stand last.
+/// users whom the model does not know are served from their features and history, items that it does not know stand last.
 pub struct ModelScorer<'a> {
     model: &'a Model,
     data: &'a Dataset,
     context: &'a [u32],
     /// Model's dense id of each dense id of the data; `None` where they are the same.
     map: Option<(Vec<u32>, Vec<u32>)>,
+    /// The data's columns of users, where it has users whom the model does not know.
+    features: Option<UserRows>,
     /// Searches of the data in the model's words, where both have some.
     searches: Option<Cow<'a, Searches>>,
 }
@@ -39,12 +42,21 @@ impl<'a> ModelScorer<'a> {
             (Some(own), Some(all)) => Some(Cow::Owned(all.in_words_of(&own.tokens))),
             _ => None,
         };
-        Self { model, data, context, map, searches }
+        let strangers = |(users, _): &(Vec<u32>, Vec<u32>)| users.iter().skip(1).any(|user| *user == 0);
+        let features = map.as_ref().filter(|map| strangers(map) && !data.user_features.columns.is_empty());
+        let features = features.map(|(users, _)| model.user_rows(&data.user_features, users));
+        Self { model, data, context, map, features, searches }
     }
 
     /// The model's dense id of an item of the data; 0 where it knows none.
     fn item(&self, item: u32) -> u32 {
         self.map.as_ref().map_or(item, |(_, items)| items[item as usize])
+    }
+
+    /// What the data says of a user whom the model does not know.
+    fn features_of(&self, user: u32) -> Option<UserRow<'_>> {
+        let known = self.map.as_ref().is_none_or(|(users, _)| users[user as usize] != 0);
+        self.features.as_ref().filter(|_| !known).map(|features| features.row(user as usize))
     }
 
     /// Tokens of the searches that are known when a case is asked for.
@@ -82,6 +94,7 @@ impl eval::Scorer for ModelScorer<'_> {
             times: &histories[i].1,
             context: &contexts[i],
             searches: self.searches_before(case),
+            features: self.features_of(case.user),
         };
         let queries: Vec<Query<'_>> = cases.iter().enumerate().map(query).collect();
         let Some((_, items)) = &self.map else {

@@ -3,15 +3,15 @@
 use crate::Result;
 use crate::config::{Config, Hidden, Norm};
 use crate::features::USER_ID;
-use crate::schema::{Schema, Side};
+use crate::schema::{BagColumn, Schema, Side};
 use crate::searches::SearchInputs;
 use rt_tensor::{Activation, BagOptions, Init, Tape, Var};
 
 /// What a user tower reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UserInputs {
-    /// Rows of the user columns `[n, 1]`.
-    pub user: Var,
+    /// Rows of the user columns `[n, 1]`; `None` where the columns themselves are inputs.
+    pub user: Option<Var>,
     /// Rows of the item table that histories are slices of.
     pub items: Var,
     /// Those of the second hash function, where items are hashed by two.
@@ -68,17 +68,38 @@ impl Towers<'_> {
             self.categories(tape, prefix, &side.categories, taken, parts)?;
         }
         for bag in &side.bags {
-            let table = tape.table(&format!("{prefix}.{}", bag.name), bag.rows, bag.dim, self.table_init())?;
             let slices = tape.input_ids(&format!("{prefix}.{}.slices", bag.name), rows, 2);
             let values = tape.input_ids(&format!("{prefix}.{}.values", bag.name), bag.values, 1);
             let slice = tape.take(slices, ids)?;
-            parts.push(tape.bag(table, values, slice, &whole_mean(bag.max_len, None, None))?);
+            parts.push(self.bag_column(tape, prefix, bag, values, slice)?);
         }
         if !side.numbers.is_empty() {
             let matrix = tape.input(&format!("{prefix}.numbers"), rows, side.numbers.len());
             parts.push(tape.take(matrix, ids)?);
         }
         Ok(())
+    }
+
+    /// The same of `rows` users whose columns are inputs themselves: `query.` and the names above.
+    fn given_columns(&self, tape: &mut Tape, side: &Side, rows: usize, parts: &mut Vec<Var>) -> Result<()> {
+        if !side.categories.is_empty() {
+            let taken = tape.input_ids("query.user.categories", rows, side.categories.len());
+            self.categories(tape, "user", &side.categories, taken, parts)?;
+        }
+        for bag in &side.bags {
+            let slice = tape.input_ids(&format!("query.user.{}.slices", bag.name), rows, 2);
+            let values = tape.input_ids(&format!("query.user.{}.values", bag.name), rows * bag.max_len, 1);
+            parts.push(self.bag_column(tape, "user", bag, values, slice)?);
+        }
+        if !side.numbers.is_empty() {
+            parts.push(tape.input("query.user.numbers", rows, side.numbers.len()));
+        }
+        Ok(())
+    }
+
+    fn bag_column(&self, tape: &mut Tape, prefix: &str, bag: &BagColumn, values: Var, slice: Var) -> Result<Var> {
+        let table = tape.table(&format!("{prefix}.{}", bag.name), bag.rows, bag.dim, self.table_init())?;
+        Ok(tape.bag(table, values, slice, &whole_mean(bag.max_len, None, None))?)
     }
 
     fn categories(
@@ -111,7 +132,10 @@ impl Towers<'_> {
     pub(crate) fn user(&mut self, tape: &mut Tape, inputs: &UserInputs) -> Result<Var> {
         let mut parts = Vec::new();
         let schema = self.schema;
-        self.columns(tape, "user", &schema.user, inputs.user, &mut parts)?;
+        match inputs.user {
+            Some(ids) => self.columns(tape, "user", &schema.user, ids, &mut parts)?,
+            None => self.given_columns(tape, &schema.user, tape.shape(inputs.slice)[0], &mut parts)?,
+        }
         let given = schema.given_context();
         if let Some(context) = inputs.context {
             self.categories(tape, "context", given, context, &mut parts)?;

@@ -22,29 +22,13 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
     }
     let device = super::open(global)?;
     let model = Model::load(&device, &args.model)?;
-    let (user, history, times) = match (&args.user, &args.history) {
-        (Some(raw), _) => {
-            let user = model.user(raw)?;
-            let history = model.history_of(user).to_vec();
-            if history.is_empty() {
-                output::note(global, &format!("user {raw} has no history: served from what else is known of them"));
-            }
-            (user, history, model.times_of(user))
-        }
-        (None, Some(text)) => {
-            let raws = rt_data::csv_fields(text).map_err(|e| Fail::user(format!("--history {e}")))?;
-            let (history, unknown) = known_items(&model, raws.iter().filter(|raw| !raw.is_empty()));
-            if !unknown.is_empty() {
-                output::note(global, &left_out(&model, &unknown));
-            }
-            if history.is_empty() {
-                output::note(global, "the history is empty: what suits a user of whom nothing is known");
-            }
-            (0, history, Vec::new())
-        }
-        (None, None) => return Err(Fail::user("give --user or --history")),
-    };
-    let context = model.default_context();
+    let (user, history, times) = whose(global, args, &model)?;
+    let features = args.user_features.as_deref().map(|text| pairs("--user-features", text)).transpose()?;
+    let features = features.map(|values| model.user_row(user, &values)).transpose()?;
+    if let Some((_, unknown)) = &features {
+        unknown.iter().for_each(|text| output::note(global, text));
+    }
+    let context = context(global, args, &model)?;
     if !args.query.is_empty() && model.config().searches_read() == 0 {
         return Err(Fail::user(format!("--query {}: the model was trained without searches", args.query[0])));
     }
@@ -52,7 +36,14 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
         output::note(global, "no word of --query is one that the model knows");
     }
     let searches = model.searches_of(user, &args.query);
-    let query = Query { user, history: &history, context: &context, times: &times, searches: &searches };
+    let query = Query {
+        user,
+        history: &history,
+        context: &context,
+        times: &times,
+        searches: &searches,
+        features: features.as_ref().map(|(rows, _)| rows.row(0)),
+    };
     let exclude: &[u32] = match (args.seen, args.unseen) {
         (true, _) => &[],
         (_, true) => &history,
@@ -75,6 +66,64 @@ pub(crate) fn run(global: &Global, args: &Recommend) -> Done {
     more.insert("model".into(), model.config().model.name().into());
     more.insert("model_sha256".into(), model.sha256()?.into());
     output::write_json(global, "recommend", output::device_name(&device), None, rows, more)
+}
+
+/// The user, dense, 0 for one whom the model does not know; their history and its times.
+fn whose(global: &Global, args: &Recommend, model: &Model) -> Done<(u32, Vec<u32>, Vec<i64>)> {
+    if let Some(raw) = &args.user {
+        let user = match (model.user(raw), &args.user_features) {
+            (Err(_), Some(_)) => {
+                output::note(
+                    global,
+                    &format!("the model does not know the user {raw}: served from the features given"),
+                );
+                0
+            }
+            (user, _) => user?,
+        };
+        let history = model.history_of(user).to_vec();
+        if history.is_empty() && user != 0 {
+            output::note(global, &format!("user {raw} has no history: served from what else is known of them"));
+        }
+        return Ok((user, history, model.times_of(user)));
+    }
+    let Some(text) = &args.history else { return Ok((0, Vec::new(), Vec::new())) };
+    let raws = rt_data::csv_fields(text).map_err(|e| Fail::user(format!("--history {e}")))?;
+    let (history, unknown) = known_items(model, raws.iter().filter(|raw| !raw.is_empty()));
+    if !unknown.is_empty() {
+        output::note(global, &left_out(model, &unknown));
+    }
+    if history.is_empty() && args.user_features.is_none() {
+        output::note(global, "the history is empty: what suits a user of whom nothing is known");
+    }
+    Ok((0, history, Vec::new()))
+}
+
+/// `name=value,name=value` of a flag.
+fn pairs(flag: &str, text: &str) -> Done<Vec<(String, String)>> {
+    let fields = rt_data::csv_fields(text).map_err(|e| Fail::user(format!("{flag} {e}")))?;
+    let pair = |field: &String| match field.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        None => Err(Fail::user(format!("{flag} `{field}`: name=value is wanted"))),
+    };
+    fields.iter().map(pair).collect()
+}
+
+/// The context of the request: what `--context` says, and what holds of every request.
+fn context(global: &Global, args: &Recommend, model: &Model) -> Done<Vec<u32>> {
+    let mut context = model.default_context();
+    let names = model.context_columns();
+    for (name, value) in args.context.as_deref().map_or_else(|| Ok(Vec::new()), |text| pairs("--context", text))? {
+        let Some(place) = names.iter().position(|column| *column == name) else {
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(Fail::user(format!("--context {name}: the model has no such column; it has: {known}")));
+        };
+        context[place] = model.context_category(&name, &value);
+        if context[place] == 0 && !value.is_empty() {
+            output::note(global, &format!("{name} `{value}` is none that the model knows: it counts as unknown"));
+        }
+    }
+    Ok(context)
 }
 
 /// Dense ids of the items that the model knows, and the raw ones of the others.

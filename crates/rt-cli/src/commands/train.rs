@@ -125,6 +125,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         more.insert("from".into(), from.display().to_string().into());
         more.insert("new_users".into(), extended.new_users.into());
         more.insert("new_items".into(), extended.new_items.into());
+        more.insert("known_events".into(), extended.known_events.into());
     }
     more.insert("interactions".into(), data.event_item.len().into());
     more.insert("interaction_bytes".into(), data.event_bytes().into());
@@ -175,7 +176,7 @@ fn read_behind(global: &Global, args: &Train, base: &Model) -> Done<(Source, Ext
             "{} new users, {} new items, {} new events behind those of the model",
             extended.new_users,
             extended.new_items,
-            new.event_item.len()
+            new.event_item.len() - extended.known_events
         ),
     );
     extended.notes.iter().for_each(|text| output::note(global, text));

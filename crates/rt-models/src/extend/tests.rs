@@ -161,3 +161,44 @@ fn the_context_of_other_data_is_matched_by_its_words() {
     let scorer = crate::ModelScorer::new(&model, &other, &context);
     crate::evaluate(model.device(), &other, &split.test, &scorer, &[Mask::History]).unwrap();
 }
+
+#[test]
+fn events_that_the_model_knows_are_not_taken_twice() {
+    let rows = |times: &[i64]| -> Vec<(String, String, i64)> {
+        (0..9)
+            .flat_map(|u| times.iter().map(move |t| (format!("u{u}"), format!("i{}", (u + *t) % 12), 1000 * t)))
+            .collect()
+    };
+    let model = base(&[], Dataset::from_events(rows(&[1, 2, 3, 4, 5, 6])));
+    let events = |more: &Extended| {
+        let data = &more.data;
+        let of = |user| {
+            data.events_of(user).map(|e| (data.items.raw(data.event_item[e]).to_owned(), data.time(e))).collect()
+        };
+        (1..data.users.rows() as u32).map(of).collect::<Vec<Vec<_>>>()
+    };
+    // A log of all days is that of the new ones; one event stands there twice and is known once.
+    let new = extended(&model, &Dataset::from_events(rows(&[7, 8, 9])));
+    let mut all = rows(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    all.reverse();
+    let both = extended(&model, &Dataset::from_events(all.clone()));
+    assert_eq!((events(&both), new.known_events, both.known_events), (events(&new), 0, 54));
+    assert_eq!(both.split.examples, new.split.examples);
+    assert!(both.notes[0].contains("54 of the 81 events"), "{:?}", both.notes);
+    all.push(all[80].clone());
+    assert_eq!(extended(&model, &Dataset::from_events(all)).known_events, 54);
+    // Nothing new at all.
+    let error = extend(&model, &Dataset::from_events(rows(&[5, 6])), SplitKind::LeaveLastOut, SplitOptions::default());
+    assert!(error.unwrap_err().to_string().contains("all 18 events are those that the model knows"));
+
+    // Places in an order: known where every user's events begin with the old ones.
+    let ordered = |from: i64, to: i64, turn: bool| {
+        let item = |u: i64, t: i64| format!("i{}", (u + if turn && u == 4 { to - t } else { t }) % 12);
+        let rows = (0..9).flat_map(|u| (from..to).map(move |t| (u, t)));
+        Dataset::from_events(rows.map(|(u, t)| (format!("u{u}"), item(u, t), 1 + t - from)))
+    };
+    let model = base(&["session=0"], ordered(0, 6, false));
+    assert_eq!(extended(&model, &ordered(0, 9, false)).known_events, 54);
+    assert_eq!(extended(&model, &ordered(6, 9, false)).known_events, 0);
+    assert_eq!(extended(&model, &ordered(0, 9, true)).known_events, 0);
+}
