@@ -164,6 +164,9 @@ impl<'a> MatMut<'a> {
         if rows <= block {
             return f(0, self);
         }
+        if stride == 0 {
+            return; // rows without cells, of any number
+        }
         chunks(self.words, block * stride, &|i, words| {
             let first = i * block;
             f(first, MatMut::new(words, block.min(rows - first), cols, stride));
@@ -212,6 +215,11 @@ impl<'a> CpuIo<'a> {
     #[must_use]
     pub fn write_opt(&mut self, i: usize) -> Option<MatMut<'a>> {
         self.writes[i].take()
+    }
+
+    /// Is there a scratch buffer `i` to be taken?
+    pub(crate) fn has_scratch(&self, i: usize) -> bool {
+        self.scratch.get(i).is_some_and(Option::is_some)
     }
 
     /// Takes scratch buffer `i` (at least as many words as [`crate::Kernel::scratch`] asked for; contents stale).

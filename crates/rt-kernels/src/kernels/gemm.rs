@@ -224,7 +224,13 @@ impl Kernel for Gemm {
                 out.par_tiles((rows, columns), &|r, c, mut out| block(r, c, &mut out));
             }
             Cut::Depth(depth) if self.k > depth => {
-                self.run_deep(&epilogue, depth, io.scratch(0), out);
+                if io.has_scratch(0) {
+                    return self.run_deep(&epilogue, depth, io.scratch(0), out);
+                }
+                // By hand, without a program.
+                let words = self.scratch(Target::Cpu).iter().sum();
+                let mut own = vec![0; words];
+                self.run_deep(&epilogue, depth, MatMut::new(&mut own, 1, words, words), out);
             }
             Cut::Depth(_) => block(0, 0, &mut out),
         }

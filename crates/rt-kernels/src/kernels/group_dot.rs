@@ -56,7 +56,7 @@ impl Kernel for GroupDot {
         let (u, v) = (io.read(0), io.read(1));
         let (group, scale) = (self.group, self.scale);
         // Each cell of z costs a row of v.
-        let block = (16_384 / (group * self.dim).max(1)).max(1);
+        let block = (16_384 / group.saturating_mul(self.dim).max(1)).max(1);
         io.write(0).par_blocks(block, |first, mut z| {
             vectorize(
                 #[inline(always)]

@@ -38,8 +38,8 @@ const UNIT: f32 = 3600.0;
 /// Cuts `[rows * history, any]` into blocks of whole rows of a batch, with the first of them, some 16,384 words each.
 pub(super) fn each_history(out: MatMut<'_>, history: usize, f: impl Fn(usize, MatMut<'_>) + Sync + Send) {
     let history = history.max(1);
-    let block = (16_384 / (history * out.cols.max(1))).max(1);
-    out.par_blocks(block * history, |first, out| f(first / history, out));
+    let block = (16_384 / history.saturating_mul(out.cols.max(1))).max(1);
+    out.par_blocks(block.saturating_mul(history), |first, out| f(first / history, out));
 }
 
 impl Kernel for HistoryIds {

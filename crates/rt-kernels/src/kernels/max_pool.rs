@@ -82,7 +82,7 @@ impl Kernel for MaxPool {
         let (history, dim) = (self.history, self.dim);
         let (rows, cols, stride) = (place.rows, place.cols, place.stride);
         let words = place.into_u32();
-        let block = (16_384 / (history * dim).max(1)).max(1);
+        let block = (16_384 / history.saturating_mul(dim).max(1)).max(1);
         MatMut::new(&mut *words, rows, cols, stride).par_blocks(block, |first, mut place| {
             vectorize(
                 #[inline(always)]

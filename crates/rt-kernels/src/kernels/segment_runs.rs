@@ -2,6 +2,7 @@
 //! chunks of their long runs summed.
 
 use super::cells::places;
+use super::fit;
 use super::segment_sum::{CHUNK, CHUNK_CONSTANT, Segments, blocks};
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Mat, MatMut, Operand, Operands, Signature, Slot};
 
@@ -173,6 +174,11 @@ impl Kernel for SegmentRuns {
         let sums = Slot::f32("chunks", 1, chunks);
         let sums = if chunks == 0 { sums.optional() } else { sums };
         Signature { reads, writes: vec![Slot::u32("runs", 1, runs), sums] }
+    }
+
+    fn mismatch(&self, operands: &Operands) -> Option<String> {
+        let starts = operands.read(2).rows;
+        fit::unless(starts > 0, || "`starts` has no row, and the end of the last run is one".into())
     }
 
     fn cost(&self) -> Cost {
