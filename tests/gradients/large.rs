@@ -1,6 +1,7 @@
 //! Gradients of shapes that kernels treat in another way: products cut in depth, long runs of one id, several panels of a softmax,
 //! and products of 16 bits.
 
+use rt_kernels::kernels::{Positive, SoftmaxLoss};
 use rt_tensor::{
     Activation, Device, Init, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape, Var, check_gradients,
 };
@@ -79,14 +80,33 @@ fn runs_of_one_id_that_are_summed_in_chunks() {
     hold("long runs", &tape, usize::MAX);
 }
 
-#[test]
-fn a_softmax_of_several_panels() {
-    // Of 20,000 candidates a panel has 209 rows.
-    let (rows, candidates, dim) = (300, 20_000, 3);
+/// A softmax over `candidates`, whose rows are those of the first panel and of what lies past it: a parameter for each, so that the
+/// cells that are checked are of both.
+fn softmax_of_panels(candidates: usize, cells: usize) {
+    let dim = 3;
+    let mut kernel = SoftmaxLoss {
+        rows: usize::MAX,
+        candidates,
+        dim,
+        scale: 1.5,
+        positive: Positive::Own,
+        correct_positive: false,
+        mask_hits: false,
+        smoothing: 0.1,
+    };
+    let panel = kernel.panel();
+    let past = panel / 2 + 1;
+    let rows = panel + past;
+    kernel.rows = rows;
+    assert!(kernel.panel() < rows, "{candidates} candidates: one panel of {rows} rows");
     let mut tape = Tape::new();
-    let users = tape.param("users", [rows, dim], Init::Normal(1.0)).unwrap();
+    let mut vectors = |what: &str| {
+        let parts = [("in the first panel", panel), ("past the first panel", past)];
+        let parts = parts.map(|(at, n)| tape.param(&format!("{what} {at}"), [n, dim], Init::Normal(1.0)).unwrap());
+        tape.concat_rows(&parts).unwrap()
+    };
+    let (users, own) = (vectors("users"), vectors("own"));
     let vectors = tape.param("items", [candidates, dim], Init::Normal(1.0)).unwrap();
-    let own = tape.param("own", [rows, dim], Init::Normal(1.0)).unwrap();
     let logq = tape.constant(&uniform(candidates, 3), candidates, 1).unwrap();
     let weight = tape.constant(&vec![1.0 / rows as f32; rows], rows, 1).unwrap();
     let loss = tape
@@ -96,15 +116,26 @@ fn a_softmax_of_several_panels() {
             candidates: Negatives { vectors, logq: Some(logq), ids: None },
             positive: PositiveVar::Own { vectors: own, logq: None },
             mask_hits: None,
-            scale: 1.5,
+            scale: kernel.scale,
             correct_positive: false,
-            smoothing: 0.1,
+            smoothing: kernel.smoothing,
             mask: None,
         })
         .unwrap();
     let loss = tape.sum(loss).unwrap();
     tape.backward(loss).unwrap();
-    hold("several panels", &tape, 1);
+    hold(&format!("{rows} rows over {candidates} candidates"), &tape, cells);
+}
+
+#[test]
+fn a_softmax_of_several_panels() {
+    softmax_of_panels(40, 16);
+}
+
+/// Panels of few rows; a difference takes a pass over 6 million logits, so that few cells are looked at.
+#[test]
+fn a_softmax_of_several_panels_over_many_candidates() {
+    softmax_of_panels(20_000, 1);
 }
 
 /// The gradients of `y = x w` with `d loss / d y = c`, read off a step of descent with a rate of 1.

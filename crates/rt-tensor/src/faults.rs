@@ -1,5 +1,6 @@
 //! Faults planted into the backward pass of a tape, for tests of what is to find them.
 
+use crate::params::ParamKind;
 use crate::tape::{Kind, Node, Phase, Tape, Var};
 use crate::{Error, Result};
 use rt_kernels::Dtype;
@@ -96,6 +97,55 @@ impl Tape {
             Fault::NotANumber => tape.spoil_output(place)?,
         }
         Ok(tape)
+    }
+
+    /// The parameters whose gradients depend on what a fault at this place changes, in no order.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn fault_reaches(&self, fault: Fault, place: FaultPlace) -> Vec<String> {
+        let FaultPlace { node, slot } = place;
+        let rows = || self.row_grads.iter().flat_map(|rows| &rows.tables);
+        let list = self.params.list();
+        let named = |v: Var| self.values[v.0 as usize].param.map(|param| list[param].name.clone());
+        if self.nodes[node].kernel.as_ref().is_some_and(|k| k.name() == "group") {
+            return rows().filter_map(|t| named(t.table)).collect();
+        }
+        let one = matches!(fault, Fault::WrongSign | Fault::MissingFactor | Fault::NotANumber);
+        let own = self.nodes[node].writes.iter().enumerate().filter(|(i, _)| !one || *i == slot);
+        let mut touched: Vec<Var> = own.filter_map(|(_, v)| *v).collect();
+        for n in &self.nodes[node + 1..] {
+            if n.reads.iter().flatten().any(|r| touched.iter().any(|t| self.meet(*r, *t))) {
+                touched.extend(n.writes.iter().flatten());
+            }
+        }
+        let arena = self.dense_grads.map(|arena| self.root(arena));
+        let is_dense = |p: &&crate::params::Param| {
+            touched.iter().any(|t| {
+                let ((root, from, stride), [rows, cols]) = (self.layout(*t), self.shape(*t));
+                let to = from + rows.saturating_sub(1) * stride + cols;
+                p.kind == ParamKind::Dense
+                    && Some(root) == arena
+                    && from < p.offset + p.shape[0] * p.shape[1]
+                    && p.offset < to
+            })
+        };
+        let dense = list.iter().filter(is_dense).map(|p| p.name.clone());
+        let tables = rows().filter(|t| touched.iter().any(|v| self.meet(*v, t.source)));
+        dense.chain(tables.filter_map(|t| named(t.table))).collect()
+    }
+
+    /// Do two values have a word in common? Rows of one stride by their columns, others by where they begin and end.
+    fn meet(&self, a: Var, b: Var) -> bool {
+        let [(root, at, stride), (other_root, other_at, other_stride)] = [a, b].map(|v| self.layout(v));
+        let [[rows, cols], [other_rows, other_cols]] = [a, b].map(|v| self.shape(v));
+        let meet = |a: usize, n: usize, b: usize, m: usize| a < b + m && b < a + n;
+        let words = |rows: usize, cols: usize, stride: usize| rows.saturating_sub(1) * stride + cols;
+        let mut both = root == other_root
+            && meet(at, words(rows, cols, stride), other_at, words(other_rows, other_cols, other_stride));
+        if both && stride == other_stride && stride > 0 {
+            both = meet(at % stride, cols, other_at % stride, other_cols);
+        }
+        both
     }
 
     /// A view of a gradient: of something that backward made.

@@ -25,8 +25,10 @@ impl SoftmaxLoss {
         (self.panel() / 4).clamp(4, GROUP)
     }
 
-    /// Rows of a panel, by shapes alone.
-    fn panel(&self) -> usize {
+    /// Rows that the CPU takes at a time, by shapes alone.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn panel(&self) -> usize {
         let rows = (PANEL / self.stride()).max((LARGEST / self.stride()).min(256));
         rows.clamp(16, 1024).min(self.rows.max(1))
     }
