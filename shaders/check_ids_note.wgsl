@@ -2,10 +2,11 @@
 // kernel check_ids).
 //
 //   where any place was replaced: n = faults[0]; faults[1 + 5 (n % kept) ..] = (step, check, place, its words); faults[0] = n + 1
+//   the first of all, n = 0, also into faults[1 + 5 kept ..]
 //
-// shapes    ids [rows, cols] u32 | least [groups] u32 | faults [1 + 5 kept] u32; offsets and strides in words
+// shapes    ids [rows, cols] u32 | least [groups] u32 | faults [6 + 5 kept] u32; offsets and strides in words
 // launch    one workgroup of 64 lanes
-// writes    one fault and their number, by lane 0
+// writes    one fault, once or twice, and their number, by lane 0
 // sums      a minimum of integers by a workgroup atomic, whose order does not matter
 // cost      reads a word for each 64 places. Weak spot: one workgroup.
 // twin      crates/rt-kernels/src/kernels/check_ids.rs
@@ -48,6 +49,15 @@ struct Step {
 
 var<workgroup> first: atomic<u32>;
 
+fn note(number: u32, place: u32, word: u32, after: u32) {
+    let to = params.faults_offset + 1u + 5u * number;
+    faults[to] = step.step;
+    faults[to + 1u] = params.number;
+    faults[to + 2u] = place;
+    faults[to + 3u] = word;
+    faults[to + 4u] = after;
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
     if lane == 0u {
@@ -63,18 +73,18 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         return;
     }
     let count = faults[params.faults_offset];
-    let to = params.faults_offset + 1u + 5u * (count % params.kept);
-    faults[to] = step.step;
-    faults[to + 1u] = params.number;
-    faults[to + 2u] = place;
     var at = params.ids_offset + place * params.ids_stride;
     if params.slices == 0u {
         at = params.ids_offset + place / params.cols * params.ids_stride + place % params.cols;
     }
-    faults[to + 3u] = ids[at];
-    faults[to + 4u] = 0u;
+    let word = ids[at];
+    var after = 0u;
     if params.slices != 0u {
-        faults[to + 4u] = ids[at + 1u];
+        after = ids[at + 1u];
+    }
+    note(count % params.kept, place, word, after);
+    if count == 0u {
+        note(params.kept, place, word, after);
     }
     faults[params.faults_offset] = count + 1u;
 }

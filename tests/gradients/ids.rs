@@ -211,26 +211,35 @@ fn row_0_stands_in_for_no_id_of_a_table_of_shares_and_for_no_user() {
     }
 }
 
-/// Seventy steps that each have a fault, and nobody looks: the oldest that is kept is told, and that there were others.
+/// Seventy steps that each have a fault, and nobody looks: the very first is told, then the oldest that is kept, and that there were
+/// others.
 #[test]
-fn of_more_faults_than_are_kept_the_oldest_kept_is_told() {
+fn of_more_faults_than_are_kept_the_first_and_the_oldest_kept_are_told() {
     for device in devices() {
         let mut tape = Tape::new();
         let ids = unknown(&mut tape, 1, 1);
         look_up(&mut tape, ids);
         let store = Store::new(device, tape.params(), 3).unwrap();
         let mut program = tape.compile(&store).unwrap();
-        write_unknown(&mut program, &[7], 1);
-        for number in 1..=70 {
-            program.run(&step(number, 1)).unwrap();
-        }
-        for number in 7..=70 {
-            let error = program.synchronize().unwrap_err();
-            assert!(matches!(error, Error::Ids { step, .. } if step == number), "{device:?}: {error:?}");
-            let said = error.to_string();
-            assert_eq!(said.contains("6 older faults"), number == 7, "{device:?}: {said}");
-        }
-        program.synchronize().unwrap();
+        let mut told = |words: &[u32], steps: std::ops::RangeInclusive<u32>, want: &[u32], lost: (u32, &str)| {
+            write_unknown(&mut program, words, 1);
+            for number in steps {
+                program.run(&step(number, 1)).unwrap();
+            }
+            for number in want {
+                let error = program.synchronize().unwrap_err();
+                assert!(matches!(error, Error::Ids { step, .. } if step == *number), "{device:?}: {error:?}");
+                let said = error.to_string();
+                assert!(said.contains(&format!("id {}", words[0])), "{device:?}: {said}");
+                assert_eq!(said.contains("older faults"), *number == lost.0, "{device:?}: {said}");
+                assert!(*number != lost.0 || said.contains(lost.1), "{device:?}: {said}");
+            }
+            program.synchronize().unwrap();
+        };
+        let after_first: Vec<u32> = std::iter::once(1).chain(7..=70).collect();
+        told(&[7], 1..=70, &after_first, (7, "5 older faults"));
+        // The first was told: of seventy more the oldest kept is.
+        told(&[9], 101..=170, &(107..=170).collect::<Vec<_>>(), (107, "6 older faults"));
     }
 }
 
@@ -615,6 +624,61 @@ fn lists_that_are_searched_by_halves_have_to_ascend() {
                 None => assert!(ascend, "{items:?}: recorded"),
                 Some(said) => assert!(!ascend && said.contains("list 1") && said.contains("id 7 before 2"), "{said}"),
             }
+        }
+    }
+}
+
+/// As inputs of the program, and as data of the store: what the host writes is looked at before the next run.
+#[test]
+fn lists_that_the_host_writes_have_to_ascend() {
+    for device in devices() {
+        for unseen in [false, true] {
+            let mut tape = Tape::new();
+            let (list, slices) = (tape.input_ids("items", 6, 1), tape.input_ids("slices", 2, 2));
+            let target = tape.constant_ids(&[1, 1], 2, 1).unwrap();
+            let out = if unseen {
+                let user = tape.constant_ids(&[0, 1], 2, 1).unwrap();
+                tape.draw_unseen(&UnseenSpec { user, target, list, slices, alias: None, count: 9, k: 1 }, 0).unwrap()
+            } else {
+                // Slices that are looked up.
+                let rows = tape.constant_ids(&[1, 0], 2, 1).unwrap();
+                let slices = tape.take(slices, rows).unwrap();
+                tape.own_mask(slices, list, target, target).unwrap()
+            };
+            tape.output("out", out);
+            let (good, bad, lists) = ([1u32, 4, 9, 2, 2, 7], [1u32, 4, 9, 7, 2, 2], [0u32, 3, 3, 3]);
+            let refused = |program: &mut Program| {
+                for _ in 0..2 {
+                    let error = program.run(&step(1, 2)).unwrap_err();
+                    assert!(matches!(&error, Error::Data { name, .. } if name == "items"), "{device:?}: {error:?}");
+                    let said = error.to_string();
+                    assert!(said.contains("list 1 has id 7 before 2") && said.contains("by halves"), "{said}");
+                }
+            };
+            let own = Store::new(device, tape.params(), 3).unwrap();
+            let mut program = tape.compile(&own).unwrap();
+            program.run(&step(1, 2)).unwrap();
+            program.write_u32("slices", &lists).unwrap();
+            program.write_u32("items", &bad).unwrap();
+            refused(&mut program);
+            // A list's neighbours may be what they like.
+            program.write_u32("slices", &[0, 3, 4, 2]).unwrap();
+            program.run(&step(1, 2)).unwrap();
+            program.write_u32("items", &good).unwrap();
+            program.write_u32("slices", &lists).unwrap();
+            program.run(&step(1, 2)).unwrap();
+
+            let data = Store::new(device, tape.params(), 3).unwrap();
+            data.put_u32("items", &bad).unwrap();
+            data.put_u32("slices", &lists).unwrap();
+            let mut program = tape.compile(&data).unwrap();
+            refused(&mut program);
+            data.put_u32("items", &good).unwrap();
+            program.run(&step(1, 2)).unwrap();
+            data.share_u32("items", std::sync::Arc::new(bad.to_vec())).unwrap();
+            refused(&mut program);
+            program.write_u32("items", &good).unwrap();
+            program.run(&step(1, 2)).unwrap();
         }
     }
 }

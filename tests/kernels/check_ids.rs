@@ -49,7 +49,7 @@ fn slices_that_lie_nowhere_are_replaced_and_the_first_is_noted() {
     }
 }
 
-/// The fault, if there is one, comes after those that were noted before; the oldest makes room.
+/// The fault, if there is one, comes after those that were noted before; the oldest makes room, and the very first stays.
 fn check(what: &str, kernel: &CheckIds, given: &[u32], cols: usize, want: &[u32], fault: Option<[u32; 5]>) {
     let rows = given.len() / cols;
     for (noted, place) in [(0, 0), (3, 3), (2 * CheckIds::FAULTS as u32 + 1, 1)] {
@@ -59,6 +59,10 @@ fn check(what: &str, kernel: &CheckIds, given: &[u32], cols: usize, want: &[u32]
         if let Some(fault) = fault {
             after[0] += 1;
             after[1 + 5 * place..][..5].copy_from_slice(&fault);
+            if noted == 0 {
+                after[1 + 5 * CheckIds::FAULTS..].copy_from_slice(&fault);
+                assert_eq!(CheckIds::first(&after), Some(fault));
+            }
             assert_eq!(CheckIds::fault(&after, noted), Some(fault));
         }
         let faults = u(&before, 1, CheckIds::words());

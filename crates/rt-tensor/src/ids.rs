@@ -129,8 +129,9 @@ impl Faults {
         self.look(&device.read(&self.buffer, 0, CheckIds::words())?)
     }
 
-    /// Fails for the first fault that was not told yet, and passes over the later ones of the same step. Of more than
-    /// [`CheckIds::FAULTS`] new ones that is the oldest kept, and the error says how many came before it.
+    /// Fails for the first fault that was not told yet, and passes over the later ones of the same step. The very first is always
+    /// kept; of more than [`CheckIds::FAULTS`] new ones after that the oldest kept is told, and the error says how many came before
+    /// it.
     pub(crate) fn look(&self, words: &[u32]) -> Result<()> {
         let count = words.first().copied().unwrap_or(0);
         let told = self.told.load(Ordering::Acquire);
@@ -138,13 +139,19 @@ impl Faults {
         if new == 0 || new > u32::MAX / 2 {
             return Ok(()); // a copy from before what was told
         }
-        // Of very many the oldest are gone; the error says so.
-        let first = count.wrapping_sub(new.min(CheckIds::FAULTS as u32));
-        let Some([step, number, place, a, b]) = CheckIds::fault(words, first) else { return Ok(()) };
-        let mut next = first.wrapping_add(1);
+        // Of very many the oldest but the very first are gone; the error says so.
+        let kept = count.wrapping_sub(new.min(CheckIds::FAULTS as u32));
+        let very_first = told == 0 && kept != 0;
+        let (first, fault) =
+            if very_first { (0, CheckIds::first(words)) } else { (kept, CheckIds::fault(words, kept)) };
+        let Some([step, number, place, a, b]) = fault else { return Ok(()) };
+        let from = if very_first { kept } else { kept.wrapping_add(1) };
+        let mut next = from;
         while next != count && CheckIds::fault(words, next).is_some_and(|[other, ..]| other == step) {
             next = next.wrapping_add(1);
         }
+        // Where none that is kept is of the step of the very first, those that are not kept are still to be counted.
+        let next = if very_first && next == from { 1 } else { next };
         self.told.store(next, Ordering::Release);
         let Some(site) = self.sites.get(number as usize) else { return Ok(()) };
         let Site { op, operand, source, rule, cols } = site;
@@ -184,31 +191,6 @@ impl Tape {
             return Err(crate::error::shape(op, format!("slices have {} columns, need 2", self.shape(slice)[1])));
         }
         self.bounded(op, "slices", slice, IdRule::Within(bound), 0)
-    }
-
-    /// Fails for the first list of constants, `items[start .. start + length]` of a row of slices, that does not ascend: it is
-    /// searched by halves.
-    pub(crate) fn lists_ascend(&self, op: &'static str, slice: Var, items: Var) -> Result<()> {
-        let (Some(slices), Some(items)) = (self.constant_words(slice), self.constant_words(items)) else {
-            return Ok(());
-        };
-        for (row, slice) in slices.chunks_exact(2).enumerate() {
-            let (start, length) = (slice[0] as usize, slice[1] as usize);
-            let Some(list) = start.checked_add(length).and_then(|end| items.get(start..end)) else { continue };
-            if let Some(i) = list.windows(2).position(|pair| pair[1] < pair[0]) {
-                let what =
-                    format!("list {row} has id {} before {}: the ids of a list have to ascend", list[i], list[i + 1]);
-                return Err(crate::error::shape(op, what));
-            }
-        }
-        Ok(())
-    }
-
-    fn constant_words(&self, v: Var) -> Option<&[u32]> {
-        match &self.values[v.0 as usize].kind {
-            Kind::Const { words } => Some(words),
-            _ => None,
-        }
     }
 
     /// What is to be written into a state of ids, held by the bounds of those that read the state.

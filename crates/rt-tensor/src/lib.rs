@@ -62,6 +62,7 @@ mod gradcheck;
 mod grads;
 mod ids;
 mod listing;
+mod lists;
 mod ops;
 mod optimizer;
 mod packed;

@@ -1,6 +1,7 @@
 //! A compiled tape: buffers planned, calls prepared, ready to be replayed.
 
 use crate::ids::{Bounds, FAULTS, Faults};
+use crate::lists::WrittenLists;
 use crate::plan::{Plan, plan};
 use crate::slabs::Slabs;
 use crate::store::Store;
@@ -19,6 +20,8 @@ pub struct Program {
     outputs: BTreeMap<String, (Buffer, Place)>,
     /// What ids and slices of its own inputs have to be; those of the store's data are the store's.
     bounds: Bounds,
+    /// Lists that are searched by halves.
+    lists: WrittenLists,
     /// The faults of its checks on the device, where it has any.
     faults: Option<Arc<Faults>>,
     /// Node of the tape that each call came from.
@@ -59,14 +62,15 @@ impl Watch {
         Ok(started)
     }
 
-    /// The rows that were asked for first, if they have come. Does not wait.
+    /// The rows that were asked for first, if they have come. Does not wait on a GPU; on the CPU it waits its turn behind a run under
+    /// way on another thread.
     ///
     /// # Errors
     ///
     /// [`Error::Ids`] in place of the rows for the first step up to them that met ids out of range, once for each such step:
     /// whichever of this, [`Program::read_u32`] and [`Program::synchronize`] looks first says it. A check that meets such ids in a
-    /// step is a fault; of more than 64 faults between two looks the last 64 are kept, the oldest of those is told, and the error
-    /// says how many came before it. [`Error::Kernels`] where the device is lost.
+    /// step is a fault. The very first is always kept; of more than 64 after it between two looks the last 64 are, the oldest of
+    /// those is told, and the error says how many came before it. [`Error::Kernels`] where the device is lost.
     pub fn poll(&mut self) -> Result<Option<Vec<f32>>> {
         if let Some(watch) = &mut self.faults {
             if watch.came.is_none() {
@@ -173,7 +177,8 @@ impl Tape {
         bounds.retain(|name, _| store.find(name).is_none());
         let sites = || self.checks.iter().map(|(_, site, ..)| site.clone()).collect();
         let faults = faults.map(|buffer| Arc::new(Faults::new(buffer, sites())));
-        Ok(Program { store: store.clone(), inner, inputs, outputs, bounds, faults, nodes, planned })
+        let lists = self.written_lists(&inputs);
+        Ok(Program { store: store.clone(), inner, inputs, outputs, bounds, lists, faults, nodes, planned })
     }
 }
 
@@ -347,8 +352,9 @@ impl Program {
         Ok(self.by_node(seconds))
     }
 
-    /// Fails for a step with more examples than the program has rows for; kernels check the rest.
-    fn check(&self, step: &Step) -> Result<()> {
+    /// Fails for a step with more examples than the program has rows for; kernels check the rest. And for lists that do not ascend.
+    fn check(&mut self, step: &Step) -> Result<()> {
+        self.lists.check(&self.store)?;
         match self.inner.examples() {
             Some(needs) if step.valid as usize > needs.rows => {
                 let what = format!("it has {} examples, the program has {} rows for them", step.valid, needs.rows);
@@ -390,6 +396,7 @@ impl Program {
         if let Some(bounds) = self.bounds.get(name) {
             crate::ids::check(name, bounds, data)?;
         }
+        self.lists.note(name);
         self.store.write_checked(name, buffer, data)
     }
 

@@ -34,11 +34,13 @@ struct Known {
     bounds: Vec<Bound>,
     /// The bounds that programs keep which write them on the device.
     written: Option<Vec<Bound>>,
+    /// How often they were put.
+    puts: u64,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { largest: Some(0), bounds: Vec::new(), written: None }
+        Self { largest: Some(0), bounds: Vec::new(), written: None, puts: 0 }
     }
 }
 
@@ -255,12 +257,19 @@ impl Store {
         admitted: usize,
         write: impl FnOnce(&[u32]) -> Result<()>,
     ) -> Result<()> {
+        self.known().entry(name.into()).or_default().puts += 1;
         let new = self.bounds(name).split_off(admitted);
         let held = ids::check(name, &new, words);
         if held.is_err() {
             write(&vec![0; words.len()])?;
         }
         held
+    }
+
+    /// How often integers under these names were put, together.
+    pub(crate) fn puts<'a>(&self, names: impl Iterator<Item = &'a str>) -> u64 {
+        let known = self.known();
+        names.filter_map(|name| known.get(name)).map(|known| known.puts).sum()
     }
 
     /// What programs need the integers under a name to be.

@@ -101,6 +101,8 @@ pub struct Tape {
     pub(crate) losses: Vec<Var>,
     /// What ids and slices among the words of inputs and states have to be.
     pub(crate) bounds: crate::ids::Bounds,
+    /// Lists that are searched by halves and that the host writes.
+    pub(crate) lists: Vec<crate::lists::Lists>,
     /// Checks on the device: of which value, where and by which rule, what stands in for what is wrong, and what they made.
     pub(crate) checks: Vec<(Var, crate::ids::Site, u32, Var)>,
     /// What the parts of a step have handed down so far.

@@ -39,9 +39,9 @@ impl IdRule {
 /// the first of them, the smallest place in row-major order.
 ///
 /// Reads `ids` `[rows, cols]` u32, of slices two columns; writes `out` of that shape; updates in place `faults`
-/// `[1, 1 + 5 * FAULTS]` u32: the number of faults so far (it wraps), and of the last [`CheckIds::FAULTS`] of them, fault n at word
-/// `1 + 5 * (n % FAULTS)`, (step, number of the check, place, the word there, and of slices the word after it). A place is a cell, of
-/// slices a row. A call adds one fault at most. Moves `2 rows cols` words. On the GPU two dispatches; the smallest place is a minimum
+/// `[1, 6 + 5 * FAULTS]` u32: the number of faults so far (it wraps), of the last [`CheckIds::FAULTS`] of them, fault n at word
+/// `1 + 5 * (n % FAULTS)`, (step, number of the check, place, the word there, and of slices the word after it), and behind them the
+/// very first, number 0, which none takes the place of. A place is a cell, of slices a row. A call adds one fault at most. Moves `2 rows cols` words. On the GPU two dispatches; the smallest place is a minimum
 /// of integers, so the order of the invocations does not count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckIds {
@@ -67,13 +67,19 @@ impl CheckIds {
     /// Words of `faults`.
     #[must_use]
     pub fn words() -> usize {
-        1 + WORDS * Self::FAULTS
+        1 + WORDS * (Self::FAULTS + 1)
     }
 
     /// Fault number `n` of the words of `faults`: step, number of the check, place, and the words there.
     #[must_use]
     pub fn fault(words: &[u32], n: u32) -> Option<[u32; WORDS]> {
         words.get(1 + WORDS * (n as usize % Self::FAULTS)..)?.first_chunk().copied()
+    }
+
+    /// The very first fault of the words of `faults`, however many came after it.
+    #[must_use]
+    pub fn first(words: &[u32]) -> Option<[u32; WORDS]> {
+        words.get(1 + WORDS * Self::FAULTS..)?.first_chunk().copied()
     }
 
     /// Places that are looked at.
@@ -149,9 +155,13 @@ impl Kernel for CheckIds {
         }
         if let Some(fault) = first {
             let words = faults.row_u32(0);
-            let place = 1 + WORDS * (words[0] as usize % Self::FAULTS);
-            words[0] = words[0].wrapping_add(1);
-            words[place..place + WORDS].copy_from_slice(&[io.step.step, self.number, fault[0], fault[1], fault[2]]);
+            let count = words[0];
+            words[0] = count.wrapping_add(1);
+            let fault = [io.step.step, self.number, fault[0], fault[1], fault[2]];
+            let kept = Some(count as usize % Self::FAULTS);
+            for at in [kept, (count == 0).then_some(Self::FAULTS)].into_iter().flatten() {
+                words[1 + WORDS * at..][..WORDS].copy_from_slice(&fault);
+            }
         }
     }
 

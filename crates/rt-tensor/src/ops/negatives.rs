@@ -36,8 +36,8 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] for an empty range, if the shapes do not fit, or if a list of constants does not ascend (others are
-    /// not looked at).
+    /// [`crate::Error::Shape`] for an empty range, if the shapes do not fit, or if a list of constants does not ascend. Lists
+    /// that the host writes are looked at before the next run, which is [`crate::Error::Data`] then.
     pub fn draw_unseen(&mut self, spec: &UnseenSpec, number: u32) -> Result<Var> {
         let UnseenSpec { user, target, list, slices, alias, count, k } = *spec;
         if count == 0 {

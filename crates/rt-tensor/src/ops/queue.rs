@@ -69,8 +69,9 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Shape`] if the shapes do not fit, or if a list of constants does not ascend. Lists that the host writes
-    /// later, or that the device makes, are not looked at: a GPU misses ids in one that does not ascend.
+    /// [`crate::Error::Shape`] if the shapes do not fit, or if a list of constants does not ascend. Lists that the host writes are
+    /// looked at before the next run, which is [`crate::Error::Data`] then. Lists that the device makes are not: a GPU misses ids in
+    /// one that does not ascend.
     pub fn own_mask(&mut self, slice: Var, items: Var, candidates: Var, targets: Var) -> Result<Var> {
         let slice = self.slices_within("own_mask", slice, self.shape(items)[0])?;
         self.lists_ascend("own_mask", slice, items)?;
