@@ -187,3 +187,64 @@ fn a_model_goes_on_with_an_export_of_everything() {
     assert!(said.contains("270 of the 540 events are those that the model knows already"), "{said}");
     assert!(said.contains("270 new events behind those of the model"), "{said}");
 }
+
+#[test]
+fn tables_of_items_and_users_beside_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, items, users, later, model, next, figures] =
+        ["d.csv", "i.csv", "u.csv", "l.csv", "m", "n", "r.json"].map(|name| folder.path().join(name));
+    // Users of a land click items of its kind; of each kind one item was never clicked.
+    lands(&data, 1..200, true);
+    let kind = |item: u32| format!("i{item},Item {item},k{},{}\n", item % 4, 10 + item % 4);
+    fs::write(&items, format!("id,name,kind,price\n{}", (0..28).map(kind).collect::<String>())).unwrap();
+    fs::write(&users, format!("user,land\n{}", (1..210).map(|u| format!("u{u},c{}\n", u % 4)).collect::<String>()))
+        .unwrap();
+    let tables = ["--item-table", text(&items), "--user-table", text(&users)];
+    let more = ["--set", "batch=64", "--set", "epochs=30", "--set", "item_id_dropout=0.3", "--baselines", "none"];
+    let (figures_of, said) = train(&data, &[&tables[..], &more].concat(), &model);
+    assert_eq!(
+        (&figures_of["protocol"]["catalogue"], &figures_of["protocol"]["catalogue_of"]),
+        (&24.into(), &"interactions".into())
+    );
+    for note in [
+        "i.csv: the columns kind, price are taken as features",
+        "u.csv: the column",
+        "4 items without an interaction are recommended by their columns",
+    ] {
+        assert!(said.contains(note), "{note}: {said}");
+    }
+    let all = |model: &Path, more: &[&str]| {
+        let base = ["recommend", "--model", text(model), "--device", "cpu", "-k", "28", "--json", text(&figures)];
+        ok(&[&base[..], more].concat());
+        let rows = json(&figures)["rows"].as_array().unwrap().clone();
+        rows.iter()
+            .map(|row| (row["item"].as_str().unwrap()[1..].parse().unwrap(), row["title"].clone()))
+            .collect::<Vec<(u32, _)>>()
+    };
+    // u204 has no event: served from the land alone. The item of its kind that nobody clicked stands before those of others.
+    let best = all(&model, &["--user", "u204"]);
+    assert_eq!(best.len(), 28);
+    assert!(best.contains(&(27, "Item 27".into())));
+    let place = |item: u32| best.iter().position(|(other, _)| *other == item).unwrap();
+    assert!([25, 26, 27].iter().all(|other| place(24) < place(*other)), "{best:?}");
+
+    // Ranked with all the others where that is asked for.
+    let base = ["eval", "--model", text(&model), "--data", text(&data), "--device", "cpu", "--baselines", "none"];
+    let printed = ok(&[&base[..], &tables, &["--catalogue", "all"]].concat());
+    assert!(printed.contains("all 28 items ranked"), "{printed}");
+    let printed = ok(&[&base[..], &tables].concat());
+    assert!(printed.contains(", 24 items ranked"), "{printed}");
+
+    // A model that goes on keeps them; one whose items are only ids cannot know them.
+    let from = ["train", "--from", text(&model), "--data", text(&later), "--out", text(&next), "--device", "cpu"];
+    let new = (0..12).map(|n| format!("u{},i{},{}\n", 5 + n % 3, 9 + n, 1_700_000_000 + n));
+    fs::write(&later, format!("user,item,time\n{}", new.collect::<String>())).unwrap();
+    ok(&[&from[..], &["--baselines", "none"]].concat());
+    assert_eq!(all(&next, &["--user", "u204"]).len(), 28);
+    let youtube =
+        ["train", "--model", "youtube-dnn", "--data", text(&data), "--out", text(&next), "--baselines", "none"];
+    let small: Vec<&str> = SMALL.iter().copied().filter(|flag| *flag != "--quiet").collect();
+    let output = recall(&[&youtube[..], &tables, &small].concat());
+    assert!(stderr(&output).contains("4 items without an interaction are not recommended"), "{}", stderr(&output));
+    assert_eq!(all(&next, &["--user", "u204"]).len(), 24);
+}

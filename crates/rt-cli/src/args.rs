@@ -188,6 +188,16 @@ pub(crate) struct Data {
     /// Column of the query in the searches
     #[arg(long, value_name = "COLUMN")]
     pub search_query_col: Option<String>,
+    /// A table of items beside the log: their columns (--item-features, or without it all that say something), titles, and items
+    /// without an interaction, which can be recommended
+    #[arg(long, value_name = "FILE")]
+    pub item_table: Option<PathBuf>,
+    /// A table of users beside the log, with their columns
+    #[arg(long, value_name = "FILE")]
+    pub user_table: Option<PathBuf>,
+    /// Which items evaluation ranks: those with an interaction anywhere in the data, or all
+    #[arg(long, value_enum, default_value_t = Catalogue::Interactions)]
+    pub catalogue: Catalogue,
     /// A TOML file that says what the columns mean; flags go before it
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
@@ -209,6 +219,12 @@ pub(crate) enum Baselines {
     All,
     Popular,
     None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Catalogue {
+    Interactions,
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

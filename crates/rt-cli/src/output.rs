@@ -62,11 +62,12 @@ pub(crate) fn print_rows(rows: &[Row], protocol: &Protocol) {
     }
     say!("{t}");
     say!(
-        "split {}, mask {} ({}), request time {}, {} items ranked, {} users tested; {:.1} % of targets stand in the history{}",
+        "split {}, mask {} ({}), request time {}, {}{} items ranked, {} users tested; {:.1} % of targets stand in the history{}",
         protocol.split,
         protocol.mask,
         protocol.mask_reason,
         protocol.request_time,
+        if protocol.catalogue_of == "all" { "all " } else { "" },
         protocol.catalogue,
         protocol.users_tested,
         100.0 * protocol.targets_in_history,

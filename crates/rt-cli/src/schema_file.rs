@@ -31,7 +31,7 @@ const COLUMNS: [&str; 13] = [
     "search_query",
 ];
 /// The other keys, and the tables of features.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 13] = [
     "min_rating",
     "min_dwell",
     "eval_source",
@@ -40,6 +40,8 @@ const OTHERS: [&str; 11] = [
     "time_unit",
     "header",
     "missing_ids",
+    "item_table",
+    "user_table",
     "user_features",
     "item_features",
     "context",
@@ -109,6 +111,8 @@ impl SchemaFile {
                 let unit = name()?.unwrap_or_default();
                 o.time_unit = Some(TimeUnit::parse(&unit).map_err(|e| fail(e.to_string()))?);
             }
+            "item_table" => o.item_table = name()?.map(Into::into),
+            "user_table" => o.user_table = name()?.map(Into::into),
             "header" => match value.as_bool() {
                 Some(header) => o.no_header = !header,
                 None => return Err(fail(format!("{value}: true or false is wanted"))),
@@ -182,7 +186,7 @@ mod tests {
     fn every_key_sets_its_option() {
         let text = "user = \"u\" # who\nitem = 'i'\ntime = \"t\"\ntitle = \"n\"\nlabel = \"l\"\nweight = \"w\"\nrating = \"r\"\n\
                     dwell = \"d\"\nsource = \"s\"\nimpression = \"m\"\nmin_rating = 4\nmin_dwell = 2.5\neval_source = \"home\"\n\
-                    order = \"input\"\ndelimiter = \";\"\ntime_unit = \"ms\"\nheader = false\nmissing_ids = \"keep\"\n[user_features]\nage = \"number\"\n\"a b\" = \"category\"\n\
+                    order = \"input\"\ndelimiter = \";\"\ntime_unit = \"ms\"\nheader = false\nmissing_ids = \"keep\"\nitem_table = \"it\"\nuser_table = \"ut\"\n[user_features]\nage = \"number\"\n\"a b\" = \"category\"\n\
                     [item_features]\ngenres = \"bag,\"\n[context]\ndevice = \"category\"\n";
         let text = &format!("search_user = \"su\"\nsearch_time = \"st\"\nsearch_query = \"sq\"\n{text}");
         let schema = SchemaFile::parse(text).unwrap();
@@ -206,6 +210,8 @@ mod tests {
             time_unit: Some(TimeUnit::Milliseconds),
             no_header: true,
             missing_ids: MissingIds::Keep,
+            item_table: Some("it".into()),
+            user_table: Some("ut".into()),
             user_features: vec![spec("a b"), spec("age:number")],
             item_features: vec![spec("genres:bag,")],
             context: vec![spec("device")],

@@ -35,6 +35,11 @@ pub(crate) struct Builder {
     pub(crate) shown: ShownRows,
     pub(crate) left_out: LeftOut,
     pub(crate) notes: Notes,
+    /// Columns of the tables beside the log, items of the item table, and when they were released.
+    pub(crate) user_table: ColumnSet,
+    pub(crate) item_table: ColumnSet,
+    pub(crate) offered: Vec<u32>,
+    pub(crate) released: Vec<(u32, i64)>,
 }
 
 impl Builder {
@@ -173,6 +178,17 @@ impl Builder {
             has_events[item as usize] = true;
         }
         let catalogue = (0..items.rows() as u32).filter(|&item| has_events[item as usize]).collect();
+        self.offered.iter().for_each(|&item| has_events[item as usize] = true);
+        let offered = match self.offered.is_empty() {
+            true => Vec::new(),
+            false => (0..items.rows() as u32).filter(|&item| has_events[item as usize]).collect(),
+        };
+        let mut item_release = if self.released.is_empty() { Vec::new() } else { vec![None; items.rows()] };
+        self.released.iter().for_each(|&(item, time)| _ = item_release[item as usize].get_or_insert(time));
+        let both = |log: ColumnSet, table: ColumnSet, rows: usize| {
+            let columns = log.finish(rows).columns.into_iter().chain(table.finish(rows).columns);
+            Features { columns: columns.collect() }
+        };
 
         let event_columns = self
             .event_columns
@@ -184,8 +200,8 @@ impl Builder {
         }
         Dataset {
             name,
-            user_features: self.user_columns.finish(users.rows()),
-            item_features: self.item_columns.finish(items.rows()),
+            user_features: both(self.user_columns, self.user_table, users.rows()),
+            item_features: both(self.item_columns, self.item_table, items.rows()),
             event_features: Features { columns: event_columns },
             users,
             items,
@@ -196,6 +212,9 @@ impl Builder {
             user_start,
             titles: self.titles,
             catalogue,
+            offered,
+            rank_all: false,
+            item_release,
             event_weight: gather(self.weight, &order),
             sources: self.sources,
             event_source: gather(self.source, &order),

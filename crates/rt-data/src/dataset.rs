@@ -91,8 +91,15 @@ pub struct Dataset {
     pub event_features: Features,
     /// Title by dense item id; empty where the data has none.
     pub titles: Vec<String>,
-    /// Dense items with an interaction anywhere in the data, ascending: what is ranked.
+    /// Dense items with an interaction anywhere in the data, ascending: what is ranked in evaluation, and what training knows.
     pub catalogue: Vec<u32>,
+    /// Dense items that may be recommended, ascending: those of the catalogue and those of a table of items beside the log. Empty
+    /// where there is no such table: then those of the catalogue.
+    pub offered: Vec<u32>,
+    /// Evaluation ranks all items that may be recommended ([`Dataset::rank_all_items`]).
+    pub rank_all: bool,
+    /// Seconds at which each dense item was released, where a table of items says it; else empty.
+    pub item_release: Vec<Option<i64>>,
     /// Weight of each event's example in the loss, at least 0; empty where the data has none.
     pub event_weight: Vec<f32>,
     /// Where interactions came from; empty where the data does not say.
@@ -136,6 +143,26 @@ impl Dataset {
     #[must_use]
     pub fn events_of(&self, user: u32) -> std::ops::Range<usize> {
         self.user_start[user as usize] as usize..self.user_start[user as usize + 1] as usize
+    }
+
+    /// Items that may be recommended.
+    #[must_use]
+    pub fn offered(&self) -> &[u32] {
+        if self.offered.is_empty() { &self.catalogue } else { &self.offered }
+    }
+
+    /// Items that evaluation ranks.
+    #[must_use]
+    pub fn ranked(&self) -> &[u32] {
+        if self.rank_all { self.offered() } else { &self.catalogue }
+    }
+
+    /// From now on evaluation ranks all items, those of item files without an interaction too, and all may be recommended.
+    pub fn rank_all_items(&mut self) {
+        self.rank_all = true;
+        if self.offered.is_empty() {
+            self.offered = (1..self.items.rows() as u32).collect();
+        }
     }
 
     /// Dense user of an event: the one whose range holds it. Finds it by halves, because a number an event would cost as

@@ -321,6 +321,13 @@ impl<'a> Merge<'a> {
             old.catalogue.iter().copied().chain(new.catalogue.iter().map(|i| self.item[*i as usize])).collect();
         data.catalogue.sort_unstable();
         data.catalogue.dedup();
+        if !(old.offered.is_empty() && new.offered.is_empty()) {
+            let known = old.offered().iter().copied();
+            data.offered = known.chain(new.offered().iter().map(|i| self.item[*i as usize])).collect();
+            data.offered.sort_unstable();
+            data.offered.dedup();
+        }
+        data.rank_all = new.rank_all;
         let mut rows = |old: &Features, new: &Features, map: &[u32], rows: usize, side: &str| {
             // A row of the new data speaks where it says something.
             let place = |row: usize| map.get(row).map(|r| *r as usize);

@@ -268,10 +268,22 @@ pub fn hashed_row(raw: &str, rows: usize, function: u64) -> u32 {
     1 + ((h ^ (h >> 31)) % rows.max(1) as u64) as u32
 }
 
-/// Where item ids are dropped out: the row of each item, 0 for items without an event in training.
+/// The row of each item in the table of ids, where it is not the item's own. Where item ids are dropped out it is 0 for items without an
+/// event in training; where there is a table of items with columns, for those without any interaction, which nothing can train.
 pub(crate) fn item_ids(config: &Config, data: &Dataset, split: &Split) -> Option<Vec<u32>> {
-    let counts = (config.item_id_dropout > 0.0).then(|| split.item_counts(data))?;
-    Some(counts.iter().enumerate().map(|(item, n)| if *n > 0 { item as u32 } else { 0 }).collect())
+    let rows = data.items.rows();
+    let own = |has: Vec<bool>| has.iter().enumerate().map(|(item, has)| if *has { item as u32 } else { 0 }).collect();
+    if config.item_id_dropout > 0.0 {
+        return Some(own(split.item_counts(data).iter().map(|n| *n > 0).collect()));
+    }
+    let with_items = config.model == ModelKind::Dssm && config.item_features && !data.item_features.columns.is_empty();
+    if !with_items || data.offered().len() == data.catalogue.len() {
+        return None;
+    }
+    let mut has = vec![true; rows];
+    data.offered().iter().for_each(|item| has[*item as usize] = false);
+    data.catalogue.iter().for_each(|item| has[*item as usize] = true);
+    Some(own(has))
 }
 
 /// What does not go together, by the configuration alone.

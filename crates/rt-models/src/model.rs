@@ -223,7 +223,14 @@ impl Model {
         Ok(())
     }
 
-    /// The best `k` items of the catalogue for a user, without those in `exclude` (dense ids); ties in ascending id. Fewer if
+    /// Dense items that may be recommended: those with an interaction, and, where items have a tower with columns of theirs, those of
+    /// the item table without one, which are known by their columns alone.
+    #[must_use]
+    pub fn offered(&self) -> &[u32] {
+        if self.schema.item.is_empty() { &self.data.catalogue } else { self.data.offered() }
+    }
+
+    /// The best `k` items that may be recommended to a user, without those in `exclude` (dense ids); ties in ascending id. Fewer if
     /// fewer are left; an item without a finite or plus infinite score is none of them.
     ///
     /// # Errors

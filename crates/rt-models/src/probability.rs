@@ -7,8 +7,8 @@ use crate::{Error, Result};
 impl Model {
     /// The softmax probability of each of `items` (dense ids) for a user:
     /// `p_i = exp(s_i / temperature) / sum_j exp(s_j / temperature)`, s being the scores of [`Model::recommend`], the
-    /// temperature the learned one where the model has one, and j all items of the catalogue that are not in `exclude`.
-    /// An item of `exclude`, and one outside the catalogue, has probability 0. It is what the softmax losses train; after
+    /// temperature the learned one where the model has one, and j all items that may be recommended ([`Model::offered`]) and are not in
+    /// `exclude`. An item of `exclude`, and one that may not be recommended, has probability 0. It is what the softmax losses train; after
     /// another loss it is a scale, no more.
     ///
     /// # Errors
@@ -17,12 +17,12 @@ impl Model {
     pub fn probabilities(&self, query: &Query<'_>, exclude: &[u32], items: &[u32]) -> Result<Vec<f64>> {
         let mut scores = vec![0.0f32; self.schema.item_rows];
         self.scores(std::slice::from_ref(query), &mut scores)?;
-        if let Some(item) = self.data.catalogue.iter().find(|item| !scores[**item as usize].is_finite()) {
+        if let Some(item) = self.offered().iter().find(|item| !scores[**item as usize].is_finite()) {
             let what = format!("the score of item {} is not a finite number: the model's weights are damaged", item);
             return Err(Error::Evaluation(what));
         }
         let mut ranked = vec![false; scores.len()];
-        for &item in &self.data.catalogue {
+        for &item in self.offered() {
             ranked[item as usize] = true;
         }
         for &item in exclude {

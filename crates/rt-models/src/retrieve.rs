@@ -204,7 +204,7 @@ impl Index {
 }
 
 /// The `k` best items for one user: (dense item, score), best first, ties in ascending id. Items of `exclude` and items
-/// that are not in the catalogue never appear, nor do scores that are NaN or minus infinity; fewer than `k` are given if fewer
+/// that may not be recommended never appear, nor do scores that are NaN or minus infinity; fewer than `k` are given if fewer
 /// are left.
 pub(crate) fn top_k(model: &Model, query: &Query<'_>, exclude: &[u32], k: usize) -> Result<Vec<(u32, f32)>> {
     let damaged = |_| Error::Evaluation("a score is not a finite number: the model's weights are damaged".into());
@@ -217,7 +217,7 @@ pub(crate) fn top_k(model: &Model, query: &Query<'_>, exclude: &[u32], k: usize)
         return Err(damaged(String::new()));
     }
     let mut ranked = vec![false; index.len()];
-    for &item in &model.data.catalogue {
+    for &item in model.offered() {
         ranked[item as usize] = true;
     }
     for &item in exclude {

@@ -295,6 +295,9 @@ impl Model {
             let times: Vec<u32> = data.event_time.iter().map(since).collect();
             list.push(("data.event_time".into(), Dtype::U32, vec![times.len()], words(&times)));
         }
+        if !data.offered.is_empty() {
+            list.push(("data.offered".into(), Dtype::U32, vec![data.offered.len()], words(&data.offered)));
+        }
         if let Some(ids) = &self.schema.extra.item_ids {
             list.push(("data.item_ids".into(), Dtype::U32, vec![ids.len()], words(ids)));
         }
@@ -346,7 +349,8 @@ impl Model {
         let trained = read_trained(&readable, &tensors, &data).map_err(&damaged)?;
         let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
         let mut schema = Schema::new(&config, &data, readable.history_is_set, longest);
-        if config.item_id_dropout > 0.0 {
+        // Without dropout they are there where the model has a table of items.
+        if config.item_id_dropout > 0.0 || tensors.tensor("data.item_ids").is_ok() {
             let ids = read_words(&tensors, "data.item_ids").map_err(&damaged)?;
             if ids.len() != schema.item_rows || ids.iter().any(|id| *id as usize >= schema.item_rows) {
                 return Err(damaged("rows of item ids and items do not fit each other".into()));
@@ -442,7 +446,11 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
         return Err("there are not as many times as events".into());
     }
     let catalogue = read_words(tensors, "data.catalogue")?;
-    if event_item.iter().chain(&catalogue).any(|i| *i as usize >= items.rows()) {
+    let offered = match tensors.tensor("data.offered") {
+        Ok(_) => read_words(tensors, "data.offered")?,
+        Err(_) => Vec::new(),
+    };
+    if event_item.iter().chain(&catalogue).chain(&offered).any(|i| *i as usize >= items.rows()) {
         return Err("an item number lies past the vocabulary".into());
     }
     Ok(Dataset {
@@ -459,6 +467,7 @@ fn read_data(readable: &Readable, tensors: &SafeTensors<'_>) -> Parsed<Dataset> 
             std::iter::once(String::new()).chain(readable.titles.iter().cloned()).collect()
         },
         catalogue,
+        offered,
         users,
         items,
         ..Dataset::default()

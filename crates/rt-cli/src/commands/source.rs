@@ -1,6 +1,6 @@
 //! From `--data` and its flags to a data set and its split.
 
-use crate::args::{Data, EvalHistoryArg, MaskArg, MissingArg, Order, RequestTime, TargetsArg};
+use crate::args::{Catalogue, Data, EvalHistoryArg, MaskArg, MissingArg, Order, RequestTime, TargetsArg};
 use crate::fail::{Done, Fail};
 use crate::schema_file::SchemaFile;
 use rt_data::{
@@ -111,6 +111,11 @@ impl Data {
             o.time_unit = Some(TimeUnit::parse(unit)?);
         }
         schema.searches.time_unit = o.time_unit;
+        for (flag, option) in [(&self.item_table, &mut o.item_table), (&self.user_table, &mut o.user_table)] {
+            if flag.is_some() {
+                option.clone_from(flag);
+            }
+        }
         if let Some(missing) = self.missing_ids {
             o.missing_ids = match missing {
                 MissingArg::Drop => MissingIds::Drop,
@@ -157,6 +162,8 @@ impl Data {
                     ("--order", options.order_input),
                     ("--no-header", options.no_header),
                     ("--time-unit", options.time_unit.is_some()),
+                    ("--item-table", options.item_table.is_some()),
+                    ("--user-table", options.user_table.is_some()),
                 ];
                 if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
                     return Err(Fail::user(format!(
@@ -178,6 +185,9 @@ impl Data {
                 return Err(Fail::user("which data? give --data PATH, or --train, --valid and --test"));
             }
         };
+        if self.catalogue == Catalogue::All {
+            data.rank_all_items();
+        }
         if let Some(path) = &self.searches {
             data.searches = Some(rt_data::read_searches(path, &searches, &data)?);
         }

@@ -96,6 +96,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     }
     rows.push(first.row.clone());
     let protocol = Protocol::new(&data, &source.split, args.data.request_time());
+    if let Some(text) = unclicked(&model) {
+        output::note(global, &text);
+    }
     model.save(&args.out)?;
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
     output::print_rows(&rows, &protocol);
@@ -183,6 +186,27 @@ fn read_behind(global: &Global, args: &Train, base: &Model) -> Done<(Source, Ext
     // The true model of synthetic data is that of its own ids.
     let source = Source { data: new, split: extended.split.clone(), latent: None };
     Ok((source, extended))
+}
+
+/// What becomes of the items that nobody clicked yet.
+fn unclicked(model: &Model) -> Option<String> {
+    let data = model.data();
+    let count = data.offered().len().saturating_sub(data.catalogue.len());
+    if count == 0 {
+        return None;
+    }
+    Some(match model.offered().len() > data.catalogue.len() {
+        true if model.config().item_id_dropout > 0.0 => {
+            format!("{count} items without an interaction are recommended by their columns")
+        }
+        true => format!(
+            "{count} items without an interaction are recommended by their columns; --set item_id_dropout=0.2 would teach the model \
+             to do without their ids"
+        ),
+        false => format!(
+            "{count} items without an interaction are not recommended: that takes the model dssm and columns of items"
+        ),
+    })
 }
 
 /// A model's folder is replaced whole: nothing else may be written into it.

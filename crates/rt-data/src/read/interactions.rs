@@ -242,12 +242,12 @@ pub(crate) fn take_time(rows: &dyn Rows, field: usize, clock: &mut FileClock) ->
     })
 }
 
-fn column_set(specs: &[FeatureSpec]) -> ColumnSet {
+pub(crate) fn column_set(specs: &[FeatureSpec]) -> ColumnSet {
     ColumnSet::new(specs.iter().map(|spec| (spec.column.as_str(), spec.kind)))
 }
 
 /// Sets those columns of a row that have no value yet; a number is checked in every row.
-fn fill(rows: &dyn Rows, columns: &mut [(String, ColumnBuilder)], places: &[usize], row: u32) -> Result<()> {
+pub(crate) fn fill(rows: &dyn Rows, columns: &mut [(String, ColumnBuilder)], places: &[usize], row: u32) -> Result<()> {
     for ((_, column), &field) in columns.iter_mut().zip(places) {
         let set = column.is_set(row as usize);
         if set && !matches!(column, ColumnBuilder::Number { .. }) {

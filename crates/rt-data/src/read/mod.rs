@@ -19,6 +19,7 @@ mod quotes;
 mod roles;
 mod rows;
 mod searches;
+mod side_table;
 mod table;
 mod text;
 
@@ -30,6 +31,7 @@ pub(crate) use roles::Verdict;
 pub use searches::{SearchOptions, read_searches};
 
 use paths::TableFile;
+use side_table::SideTables;
 
 use crate::builder::Builder;
 use crate::{Dataset, Error, Result};
@@ -63,8 +65,16 @@ const RECOGNISED: &str = "MovieLens ml-100k (u.data, u.user, u.item), ml-1m (rat
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     let mut builder = Builder::default();
     let paths = paths::between_commas(path);
+    let mut options = options.clone();
+    let tables = SideTables::open(&mut options, &mut builder)?;
+    let options = &options;
     for path in &paths {
         if is_folder(path)? {
+            let beside = options.item_table.as_ref().or(options.user_table.as_ref());
+            if let (Some(table), true) = (beside, MovieLens::of(path).is_some()) {
+                let what = format!("is a MovieLens folder, which has tables of its own: leave {} out", table.display());
+                return Err(Error::Format { path: path.clone(), what });
+            }
             if paths.len() > 1 && MovieLens::of(path).is_some() {
                 // Its features come from files of its own, those of a table from the table's columns.
                 let what = "is a MovieLens folder: it is read alone, not between commas with others".into();
@@ -75,6 +85,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
             interactions::read_interactions(&TableFile::alone(path), options, None, &mut builder)?;
         }
     }
+    tables.read(options, &mut builder)?;
     let names: Vec<String> = paths.iter().map(|path| name_of(path)).collect();
     Ok(builder.finish(names.join(","), options.order_input))
 }
@@ -93,6 +104,9 @@ fn is_folder(path: &Path) -> Result<bool> {
 /// As [`read`], and [`Error::Format`] if some of the files have times and others have none.
 pub fn read_files(train: &Path, valid: &Path, test: &Path, options: &ReadOptions) -> Result<Dataset> {
     let mut builder = Builder::default();
+    let mut options = options.clone();
+    let tables = SideTables::open(&mut options, &mut builder)?;
+    let options = &options;
     for (part, path) in [(0, train), (1, valid), (2, test)] {
         for path in paths::between_commas(path) {
             if is_folder(&path)? {
@@ -102,6 +116,7 @@ pub fn read_files(train: &Path, valid: &Path, test: &Path, options: &ReadOptions
             interactions::read_interactions(&TableFile::alone(&path), options, Some(part), &mut builder)?;
         }
     }
+    tables.read(options, &mut builder)?;
     Ok(builder.finish(name_of(train), options.order_input))
 }
 

@@ -1,5 +1,7 @@
 //! What a caller may say about a table of interactions.
 
+use std::path::PathBuf;
+
 use crate::columns::FeatureKind;
 use crate::{Error, Result, TimeUnit};
 
@@ -103,6 +105,11 @@ pub struct ReadOptions {
     pub source_col: Option<String>,
     /// Column of the impression: rows of one user with the same one were shown together.
     pub impression_col: Option<String>,
+    /// A table of items beside the log: their columns ([`ReadOptions::item_features`]; without any, all that say something), titles
+    /// (`title`, `name`), times of release, and items without an interaction, which can be recommended.
+    pub item_table: Option<PathBuf>,
+    /// A table of users beside the log, with their columns.
+    pub user_table: Option<PathBuf>,
     /// Rows rated lower are no positives. MovieLens formats know their rating.
     pub min_rating: Option<f64>,
     /// Rows with a shorter dwell time are no positives; in the column's own unit.

@@ -6,10 +6,10 @@ use super::rows::Rows;
 use crate::{Error, Result};
 
 pub(crate) const USER_NAMES: &[&str] = &["user", "userid", "uid", "reviewerid"];
-const ITEM_NAMES: &[&str] =
+pub(crate) const ITEM_NAMES: &[&str] =
     &["item", "itemid", "iid", "movie", "movieid", "product", "productid", "asin", "parentasin"];
 pub(crate) const TIME_NAMES: &[&str] = &["time", "timestamp", "ts", "unixtime", "unixreviewtime"];
-const TITLE_NAMES: &[&str] = &["title"];
+pub(crate) const TITLE_NAMES: &[&str] = &["title"];
 const RATING_NAMES: &[&str] = &["rating", "stars", "overall"];
 const DWELL_NAMES: &[&str] = &["dwell", "dwelltime", "watchtime", "duration"];
 
@@ -115,7 +115,7 @@ impl Roles {
 }
 
 /// A name without what does not count in it: case, `_`, `-`, blanks.
-fn bare(name: &str) -> String {
+pub(crate) fn bare(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
 }
 

@@ -8,6 +8,7 @@ use super::paths::TableFile;
 use super::table::{Form, Table};
 use super::text::Encoding;
 use crate::clock::{Moment, WANTED};
+use crate::columns::FeatureKind;
 use crate::parse::finite;
 use crate::{Error, Result};
 
@@ -60,6 +61,11 @@ pub(crate) trait Rows {
 
     /// An error about the row read last.
     fn error(&self, field: Option<usize>, what: String) -> Error;
+
+    /// What a column holds, where the file says it.
+    fn kind(&self, _: usize) -> Option<FeatureKind> {
+        None
+    }
 
     /// What a person should know of how the file, `{}`, is read.
     fn note(&self) -> Option<&'static str> {
@@ -155,6 +161,10 @@ impl Rows for Table {
 
     fn error(&self, field: Option<usize>, what: String) -> Error {
         self.error(field, what)
+    }
+
+    fn kind(&self, field: usize) -> Option<FeatureKind> {
+        self.kind(field)
     }
 
     fn note(&self) -> Option<&'static str> {
@@ -253,6 +263,10 @@ impl Rows for Partition {
             }
             field => self.rows.error(field, what),
         }
+    }
+
+    fn kind(&self, field: usize) -> Option<FeatureKind> {
+        if field < self.own { self.rows.kind(field) } else { None }
     }
 
     fn note(&self) -> Option<&'static str> {

@@ -12,6 +12,7 @@ use super::paths::extension;
 use super::quotes::{Close, fields_of, looks_like_row};
 use super::text::{Encoding, encoding};
 use crate::clock::Moment;
+use crate::columns::FeatureKind;
 use crate::parse::shown;
 use crate::{Error, Result};
 
@@ -112,6 +113,17 @@ impl Table {
 
     pub(crate) fn header(&self) -> &[String] {
         &self.header
+    }
+
+    /// What RecBole's type of a column says.
+    pub(crate) fn kind(&self, field: usize) -> Option<FeatureKind> {
+        let kind = self.full.get(field)?.strip_prefix(self.header[field].as_str())?;
+        match kind {
+            ":token" => Some(FeatureKind::Category),
+            ":float" => Some(FeatureKind::Number),
+            ":token_seq" => Some(FeatureKind::Bag(' ')),
+            _ => None,
+        }
     }
 
     pub(crate) fn no_header(&self) -> bool {

@@ -220,7 +220,7 @@ pub fn novelty(ranks: &CaseRanks, data: &Dataset, split: &Split) -> Figures {
     for k in KS {
         let (mut sum, mut places) = (0.0, 0.0);
         for (place, count) in ranks.listed(k) {
-            sum += f64::from(count) * bits(data.catalogue[place]);
+            sum += f64::from(count) * bits(data.ranked()[place]);
             places += f64::from(count);
         }
         if places > 0.0 {
@@ -237,7 +237,7 @@ pub fn novelty(ranks: &CaseRanks, data: &Dataset, split: &Split) -> Figures {
 #[must_use]
 pub fn diversity(ranks: &CaseRanks, data: &Dataset, split: &Split) -> Figures {
     let mut columns: HashMap<u32, Vec<u32>> =
-        ranks.samples().iter().flatten().map(|&place| (data.catalogue[place as usize], Vec::new())).collect();
+        ranks.samples().iter().flatten().map(|&place| (data.ranked()[place as usize], Vec::new())).collect();
     for user in 0..data.users.rows() as u32 {
         for &item in &data.event_item[split.train_events(data, user)] {
             if let Some(users) = columns.get_mut(&item).filter(|users| users.last() != Some(&user)) {
@@ -246,7 +246,7 @@ pub fn diversity(ranks: &CaseRanks, data: &Dataset, split: &Split) -> Figures {
         }
     }
     let distance = |a: u32, b: u32| {
-        let [a, b] = [a, b].map(|place| &columns[&data.catalogue[place as usize]]);
+        let [a, b] = [a, b].map(|place| &columns[&data.ranked()[place as usize]]);
         let scale = ((a.len() * b.len()) as f64).sqrt();
         if scale > 0.0 { 1.0 - common(a, b) as f64 / scale } else { 1.0 }
     };

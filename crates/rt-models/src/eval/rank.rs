@@ -155,9 +155,9 @@ pub fn rank_cases(data: &Dataset, cases: &[EvalCase], scorer: &dyn Scorer, masks
     let width = data.items.rows();
     let chunk = (CHUNK_SCORES / width).clamp(1, CHUNK);
     let mut scores = vec![0.0; chunk.min(cases.len()) * width];
-    let lists: Vec<Lists> = masks.iter().map(|_| Lists::new(data.catalogue.len())).collect();
+    let lists: Vec<Lists> = masks.iter().map(|_| Lists::new(data.ranked().len())).collect();
     let mut found: Vec<CaseRanks> =
-        masks.iter().map(|&mask| CaseRanks::with_capacity(mask, data.catalogue.len(), cases.len())).collect();
+        masks.iter().map(|&mask| CaseRanks::with_capacity(mask, data.ranked().len(), cases.len())).collect();
     let sampled = cases.len().div_ceil(SAMPLES).max(1);
 
     for (first, chunk) in cases.chunks(chunk).enumerate().map(|(i, cases)| (i * chunk, cases)) {

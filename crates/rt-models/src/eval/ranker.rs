@@ -39,10 +39,10 @@ pub(super) struct Ranker<'a> {
 impl<'a> Ranker<'a> {
     pub(super) fn new(data: &'a Dataset) -> Self {
         let mut places = vec![NOWHERE; data.items.rows()];
-        for (place, &item) in data.catalogue.iter().enumerate() {
+        for (place, &item) in data.ranked().iter().enumerate() {
             places[item as usize] = place as u32;
         }
-        Self { data, catalogue: &data.catalogue, places }
+        Self { data, catalogue: data.ranked(), places }
     }
 
     /// Target events of a case with distinct items.

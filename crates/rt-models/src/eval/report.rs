@@ -177,6 +177,8 @@ pub struct Protocol {
     pub request_time: String,
     /// Items that are ranked.
     pub catalogue: usize,
+    /// Which: `interactions` (every item with one anywhere in the data) or `all` (those without one too).
+    pub catalogue_of: &'static str,
     /// Users with a case that can be answered.
     pub users_tested: usize,
     /// Rankings made: one a user, but for `--targets all`.
@@ -227,7 +229,8 @@ impl Protocol {
             mask: split.mask.name(),
             mask_reason: split.mask_reason.clone(),
             request_time: request_time.to_owned(),
-            catalogue: data.catalogue.len(),
+            catalogue: data.ranked().len(),
+            catalogue_of: if data.rank_all { "all" } else { "interactions" },
             cases_tested: users.len(),
             users_tested: distinct_users(users.into_iter()),
             targets_tested: all - left_out,
