@@ -154,13 +154,7 @@ impl Config {
     /// [`Error::Config`] naming the key, its value and what it has to be.
     pub fn check(&self) -> Result<()> {
         self.check_numbers()?;
-        let positive = [
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("accumulate", self.accumulate),
-            ("history", self.history),
-            ("patience", self.patience),
-        ];
+        let positive = [("accumulate", self.accumulate), ("history", self.history)];
         for (key, value) in positive {
             if value == 0 {
                 return Err(bad(key, "0", "at least 1"));

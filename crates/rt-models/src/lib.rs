@@ -22,6 +22,7 @@ mod preset;
 mod probability;
 mod query;
 mod retrieve;
+mod rules;
 mod sampler;
 mod save;
 mod schedule;

@@ -3,11 +3,18 @@
 use crate::config::Sampler;
 use rt_data::{Dataset, Split};
 
-/// The items that training may take as negatives, ascending: those of the catalogue with a train event. Nobody could have chosen
-/// an item that only came after the cut; as a negative of the past it would be pushed away from everybody.
+/// The items that training may take as negatives, ascending: those with a train event, and those that a table of items says were
+/// released by the time of the last one. Nobody could have chosen an item that only came after the cut; as a negative of the past
+/// it would be pushed away from everybody.
 pub(crate) fn candidates(data: &Dataset, split: &Split) -> Vec<u32> {
     let counts = split.item_counts(data);
-    data.catalogue.iter().copied().filter(|item| counts[*item as usize] > 0).collect()
+    let users = 0..data.users.rows() as u32;
+    let cut = users.flat_map(|user| split.train_events(data, user)).map(|event| data.time(event)).max();
+    let released = |item: u32| {
+        let time = data.item_release.get(item as usize).copied().flatten();
+        time.zip(cut).is_some_and(|(time, cut)| data.has_clock() && time <= cut)
+    };
+    data.offered().iter().copied().filter(|item| counts[*item as usize] > 0 || released(*item)).collect()
 }
 
 /// The probability of each item under a sampler, by dense id; items outside the catalogue have 0.

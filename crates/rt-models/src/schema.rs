@@ -99,9 +99,6 @@ const WIDE_DATA: usize = 100_000;
 /// Training examples below which dropout is stronger by default.
 const SMALL_DATA: usize = 200_000;
 
-/// Seconds without an event that end a session by default: the best of 60, 300 and 1,800 on validation of ml-1m-half.
-const SESSION: usize = 60;
-
 /// The name of the coarse-gap category.
 pub(crate) const GAP: &str = "gap";
 /// No event before, within an hour, within a day, more.
@@ -123,10 +120,10 @@ impl Config {
                 return Err(Error::Config(what.into()));
             }
             config.windows = vec![usize::MAX];
-        } else if config.windows.is_empty() {
-            config.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < config.history).collect();
-            config.windows.push(config.history);
+        } else {
+            config.resolve_windows(data, split)?;
         }
+        config.resolve_steps(split);
         if let Some(last) = config.windows.last().filter(|w| **w > config.history && **w != usize::MAX) {
             let what = format!("windows: the last one, {last}, is longer than history = {}", config.history);
             return Err(Error::Config(what));
@@ -159,7 +156,7 @@ impl Config {
         let clock = data.has_clock() && !split.history_is_set && !heldout;
         let short = crate::history::seconds(&data.event_time).is_ok();
         match config.session {
-            None => config.session = Some(if clock && short { SESSION } else { 0 }),
+            None => config.session = Some(if clock && short { crate::rules::session(data, split) } else { 0 }),
             Some(0) => {}
             Some(_) if clock => {}
             Some(seconds) if heldout => {

@@ -39,8 +39,8 @@ fn errors_name_the_key_and_what_would_be_right() {
     assert!(text(config.set("lr", "NaN")).contains("has to be a number"));
     assert!(text(config.set("loss", "triplet")).contains("one of in-batch full"));
     assert!(text(config.set_pair("epochs")).contains("key=value"));
-    config.set("batch", "0").unwrap();
-    assert!(text(config.check()).contains("`batch = 0`: has to be at least 1"));
+    config.set("history", "0").unwrap();
+    assert!(text(config.check()).contains("`history = 0`: has to be at least 1"));
     let mut config = Config::new(ModelKind::Dssm);
     config.set("windows", "5,1").unwrap();
     assert!(text(config.check()).contains("ascending"));

@@ -117,15 +117,12 @@ impl<'a> ItemKnn<'a> {
             .par_iter()
             .map_init(
                 || (Scratch::default(), vec![0.0; knn.scale.len()], vec![0.0; knn.scale.len()]),
-                |(scratch, sums, scores), case| knn.ndcg_of_lasts(&ranker, case, split.mask, scratch, sums, scores),
+                |(scratch, sums, scores), case| {
+                    knn.ndcg_of_lasts(&ranker, case, split.mask, None, scratch, sums, scores)
+                },
             )
             .collect();
-        let cases: Vec<_> = cases?.into_iter().flatten().collect();
-        if cases.is_empty() {
-            return Ok(knn);
-        }
-        let mean = |h: usize| cases.iter().map(|case| case[h]).sum::<f64>() / cases.len() as f64;
-        knn.tried = LASTS.into_iter().enumerate().map(|(h, last)| (last, mean(h))).collect();
+        knn.tried = means(cases?);
         let mut best = f64::NEG_INFINITY;
         for &(last, value) in &knn.tried {
             if value > best {
@@ -133,6 +130,36 @@ impl<'a> ItemKnn<'a> {
             }
         }
         Ok(knn)
+    }
+
+    /// NDCG@10 for each of [`LASTS`] of the last train event of each user with four or more, from those before it, under the
+    /// split's mask; empty where there is no such event. The counts hold the user's own events: what they add to the target is
+    /// taken off.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::rank_cases`].
+    pub(crate) fn probe(data: &'a Dataset, split: &Split) -> Result<Vec<(Last, f64)>> {
+        let knn = Self::with_last(data, split, Last::All);
+        let ranker = Ranker::new(data);
+        let users: Vec<u32> = (0..data.users.rows() as u32).collect();
+        let cases: Result<Vec<Option<[f64; LASTS.len()]>>> = users
+            .par_iter()
+            .map_init(
+                || (Scratch::default(), vec![0.0; knn.scale.len()], vec![0.0; knn.scale.len()]),
+                |(scratch, sums, scores), &user| {
+                    let events = split.train_events(data, user);
+                    if events.len() < 4 {
+                        return Ok(None);
+                    }
+                    let target = events.end as u32 - 1;
+                    let history = events.start as u32..target;
+                    let case = EvalCase { user, history: history.clone(), train: history, targets: vec![target] };
+                    knn.ndcg_of_lasts(&ranker, &case, split.mask, Some(target), scratch, sums, scores)
+                },
+            )
+            .collect();
+        Ok(means(cases?))
     }
 
     /// Bytes that the counts of pairs take at most, which grow with the square of the longest history: to be asked before
@@ -165,12 +192,15 @@ impl<'a> ItemKnn<'a> {
         &self.tried
     }
 
-    /// NDCG@10 of a case for every h, in one pass over its history, newest event first; `None` where all targets are masked.
+    /// NDCG@10 of a case for every h, in one pass over its history, newest event first; `None` where all targets are masked. The
+    /// user's own event `counted` is in the counts with all of the history: it is taken off.
+    #[expect(clippy::too_many_arguments, reason = "a thread's scratch, and what is ranked")]
     fn ndcg_of_lasts(
         &self,
         ranker: &Ranker,
         case: &EvalCase,
         mask: Mask,
+        counted: Option<u32>,
         scratch: &mut Scratch,
         sums: &mut [f32],
         scores: &mut [f32],
@@ -185,6 +215,11 @@ impl<'a> ItemKnn<'a> {
             if done != Some(events) {
                 for event in case.history.clone().rev().take(events).skip(done.unwrap_or(0)) {
                     self.add(event, sums);
+                    let item = self.data.event_item[event as usize];
+                    let own = counted.map(|own| self.data.event_item[own as usize]).filter(|own| *own != item);
+                    if let Some(own) = own {
+                        sums[own as usize] -= self.scale[item as usize];
+                    }
                 }
                 done = Some(events);
                 for ((score, sum), scale) in scores.iter_mut().zip(&*sums).zip(&self.scale) {
@@ -208,6 +243,16 @@ impl<'a> ItemKnn<'a> {
         let item = self.data.event_item[event as usize];
         self.together.add(item, self.scale[item as usize], sums);
     }
+}
+
+/// The mean for each of [`LASTS`] over the cases that have one; empty where none has.
+fn means(cases: Vec<Option<[f64; LASTS.len()]>>) -> Vec<(Last, f64)> {
+    let cases: Vec<_> = cases.into_iter().flatten().collect();
+    if cases.is_empty() {
+        return Vec::new();
+    }
+    let mean = |h: usize| cases.iter().map(|case| case[h]).sum::<f64>() / cases.len() as f64;
+    LASTS.into_iter().enumerate().map(|(h, last)| (last, mean(h))).collect()
 }
 
 impl Scorer for ItemKnn<'_> {

@@ -1,0 +1,157 @@
+//! Defaults that read the train part: sizes of steps, when to stop, and whether the order of a history says anything.
+//!
+//! What a setting is worth depends on the data. Numbers that were best on one data set fit no other: an epoch of a first app is
+//! a handful of steps, its sessions are days apart, and its histories have no order. `docs/training.md` has the figures.
+
+use crate::config::Config;
+use crate::eval::{ItemKnn, Last};
+use crate::{Error, Result};
+use rt_data::{Dataset, Split};
+
+/// Examples a step by default, at most.
+const BATCH: usize = 1024;
+/// Steps that an epoch should have, where the data is small.
+const STEPS: usize = 32;
+/// Steps without a better validation that training waits for at least, and epochs.
+const PATIENCE: (usize, usize) = (300, 4);
+/// Steps that training may take at least, and epochs.
+const LENGTH: (usize, usize) = (3_000, 40);
+/// Seconds without an event that end a session: the best of 60, 300 and 1,800 on validation of ml-1m-half.
+const SESSION: usize = 60;
+/// Share of the train events that have to follow the one before within [`SESSION`] for sessions to say anything.
+const IN_SESSION: f64 = 0.1;
+/// How near the last few items have to come to the whole history, as neighbours of the next item, for the order to matter.
+const ORDER: f64 = 0.9;
+/// Pairs of items that the probe counts, at most: it reads as many users as have so many.
+const PAIRS: usize = 20_000_000;
+
+impl Config {
+    /// Gives `batch`, `patience` and `epochs` values where they are 0.
+    pub(crate) fn resolve_steps(&mut self, split: &Split) {
+        let examples = split.examples.len().max(1);
+        if self.batch == 0 {
+            self.batch = (examples / STEPS).next_power_of_two().clamp(64, BATCH);
+        }
+        let steps = examples.div_ceil(self.step_examples());
+        if self.patience == 0 {
+            self.patience = PATIENCE.0.div_ceil(steps).max(PATIENCE.1);
+        }
+        if self.epochs == 0 {
+            self.epochs = LENGTH.0.div_ceil(steps).max(LENGTH.1);
+        }
+    }
+
+    /// Gives `windows` a value where it is empty and histories have an order: nested windows where the last few items tell the
+    /// next one nearly as well as the whole history or better, else one window of all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Evaluation`] where the probe cannot rank.
+    pub(crate) fn resolve_windows(&mut self, data: &Dataset, split: &Split) -> Result<()> {
+        if !self.windows.is_empty() {
+            return Ok(());
+        }
+        if order_matters(data, split)? {
+            self.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < self.history).collect();
+        }
+        self.windows.push(self.history);
+        Ok(())
+    }
+}
+
+/// Seconds of a session by default: 0 where events hardly ever follow each other that fast.
+pub(crate) fn session(data: &Dataset, split: &Split) -> usize {
+    let (mut near, mut all) = (0usize, 0usize);
+    for user in 0..data.users.rows() as u32 {
+        let events = split.train_events(data, user);
+        for event in events.start + 1..events.end.max(events.start + 1) {
+            all += 1;
+            near += usize::from(data.time(event) - data.time(event - 1) <= SESSION as i64);
+        }
+    }
+    if near as f64 >= IN_SESSION * all as f64 && near > 0 { SESSION } else { 0 }
+}
+
+/// Does the order of events say what comes next? Item-kNN over the last 1 to 3 items against all of the history, asked for each
+/// user's last train event; no validation or test event is read.
+fn order_matters(data: &Dataset, split: &Split) -> Result<bool> {
+    let mut sample = split.clone();
+    let longest = |user: usize| (split.train_end[user] - data.user_start[user]) as usize;
+    let pairs: usize = (0..data.users.rows()).map(|user| longest(user) * longest(user)).sum();
+    let step = pairs.div_ceil(PAIRS).max(1);
+    for user in (0..data.users.rows()).filter(|user| !user.is_multiple_of(step)) {
+        sample.train_end[user] = data.user_start[user];
+    }
+    let tried = ItemKnn::probe(data, &sample).map_err(|e| Error::Evaluation(format!("the order of histories: {e}")))?;
+    let best = |of: &dyn Fn(Last) -> bool| {
+        tried.iter().filter(|(last, _)| of(*last)).map(|(_, value)| *value).fold(0.0, f64::max)
+    };
+    let few = best(&|last| matches!(last, Last::Events(events) if events <= 3));
+    let all = best(&|last| last == Last::All);
+    // Nothing is known of data that is too small to say: windows then do no harm.
+    Ok(few >= ORDER * all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelKind;
+    use rt_data::{SplitKind, SplitOptions, split};
+
+    fn cut(data: &Dataset) -> Split {
+        split(data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap()
+    }
+
+    /// A word from a counter.
+    fn word(i: u64) -> u64 {
+        let word = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40
+    }
+
+    /// 200 users with twelve events: each the successor of the item before, or of the user's own group in any order.
+    fn log(ordered: bool, seconds: i64) -> Dataset {
+        let mut events = Vec::new();
+        for user in 0..200u64 {
+            let mut item = word(user) % 100;
+            for event in 0..12u64 {
+                let draw = word(user * 100 + event + 7_000);
+                item = if ordered { (item * 37 + 11) % 100 } else { (draw % 20) * 5 + user % 5 };
+                events.push((format!("u{user}"), format!("i{item}"), 1_600_000_000 + event as i64 * seconds));
+            }
+        }
+        Dataset::from_events(events.iter().map(|(u, i, t)| (u, i, *t)))
+    }
+
+    #[test]
+    fn windows_follow_the_order() {
+        for (ordered, want) in [(true, &[1, 2, 3, 5, 10, 50][..]), (false, &[50])] {
+            let data = log(ordered, 3_600);
+            let config = Config::new(ModelKind::Dssm).resolve(&data, &cut(&data)).unwrap();
+            assert_eq!(config.windows, want, "ordered: {ordered}");
+        }
+    }
+
+    #[test]
+    fn sessions_follow_the_pauses() {
+        let of = |seconds| {
+            let data = log(true, seconds);
+            Config::new(ModelKind::Dssm).resolve(&data, &cut(&data)).unwrap().session
+        };
+        assert_eq!((of(30), of(3_600)), (Some(SESSION), Some(0)));
+    }
+
+    #[test]
+    fn steps_follow_the_examples() {
+        let data = log(false, 3_600);
+        let mut split = cut(&data);
+        let of = |split: &Split| {
+            let mut config = Config::new(ModelKind::Dssm);
+            config.resolve_steps(split);
+            (config.batch, config.patience, config.epochs)
+        };
+        // 1,800 examples are 29 steps of 64; 100,000 are 98 of 1,024.
+        assert_eq!(of(&split), (64, 11, 104));
+        split.examples = (0..100_000).collect();
+        assert_eq!(of(&split), (1024, 4, 40));
+    }
+}
