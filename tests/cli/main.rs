@@ -5,6 +5,7 @@ mod commands;
 mod data;
 mod exports;
 mod from;
+mod interrupt;
 mod protocol;
 mod searches;
 mod seeds;

@@ -1,4 +1,5 @@
-//! Errors with the program's exit codes: 2 for what the user gave, 1 for what the machine could not do.
+//! Errors with the program's exit codes: 2 for what the user gave, 1 for what the machine could not do, 130 and 143 where a signal
+//! ended training.
 
 use std::fmt;
 
@@ -21,6 +22,11 @@ impl Fail {
     /// Flags, configuration or data.
     pub(crate) fn user(what: impl Into<String>) -> Self {
         Self { what: what.into(), code: 2 }
+    }
+
+    /// Did a signal end it?
+    pub(crate) fn is_interrupt(&self) -> bool {
+        self.code > 128
     }
 
     /// Device, memory or disk.

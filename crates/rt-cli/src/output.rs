@@ -236,6 +236,22 @@ pub(crate) fn note(global: &Global, text: &str) {
     }
 }
 
+/// What is said of a model that does not beat most-popular.
+pub(crate) const BELOW_POPULAR: &str = "what may help: fewer examples of hot items (subsample = 0.001), a larger patience, or another \
+                                        metric to choose the epoch by (select = HR@100)";
+
+/// Says what of the data nothing was learned from.
+pub(crate) fn note_without_negatives(global: &Global, without: usize, examples: usize) {
+    if without > 0 {
+        note(
+            global,
+            &format!(
+                "{without} of {examples} training examples teach nothing: all that could be a negative of theirs is left out"
+            ),
+        );
+    }
+}
+
 /// Shows training: a bar on a terminal, a line an epoch elsewhere.
 pub(crate) fn progress<'a>(global: &Global, name: &'a str) -> impl FnMut(&Progress<'_>) -> ControlFlow<()> + use<'a> {
     let terminal = std::io::stderr().is_terminal() && !global.quiet;
@@ -260,7 +276,7 @@ pub(crate) fn progress<'a>(global: &Global, name: &'a str) -> impl FnMut(&Progre
                 (Some(own), Some(popular)) if own <= popular && !warned => {
                     warned = true;
                     format!(
-                        "\nwarning: after epoch {} {name} does not beat most-popular on validation: {} {own:.4} against {popular:.4}",
+                        "\nwarning: after epoch {} {name} does not beat most-popular on validation: {} {own:.4} against {popular:.4}; {BELOW_POPULAR}",
                         p.epoch, p.select
                     )
                 }

@@ -221,6 +221,13 @@ impl Config {
         self.batch * self.accumulate
     }
 
+    /// These settings for so many examples: a batch is no larger than all of them, and a step has no batch without an example.
+    pub(crate) fn within(mut self, examples: usize) -> Self {
+        self.batch = self.batch.min(examples).max(1);
+        self.accumulate = self.accumulate.min(examples.div_ceil(self.batch)).max(1);
+        self
+    }
+
     /// Seconds that end a session; 0 where sessions are not used or not resolved yet.
     #[must_use]
     pub fn session_seconds(&self) -> usize {

@@ -50,9 +50,6 @@ pub enum Error {
     /// Training went wrong.
     #[error("training: {0}")]
     Training(String),
-    /// The progress callback asked to stop.
-    #[error("stopped")]
-    Stopped,
     /// Evaluation failed.
     #[error("evaluation: {0}")]
     Evaluation(String),
@@ -68,12 +65,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Data(_) | Self::Unknown { .. } | Self::Request(_) | Self::Folder { .. } => 2,
-            Self::Tensor(_)
-            | Self::Kernels(_)
-            | Self::Io { .. }
-            | Self::Training(_)
-            | Self::Stopped
-            | Self::Evaluation(_) => 1,
+            Self::Tensor(_) | Self::Kernels(_) | Self::Io { .. } | Self::Training(_) | Self::Evaluation(_) => 1,
         }
     }
 }

@@ -12,6 +12,7 @@ mod extend;
 mod features;
 mod history;
 mod keys;
+mod learnable;
 mod loss_options;
 mod losses;
 mod mine;

@@ -137,8 +137,9 @@ impl<'a> Miner<'a> {
         let rank_of = |item: u32| rank::key(scores[item as usize]);
         let free = |item: &&u32| own.binary_search(item).is_err() && rank_of(**item) != rank::UNLISTED;
         let mut items: Vec<u32> = self.candidates.iter().filter(free).copied().collect();
-        let last = model.config.mine_ranks[1].min(items.len());
-        let first = model.config.mine_ranks[0].min((last + 1).saturating_sub(n)).max(1);
+        let [first, last] = model.config.ranks_mined(self.candidates.len());
+        let last = last.min(items.len());
+        let first = first.min((last + 1).saturating_sub(n)).max(1);
         if last < first || last + 1 - first < n {
             return vec![0; n];
         }

@@ -21,6 +21,20 @@ pub(crate) struct Own {
 /// Number of the draws of mined negatives among the streams of negatives.
 const MINED: u32 = 7;
 
+/// Ranks that are mined from, of a large catalogue.
+const RANKS: [usize; 2] = [101, 500];
+
+impl Config {
+    /// First and last rank that are mined from, of so many items.
+    pub(crate) fn ranks_mined(&self, items: usize) -> [usize; 2] {
+        if let [first, last] = self.mine_ranks[..] {
+            return [first, last];
+        }
+        let last = RANKS[1].min(items / 2).max(self.mine).max(1);
+        [RANKS[0].min(last / 5 + 1).min((last + 1).saturating_sub(self.mine)).max(1), last]
+    }
+}
+
 impl Loss {
     /// Has each example negatives of its own?
     pub(crate) fn draws_own(self) -> bool {
@@ -120,7 +134,8 @@ pub(crate) fn logq(tape: &mut Tape, config: &Config, schema: &Schema, table: Var
     };
     let drawn = tape.reshape(drawn, rows, k)?;
     let drawn = without_own(tape, config, schema, drawn, user)?;
-    let window = (config.mine_ranks[1] - config.mine_ranks[0] + 1).min(schema.candidates).max(1) as f64;
+    let [first, last] = config.ranks_mined(schema.candidates);
+    let window = (last - first + 1).min(schema.candidates).max(1) as f64;
     let expected = f64::from(mined_share(config)) * config.mine as f64 / window;
     let mined = tape.constant(&vec![expected.ln() as f32; rows * config.mine], rows, config.mine)?;
     Ok(tape.concat(&[drawn, mined])?)
@@ -223,6 +238,9 @@ pub(crate) fn check_values(config: &Config) -> Result<()> {
         return bad("mine_share", config.mine_share.to_string(), "above 0");
     }
     let r = &config.mine_ranks;
+    if r.is_empty() {
+        return Ok(());
+    }
     let two = r.len() == 2 && r[0] >= 1 && r[0] <= r[1];
     if !two || r[1] == usize::MAX || r[1] - r[0] + 1 < config.mine {
         let shown: Vec<String> =
@@ -269,7 +287,8 @@ pub(crate) fn check_together(config: &Config) -> Result<()> {
     }
     let mining = [
         ("mine_every", config.mine_every != plain.mine_every),
-        ("mine_ranks", config.mine_ranks != plain.mine_ranks),
+        // The ranks that settings had before they followed the catalogue.
+        ("mine_ranks", config.mine_ranks != plain.mine_ranks && config.mine_ranks != RANKS),
         ("mine_share", config.mine_share != plain.mine_share),
     ];
     if let Some((key, _)) = mining.iter().find(|(_, changed)| *changed && config.mine == 0) {

@@ -113,7 +113,6 @@ pub const PRESETS: &[Preset] = &[
             ("negatives", "20"),
             ("sampler", "uniform"),
             ("mine", "1"),
-            ("mine_ranks", "101,500"),
             ("mine_share", "100"),
         ],
     },

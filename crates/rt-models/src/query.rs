@@ -59,26 +59,27 @@ impl Model {
         let (history, columns) = (self.schema.history, self.schema.given_context().len());
         let chunk = user_chunk(&self.schema);
         let mut users = vec![0u32; chunk];
-        let mut items = vec![0u32; chunk * history];
+        // Histories stand one after the other: what is written follows their lengths, not the room that there is.
+        let mut items = Vec::new();
         let mut slices = vec![0u32; chunk * 2];
         let mut context = vec![0u32; chunk * columns];
         let mut sessions = [vec![0u32; chunk * 2], vec![0u32; chunk * 2]];
         let room = self.schema.searches.as_ref().map_or(0, |shape| shape.room);
         let (mut tokens, mut searches) = (vec![0u32; chunk * room], vec![0u32; chunk * 2]);
-        let mut seconds = vec![0u32; if self.config.decay_heads > 0 { chunk * history } else { 0 }];
+        let mut seconds = Vec::new();
         for (i, q) in queries.iter().enumerate() {
             self.check_ids(q)?;
             let last = &q.history[q.history.len().saturating_sub(history)..];
             users[i] = q.user;
-            items[i * history..][..last.len()].copy_from_slice(last);
-            slices[i * 2] = (i * history) as u32;
-            slices[i * 2 + 1] = last.len() as u32;
+            let first = items.len();
+            items.extend_from_slice(last);
+            slices[i * 2..][..2].copy_from_slice(&[first as u32, last.len() as u32]);
             let given = q.context.len().min(columns);
             context[i * columns..][..given].copy_from_slice(&q.context[..given]);
             if self.config.session_seconds() > 0 {
                 let session = session::of_request(q.history, q.times, self.config.session_seconds());
                 let length = (session.length as usize).min(last.len());
-                let start = (i * history + last.len() - length) as u32;
+                let start = (first + last.len() - length) as u32;
                 sessions[0][i * 2..][..2].copy_from_slice(&[start, length as u32]);
                 sessions[1][i * 2..][..2].copy_from_slice(&session.categories());
             }
@@ -88,7 +89,8 @@ impl Model {
             if self.config.decay_heads > 0 {
                 let times = &q.times[q.times.len().saturating_sub(history)..];
                 let since = crate::history::seconds_of_request(times);
-                seconds[i * history..].iter_mut().zip(since).for_each(|(to, s)| *to = s);
+                seconds.resize(items.len(), 0);
+                seconds[first..].iter_mut().zip(since).for_each(|(to, s)| *to = s);
             }
         }
         let functions = self.schema.hashed_history();

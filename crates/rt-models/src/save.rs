@@ -81,12 +81,39 @@ pub(crate) fn folder(path: &Path, what: impl Into<String>) -> Error {
     Error::Folder { path: path.to_owned(), what: what.into() }
 }
 
-/// May a model be written to `out`? It may where nothing is there, an empty folder, or a model of ours.
+/// Can a model be written to `out`? It may where nothing is there, an empty folder, or a model of ours; that a folder can be made
+/// beside it, as [`Model::save`] does, is tried. What is made for that is taken away again.
 ///
 /// # Errors
 ///
-/// [`Error::Folder`] where something else is there.
+/// [`Error::Folder`] where something else is there, [`Error::Io`] where the system refuses.
 pub fn check_out(out: &Path) -> Result<()> {
+    check_place(out)?;
+    let (parent, name) = parts(out)?;
+    let missing: Vec<&Path> = parent.ancestors().take_while(|folder| !folder.exists()).collect();
+    let beside = parent.join(format!(".{name}.try-{}", std::process::id()));
+    let tried = fs::create_dir_all(&parent)
+        .and_then(|()| fs::create_dir(&beside))
+        .and_then(|()| fs::write(beside.join(MANIFEST), "{}"))
+        .map_err(io(out));
+    let _ = fs::remove_dir_all(&beside);
+    for folder in missing {
+        let _ = fs::remove_dir(folder);
+    }
+    tried
+}
+
+/// The folder that `out` stands in, and its name in it.
+fn parts(out: &Path) -> Result<(PathBuf, String)> {
+    let full = std::path::absolute(out).map_err(io(out))?;
+    match (full.parent(), full.file_name()) {
+        (Some(parent), Some(name)) => Ok((parent.to_owned(), name.to_string_lossy().into_owned())),
+        _ => Err(folder(out, "names no folder that could be made: name one")),
+    }
+}
+
+/// Does nothing stand there, an empty folder, or a model of ours?
+fn check_place(out: &Path) -> Result<()> {
     if !out.exists() {
         return Ok(());
     }
@@ -104,9 +131,9 @@ pub fn check_out(out: &Path) -> Result<()> {
 /// Writes tensors and the readable part to the folder `out` with their manifest: whole, or not at all. A model that stands
 /// there is replaced.
 pub(crate) fn write_folder(out: &Path, tensors: &[u8], readable: &[u8]) -> Result<()> {
-    check_out(out)?;
-    let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned);
+    check_place(out)?;
+    let (parent, name) = parts(out)?;
+    let out = &*parent.join(out.file_name().unwrap_or_else(|| name.as_ref()));
     fs::create_dir_all(&parent).map_err(io(&parent))?;
     let fresh = parent.join(format!(".{name}.new-{}", std::process::id()));
     let old = parent.join(format!(".{name}.old-{}", std::process::id()));

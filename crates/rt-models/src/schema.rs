@@ -151,6 +151,18 @@ impl Config {
         if config.negatives == 0 {
             config.negatives = config.default_negatives();
         }
+        if config.mine > 0 {
+            let candidates = crate::sampler::candidates(data, split).len();
+            let [first, last] = config.ranks_mined(candidates);
+            if last > candidates {
+                let what = format!(
+                    "`mine_ranks = {first},{last}`: training has {candidates} candidates, so that the last rank is at most that; left \
+                     empty, the ranks follow their number"
+                );
+                return Err(Error::Config(what));
+            }
+            config.mine_ranks = vec![first, last];
+        }
         let heldout = config.label == Label::HeldOut;
         // With a held-out label later items stand in the history: it has no running session.
         let clock = data.has_clock() && !split.history_is_set && !heldout;
@@ -173,7 +185,7 @@ impl Config {
             return Err(Error::Config(what.into()));
         }
         let negatives = match config.loss {
-            Loss::InBatch => config.batch * (config.queue + 1) + config.mixed - 1,
+            Loss::InBatch => config.clone().within(split.examples.len()).batch * (config.queue + 1) + config.mixed - 1,
             Loss::Sampled => config.negatives,
             _ => crate::sampler::candidates(data, split).len().saturating_sub(1),
         };
@@ -227,6 +239,13 @@ impl Schema {
     /// Hash functions of the rows that histories pool; 0 where these are the items themselves.
     pub(crate) fn hashed_history(&self) -> usize {
         if self.extra.hash_items > 0 { self.extra.hash_functions } else { 0 }
+    }
+
+    /// The same for training on this data: no room for histories longer than its longest. (Up to 64 items room costs nothing, and
+    /// what is drawn for a history stays what it is.)
+    pub(crate) fn within(&self, data: &Dataset) -> Self {
+        let longest = data.user_start.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
+        Self { history: self.history.min(longest.max(64)), ..self.clone() }
     }
 
     /// Reads the schema off the data.

@@ -13,7 +13,7 @@ use rt_data::{Dataset, EvalCase, Mask, Split};
 use rt_tensor::{Device, Step};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where training stands; given to the progress callback.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,8 @@ pub struct Progress<'a> {
     pub examples_per_second: f64,
 }
 
-/// The callback: `Break` stops training, and [`Error::Stopped`] comes back.
+/// The callback: `Break` ends training with the best weights so far, see [`TrainReport::interrupted`]. It is asked after each epoch,
+/// every 16 steps of it, and between two steps where the last time was a fifth of a second ago.
 pub type OnProgress<'a> = &'a mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>;
 
 /// What training reports.
@@ -78,7 +79,14 @@ pub struct TrainReport {
     pub temperature: Option<f32>,
     /// True where the model did not beat most-popular on validation.
     pub below_popular: bool,
+    /// Training examples that nothing is learned from: all that could be a negative of theirs is left out.
+    pub without_negatives: usize,
+    /// True where the callback ended training. The weights are those of `best_epoch`, or as they were where no epoch was judged.
+    pub interrupted: bool,
 }
+
+/// What is asked between two steps waits no longer than this for the next time.
+pub(crate) const ASK: Duration = Duration::from_millis(200);
 
 /// Trains a model on a split.
 ///
@@ -87,8 +95,8 @@ pub struct TrainReport {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] where configuration and data do not go together, [`Error::Training`] where there is nothing to train
-/// on or the loss is not finite, [`Error::Stopped`]; device errors.
+/// [`Error::Config`] where configuration and data do not go together or leave no example a negative, [`Error::Training`] where there
+/// is nothing to train on or the loss is not finite; device errors.
 pub fn train(
     device: &Device,
     config: &Config,
@@ -108,16 +116,17 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             "the data has no training example: an example needs a user with two events or more in the train part";
         return Err(Error::Training(what.into()));
     }
-    let config = model.config.clone();
     let sizes = Sizes { examples: split.examples.len(), events: model.data.event_item.len() };
-    let tape = losses::record(&config, &model.schema, &sizes)?;
+    let config = model.config.clone().within(sizes.examples);
+    let without_negatives = crate::learnable::without_negatives(&config, &model.data, split)?;
+    let tape = losses::record(&config, &model.schema.within(&model.data), &sizes)?;
     losses::upload(&model.store, &config, &model.schema, &model.data, split)?;
     crate::searches::upload(&model.store, &config, model.searches.as_ref(), &model.data)?;
     let mut program = tape.compile(&model.store)?;
     let optimizer = config.optimizer();
 
     let launches = program.launches().into_iter().map(|(_, shader)| shader).collect();
-    let mut report = TrainReport { launches, ..TrainReport::default() };
+    let mut report = TrainReport { launches, without_negatives, ..TrainReport::default() };
     let of_step = config.step_examples();
     // Losses of so many steps stay on the device; an epoch that leaves examples out has fewer.
     let ring = sizes.steps(of_step);
@@ -136,8 +145,8 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
     let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
     let mut epochs = Epochs::new(&config, &model.data, split);
     let mut miner = Miner::new(&model, split, &context);
-    let (mut t, mut seen) = (0u32, 0);
-    for epoch in 1..=config.epochs {
+    let (mut t, mut seen, mut asked) = (0u32, 0, Instant::now());
+    'epochs: for epoch in 1..=config.epochs {
         let start = Instant::now();
         let examples = epochs.next(&model.store, seed, epoch as u32)?;
         let steps = examples.div_ceil(of_step);
@@ -156,7 +165,8 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             rates = [factor * config.lr, factor * config.row_rate()];
             program.run(&optimizer.rates(at, rates[0], rates[1]))?;
             watch.after(&program, epoch, step, t)?;
-            if (step + 1) % 16 == 0 {
+            if (step + 1) % 16 == 0 || asked.elapsed() >= ASK {
+                asked = Instant::now();
                 let seconds = report.seconds + start.elapsed().as_secs_f64();
                 let done = seen + offset + valid;
                 let at = Progress {
@@ -175,7 +185,15 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
                     examples_per_second: done as f64 / seconds,
                 };
                 if progress(&at).is_break() {
-                    return Err(Error::Stopped);
+                    if best.is_none() {
+                        // These weights are kept, so they have to be numbers.
+                        let losses = watch.epoch(&program, epoch, step + 1, t)?;
+                        report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
+                    }
+                    report.seconds += start.elapsed().as_secs_f64();
+                    report.examples_per_second = done as f64 / report.seconds;
+                    report.interrupted = true;
+                    break 'epochs;
                 }
             }
         }
@@ -231,8 +249,10 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             examples_per_second: report.examples_per_second,
         };
         if progress(&at).is_break() {
-            return Err(Error::Stopped);
+            report.interrupted = true;
+            break;
         }
+        asked = Instant::now();
         if epoch - report.best_epoch >= config.patience || ran == left && config.max_steps > 0 {
             break;
         }
@@ -243,6 +263,8 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
         if report.below_popular {
             tracing::warn!("the model does not beat most-popular on validation");
         }
+    } else if report.interrupted && config.ema > 0.0 {
+        put(&model, &model.store.averages(config.ema, t)?)?;
     }
     report.temperature = crate::candidates::learned_temperature(&model.store)?;
     model.weights_changed();

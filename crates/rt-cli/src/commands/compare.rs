@@ -48,15 +48,16 @@ impl Bench<'_> {
         let mut row = self.row(model.config().model.name(), &scorer)?;
         row.model_sha256 = Some(model.sha256()?);
         if let Some((report, prepare_seconds)) = report {
-            row.seconds = Some(report.seconds);
-            row.examples_per_second = Some(report.examples_per_second);
-            row.prepare_seconds = Some(prepare_seconds);
-            row.validation_seconds = Some(report.valid_seconds / report.epochs.max(1) as f64);
-            row.best_epoch = Some(report.best_epoch);
-            row.peak_memory_bytes = peak_memory_bytes();
-            row.loss = Some(report.loss.clone());
-            row.loss_epochs = Some(report.loss_epochs.clone());
+            add_training(&mut row, report, prepare_seconds);
         }
+        Ok(row)
+    }
+
+    /// The row of a model whose training was interrupted: without figures.
+    pub(crate) fn untested(&self, model: &Model, (report, prepare_seconds): (&TrainReport, f64)) -> Done<Row> {
+        let mut row = Row { model: model.config().model.name().into(), ..Row::default() };
+        row.model_sha256 = Some(model.sha256()?);
+        add_training(&mut row, report, prepare_seconds);
         Ok(row)
     }
 
@@ -64,6 +65,17 @@ impl Bench<'_> {
     pub(crate) fn bound(&self, latent: &Latent) -> Done<Row> {
         self.row("bound", &Bound { latent, data: self.data })
     }
+}
+
+fn add_training(row: &mut Row, report: &TrainReport, prepare_seconds: f64) {
+    row.seconds = Some(report.seconds);
+    row.examples_per_second = Some(report.examples_per_second);
+    row.prepare_seconds = Some(prepare_seconds);
+    row.validation_seconds = Some(report.valid_seconds / report.epochs.max(1) as f64);
+    row.best_epoch = Some(report.best_epoch);
+    row.peak_memory_bytes = peak_memory_bytes();
+    row.loss = Some(report.loss.clone());
+    row.loss_epochs = Some(report.loss_epochs.clone());
 }
 
 struct Bound<'a> {

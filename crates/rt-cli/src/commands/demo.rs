@@ -18,6 +18,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
         check_out(&folder(kind))?;
     }
+    std::fs::create_dir_all(&args.out).map_err(|e| Fail::machine(format!("{}: {e}", args.out.display())))?;
     let device = super::open(global)?;
     let start = Instant::now();
     let (data, latent) = Synthetic::parse("synthetic")?.generate();
@@ -40,6 +41,7 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
         config.set("patience", "2")?;
         let mut progress = output::progress(global, kind.name());
         let (model, report) = train(&device, &config, data.clone(), &split, global.seed, &mut progress)?;
+        model.save(&folder(kind))?;
         rows.push(bench.model(&model, Some((&report, prepare_seconds)))?);
         models.push(model);
     }
@@ -57,10 +59,6 @@ pub(crate) fn run(global: &Global, args: &Demo) -> Done {
     say!("\nuser {}, who last chose {}:", data.users.raw(user), last.join("; "));
     super::recommend::print(&best, None);
 
-    std::fs::create_dir_all(&args.out).map_err(|e| Fail::machine(format!("{}: {e}", args.out.display())))?;
-    for model in &models {
-        model.save(&folder(model.config().model))?;
-    }
     let page = args.out.join("report.html");
     output::write_file(&page, &report(&device, &rows, &protocol, &best, data.users.raw(user), &last))?;
     say!("\n{:.1} s; the report is {}, the models stand beside it:", start.elapsed().as_secs_f64(), page.display());

@@ -4,6 +4,7 @@ use crate::args::{
     Data, Eval, Evaluation, Explain, Global, MaskArg, RequestTime, Search, TargetsArg, TextPairs, Train,
 };
 use crate::fail::{Done, Fail};
+use crate::interrupt::Interrupt;
 use crate::output;
 use rt_data::{Column, Dataset, ReadOptions, Synthetic};
 use rt_models::eval::peak_memory_bytes;
@@ -82,19 +83,28 @@ pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
     if split.test.is_empty() {
         output::note(global, "fewer than ten pairs (or documents): nothing is held out, figures will be empty");
     }
-    let mut progress = output::progress(global, NAME);
+    let interrupt = Interrupt::watch()?;
+    let mut progress = interrupt.stopping(output::progress(global, NAME));
     let (model, report) = train(&device, &config, &pairs, &split, global.seed, &mut progress)?;
+    model.save(&args.out)?;
+    interrupt.release();
     if report.below_tfidf {
         eprintln!("warning: the model does not beat TF-IDF on validation; it is not worth its time as it is");
     }
-    let tfidf = rank_pairs(&pairs, &split.test, &TfIdf::new(&pairs.documents))?;
-    let own = model.evaluate(&pairs, &split.test)?;
+    let interrupted = interrupt.code().is_some();
     let training = Some(Training::new(&report, &model, prepare_seconds)?);
-    let rows =
-        vec![Row { model: "tf-idf", figures: tfidf, training: None }, Row { model: NAME, figures: own, training }];
-    model.save(&args.out)?;
+    let mut rows = Vec::new();
+    let mut figures = TextFigures::default();
+    if !interrupted {
+        let tfidf = rank_pairs(&pairs, &split.test, &TfIdf::new(&pairs.documents))?;
+        rows.push(Row { model: "tf-idf", figures: tfidf, training: None });
+        figures = model.evaluate(&pairs, &split.test)?;
+    }
+    rows.push(Row { model: NAME, figures, training });
     say!("{NAME} on {}, {}, seed {}", pairs.name, device.name(), global.seed);
-    print_rows(&rows);
+    if !interrupted {
+        print_rows(&rows);
+    }
     say!(
         "split by {}: {} pairs train, {} validate, {} test; {} documents ranked, without the query's other clicked ones",
         by.name(),
@@ -103,8 +113,12 @@ pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
         split.test.len(),
         pairs.documents.len()
     );
-    say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
     let mut more = serde_json::Map::new();
+    if interrupted {
+        more.insert("interrupted".into(), true.into());
+    } else {
+        say!("best epoch {} of {}; the model is in {}", report.best_epoch, report.epochs, args.out.display());
+    }
     let protocol = json!({
         "split": by.name(), "mask": "clicked", "request_time": "strict", "catalogue": pairs.documents.len(),
         "queries": pairs.queries.len(), "pairs_trained": split.train.len(), "pairs_validated": split.valid.len(),
@@ -116,7 +130,8 @@ pub(crate) fn run_train(global: &Global, args: &Train) -> Done {
     more.insert("validation_recall_10".into(), report.valid.clone().into());
     more.insert("dispatches_per_step".into(), report.dispatches.into());
     more.insert("parameters".into(), json!({"tables": model.parameters().0, "dense": model.parameters().1}));
-    output::write_json(global, "train", output::device_name(&device), None, rows, more)
+    output::write_json(global, "train", output::device_name(&device), None, rows, more)?;
+    if interrupted { Err(interrupt.failure(report.best_epoch, &args.out)) } else { Ok(()) }
 }
 
 fn check_evaluation(evaluation: &Evaluation) -> Done {

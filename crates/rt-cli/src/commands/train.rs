@@ -5,11 +5,14 @@ use super::seeds::{self, Run};
 use super::source::{Source, Undivided};
 use crate::args::{Global, RequestTime, Train};
 use crate::fail::{Done, Fail};
+use crate::interrupt::Interrupt;
 use crate::output;
 use crate::tensorboard::Events;
-use rt_models::eval::{Protocol, peak_memory_bytes};
+use rt_data::Dataset;
+use rt_models::eval::{Protocol, Row, peak_memory_bytes};
 use rt_models::{
-    Config, Extended, Gap, Model, ModelKind, Preset, Progress, SearchTime, check_out, extend, train, train_from,
+    Config, Extended, Gap, Model, ModelKind, Preset, Progress, SearchTime, TrainReport, check_out, extend, train,
+    train_from,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -57,61 +60,46 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     output::insert_searches(&mut more, source.data.searches.as_ref());
     let data = extended.as_ref().map_or_else(|| Arc::new(source.data), |extended| extended.data.clone());
     let bench = Bench { device: &device, data: &data, split: &source.split, baselines: args.evaluation.baselines };
-    let mut boards = boards(args, &seeds)?.into_iter();
-    let mut runs: Vec<Run> = Vec::new();
-    // The model that is best on validation, and its place among the runs.
-    let mut kept: Option<(usize, Model)> = None;
-    for &seed in &seeds {
-        let name = config.model.name();
-        let name = if seeds.len() > 1 { format!("{name} seed {seed}") } else { name.to_owned() };
-        let mut show = output::progress(global, &name);
-        let mut board = boards.next();
-        let mut progress = |p: &Progress<'_>| {
-            if let Some(board) = &mut board {
-                board.progress(p);
-            }
-            show(p)
-        };
-        let (model, report) = match (&base, &extended) {
-            (Some(base), Some(extended)) => train_from(&device, base, &config, extended, seed, &mut progress)?,
-            _ => train(&device, &config, data.clone(), &source.split, seed, &mut progress)?,
-        };
-        board.map_or(Ok(()), Events::finish)?;
-        let row = bench.model(&model, Some((&report, prepare_seconds)))?;
-        if report.below_popular {
-            eprintln!("warning: {name} does not beat most-popular on validation; it is not worth its time as it is");
-        }
-        let run = Run { seed, row, report };
-        if kept.as_ref().is_none_or(|(best, _)| run.validation() > runs[*best].validation()) {
-            kept = Some((runs.len(), model));
-        }
-        runs.push(run);
-    }
-    let (Some((best, model)), Some(first)) = (kept, runs.first()) else {
-        return Err(Fail::user("--seeds 0: at least 1"));
+    let job = Job {
+        global,
+        args,
+        data: &data,
+        bench: &bench,
+        config: &config,
+        base: base.as_ref(),
+        extended: extended.as_ref(),
     };
-    let mut rows = bench.baselines()?;
-    if let Some(latent) = &source.latent {
+    let Trained { runs, best, model, interrupt } = job.run(&seeds, prepare_seconds)?;
+    let interrupted = interrupt.code().is_some();
+    // From here on the model is saved, and nothing that fails takes it away.
+    let mut rows = if interrupted { Vec::new() } else { bench.baselines()? };
+    if let Some(latent) = source.latent.as_ref().filter(|_| !interrupted) {
         rows.push(bench.bound(latent)?);
     }
+    let first = &runs[0];
     rows.push(first.row.clone());
     let protocol = Protocol::new(&data, &source.split, args.data.request_time());
     if let Some(text) = unclicked(&model) {
         output::note(global, &text);
     }
-    model.save(&args.out)?;
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
-    output::print_rows(&rows, &protocol);
+    if !interrupted {
+        output::print_rows(&rows, &protocol);
+    }
     output::print_left_out(&data.left_out);
     let kept = &runs[best];
-    if runs.len() > 1 {
+    if runs.len() > 1 && !interrupted {
         let mean = seeds::mean(&runs);
         seeds::print(&runs, &mean, config.select.name());
         rows.push(mean);
         more.insert("seeds".into(), seeds::to_json(&runs, kept.seed)?);
         say!("seed {} is the best on validation:", kept.seed);
     }
-    say!("best epoch {} of {}; the model is in {}", kept.report.best_epoch, kept.report.epochs, args.out.display());
+    if interrupted {
+        more.insert("interrupted".into(), true.into());
+    } else {
+        say!("best epoch {} of {}; the model is in {}", kept.report.best_epoch, kept.report.epochs, args.out.display());
+    }
     // Beside the rows stands what the first run's row belongs to; what others say is in `seeds`.
     let report = &first.report;
     if report.mine_seconds > 0.0 {
@@ -139,7 +127,95 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     more.insert("select".into(), config.select.name().into());
     more.insert("validation".into(), first.report.valid.clone().into());
     more.insert("dispatches_per_step".into(), first.report.launches.len().into());
-    output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)
+    output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)?;
+    if interrupted { Err(interrupt.failure(kept.report.best_epoch, &args.out)) } else { Ok(()) }
+}
+
+/// What is trained, on what.
+struct Job<'a> {
+    global: &'a Global,
+    args: &'a Train,
+    data: &'a Arc<Dataset>,
+    bench: &'a Bench<'a>,
+    config: &'a Config,
+    base: Option<&'a Model>,
+    extended: Option<&'a Extended>,
+}
+
+/// What came of it. The model, that of the run that is best on validation, is saved.
+struct Trained {
+    /// At least one.
+    runs: Vec<Run>,
+    best: usize,
+    model: Model,
+    interrupt: Interrupt,
+}
+
+impl Job<'_> {
+    /// Trains from each seed, until a signal comes, and saves each model that is the best so far.
+    fn run(&self, seeds: &[u64], prepare_seconds: f64) -> Done<Trained> {
+        let mut boards = boards(self.args, seeds)?.into_iter();
+        let interrupt = Interrupt::watch()?;
+        let mut runs: Vec<Run> = Vec::new();
+        // The model that is best on validation, and its place among the runs.
+        let mut kept: Option<(usize, Model)> = None;
+        for &seed in seeds {
+            let name = self.config.model.name();
+            let name = if seeds.len() > 1 { format!("{name} seed {seed}") } else { name.to_owned() };
+            let mut board = boards.next();
+            let (model, report) = self.one(seed, &name, board.as_mut(), &interrupt)?;
+            let mut run = Run { seed, row: Row::default(), report };
+            let is_best = kept.as_ref().is_none_or(|(best, _)| run.validation() > runs[*best].validation());
+            if is_best {
+                model.save(&self.args.out)?;
+            }
+            board.map_or(Ok(()), Events::finish)?;
+            let examples = self.bench.split.examples.len();
+            output::note_without_negatives(self.global, run.report.without_negatives, examples);
+            let interrupted = interrupt.code().is_some();
+            run.row = match interrupted {
+                true => self.bench.untested(&model, (&run.report, prepare_seconds))?,
+                false => self.bench.model(&model, Some((&run.report, prepare_seconds)))?,
+            };
+            if run.report.below_popular {
+                let what = "does not beat most-popular on validation; it is not worth its time as it is";
+                eprintln!("warning: {name} {what}; {}", output::BELOW_POPULAR);
+            }
+            if is_best {
+                kept = Some((runs.len(), model));
+            }
+            runs.push(run);
+            // It may have come while the model was tested.
+            if interrupt.code().is_some() {
+                break;
+            }
+        }
+        interrupt.release();
+        let (best, model) = kept.ok_or_else(|| Fail::user("--seeds 0: at least 1"))?;
+        Ok(Trained { runs, best, model, interrupt })
+    }
+
+    /// Trains from one seed.
+    fn one(
+        &self,
+        seed: u64,
+        name: &str,
+        mut board: Option<&mut Events>,
+        interrupt: &Interrupt,
+    ) -> Done<(Model, TrainReport)> {
+        let Bench { device, split, .. } = *self.bench;
+        let mut show = output::progress(self.global, name);
+        let mut progress = interrupt.stopping(|p: &Progress<'_>| {
+            if let Some(board) = &mut board {
+                board.progress(p);
+            }
+            show(p)
+        });
+        Ok(match (self.base, self.extended) {
+            (Some(base), Some(extended)) => train_from(device, base, self.config, extended, seed, &mut progress)?,
+            _ => train(device, self.config, self.data.clone(), split, seed, &mut progress)?,
+        })
+    }
 }
 
 /// The defaults of a model, or a preset.

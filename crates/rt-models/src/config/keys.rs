@@ -104,8 +104,9 @@ config! {
     mine: usize = (0, 0),
     /// Steps from one mining to the next; 0 = an epoch.
     mine_every: usize = (0, 0),
-    /// First and last rank that mined negatives are drawn from, without the user's own items.
-    mine_ranks: Vec<usize> = (vec![101, 500], vec![101, 500]),
+    /// First and last rank that mined negatives are drawn from, without the user's own items. Empty: 101 and 500; of fewer than 1,000
+    /// items the better half but its first fifth.
+    mine_ranks: Vec<usize> = (vec![], vec![]),
     /// Drawn negatives for each mined one, on average.
     mine_share: f32 = (100.0, 100.0),
     /// Normalisation of hidden layers, between the linear layer and its activation: none, layer or batch.

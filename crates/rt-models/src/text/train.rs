@@ -9,7 +9,7 @@ use super::pairs::{Pair, Pairs, TextSplit};
 use super::rank::{ModelTexts, TextFigures, TextScorer, rank_pairs};
 use super::tfidf::TfIdf;
 use super::tower::{TextSizes, record_gradients};
-use crate::train::{OnProgress, Progress};
+use crate::train::{ASK, OnProgress, Progress};
 use crate::watch::LossWatch;
 use crate::{Error, Result};
 use rt_data::Vocab;
@@ -40,6 +40,8 @@ pub struct TextReport {
     pub dispatches: usize,
     /// True where the model did not beat TF-IDF on validation.
     pub below_tfidf: bool,
+    /// True where the callback ended training. The weights are those of `best_epoch`, or as they were where no epoch was judged.
+    pub interrupted: bool,
 }
 
 /// The training part of the data, as the tape reads it.
@@ -161,8 +163,8 @@ fn on<R: Send>(device: &Device, run: impl FnOnce() -> R + Send) -> R {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] for settings that are wrong, [`Error::Training`] where the loss is not finite, [`Error::Stopped`] where
-/// the callback says so; device errors.
+/// [`Error::Config`] for settings that are wrong or leave no pair a negative, [`Error::Training`] where the loss is not finite; device
+/// errors.
 pub fn train(
     device: &Device,
     config: &TextConfig,
@@ -176,11 +178,13 @@ pub fn train(
         return Err(Error::Training("no pair of the data is in the training part".into()));
     }
     let data = Prepared::new(config, pairs, split);
+    let whole = config;
+    let config = &within(whole, pairs, data.examples.len())?;
     let mut tape = record_gradients(config, &data.sizes())?;
     let optimizer = config.optimizer();
     tape.optimize(&optimizer)?;
     let (documents, name) = (pairs.documents.clone(), pairs.name.clone());
-    let mut model = TextModel::build(device, config.clone(), data.trigrams.clone(), documents, name, seed)?;
+    let mut model = TextModel::build(device, whole.clone(), data.trigrams.clone(), documents, name, seed)?;
     model.trained_on = Some(TrainedOn::new(pairs, split.by, split.seed));
     data.upload(&model.store, &model.config)?;
     if config.loss == TextLoss::List {
@@ -194,8 +198,8 @@ pub fn train(
     // Validation recall@10 and MRR of the best epoch, and its weights.
     let (mut best, mut kept): (Option<(f64, f64)>, Vec<Vec<f32>>) = (None, Vec::new());
     let mut order = data.examples.clone();
-    let mut t = 0u32;
-    for epoch in 1..=config.epochs {
+    let (mut t, mut asked) = (0u32, Instant::now());
+    'epochs: for epoch in 1..=config.epochs {
         let start = Instant::now();
         philox::shuffle(seed, epoch as u32, &mut order);
         match config.loss {
@@ -230,12 +234,21 @@ pub fn train(
             let now = Step::new(t, seed, offset as u32, valid as u32);
             program.run(&optimizer.rates(now, config.lr, config.row_rate()))?;
             watch.after(&program, epoch, step, t)?;
-            if (step + 1) % 16 == 0 {
+            if (step + 1) % 16 == 0 || asked.elapsed() >= ASK {
+                asked = Instant::now();
                 at.step = step + 1;
                 let done = (epoch - 1) * order.len() + offset + valid;
                 at.examples_per_second = done as f64 / (report.seconds + start.elapsed().as_secs_f64());
                 if progress(&at).is_break() {
-                    return Err(Error::Stopped);
+                    if best.is_none() {
+                        // These weights are kept, so they have to be numbers.
+                        let losses = watch.epoch(&program, epoch, step + 1, t)?;
+                        report.loss.extend(losses.iter().take(100usize.saturating_sub(report.loss.len())));
+                    }
+                    report.seconds += start.elapsed().as_secs_f64();
+                    report.examples_per_second = done as f64 / report.seconds;
+                    report.interrupted = true;
+                    break 'epochs;
                 }
             }
         }
@@ -271,8 +284,10 @@ pub fn train(
         at.loss = report.loss_epochs.last().copied();
         at.examples_per_second = report.examples_per_second;
         if progress(&at).is_break() {
-            return Err(Error::Stopped);
+            report.interrupted = true;
+            break;
         }
+        asked = Instant::now();
         if epoch - report.best_epoch >= config.patience {
             break;
         }
@@ -281,11 +296,29 @@ pub fn train(
         for (p, values) in model.store.params().list().iter().zip(&kept) {
             model.store.set(&p.name, values)?;
         }
-        let tfidf: &dyn TextScorer = &TfIdf::new(&pairs.documents);
-        report.below_tfidf = value.0 <= on(device, || rank_pairs(pairs, &split.valid, tfidf))?.get("recall@10");
+        if !report.interrupted {
+            let tfidf: &dyn TextScorer = &TfIdf::new(&pairs.documents);
+            report.below_tfidf = value.0 <= on(device, || rank_pairs(pairs, &split.valid, tfidf))?.get("recall@10");
+        }
     }
     model.weights_changed();
     Ok((model, report))
+}
+
+/// The settings with a batch no larger than the examples.
+fn within(config: &TextConfig, pairs: &Pairs, examples: usize) -> Result<TextConfig> {
+    let config = TextConfig { batch: config.batch.min(examples), ..config.clone() };
+    let what = if pairs.documents.len() < 2 {
+        "the data has one document, and a model learns to tell documents apart".to_owned()
+    } else if config.loss == TextLoss::InBatch && config.batch < 2 {
+        format!(
+            "the negatives of loss = in-batch are the other pairs of a batch, and of {examples} pairs a batch has one; use a larger \
+             batch, or loss = list"
+        )
+    } else {
+        return Ok(config);
+    };
+    Err(Error::Config(format!("there is nothing to learn: {what}")))
 }
 
 fn snapshot(model: &TextModel) -> Result<Vec<Vec<f32>>> {
