@@ -170,6 +170,39 @@ pub(crate) fn warn_of_leaks(global: &Global, data: &Dataset, split: &Split) {
     }
 }
 
+/// Share of the examples from which the target of so many is said.
+const HOT: f64 = 0.25;
+
+/// Says which item is the target of a large part of the examples, where one is.
+pub(crate) fn note_hot_item(global: &Global, data: &Dataset, split: &Split) {
+    let counts = split.target_counts(data);
+    let Some((item, &count)) = counts.iter().enumerate().max_by_key(|(_, count)| **count) else { return };
+    let share = f64::from(count) / split.examples.len().max(1) as f64;
+    if share >= HOT {
+        let item = data.items.raw(item as u32);
+        note(
+            global,
+            &format!(
+                "item {item} is the target of {:.0} % of the examples: of the other items the model learns the less; \
+                 `--set subsample=0.001` leaves most of these examples out",
+                100.0 * share
+            ),
+        );
+    }
+}
+
+/// Warns where item-kNN was better on validation than a model.
+pub(crate) fn warn_below_knn(rows: &[Row], name: &str, own: Option<f64>) {
+    let knn = rows.iter().find(|row| row.model == "item-knn").and_then(|row| row.validation_ndcg_10);
+    if let (Some(own), Some(knn)) = (own, knn)
+        && own < knn
+    {
+        eprintln!(
+            "warning: {name} does not beat item-knn on validation: NDCG@10 {own:.4} against {knn:.4}; {BELOW_POPULAR}"
+        );
+    }
+}
+
 /// The device as `--json` names it.
 pub(crate) fn device_name(device: &Device) -> DeviceName {
     let kind = match device {

@@ -29,6 +29,11 @@ impl Bench<'_> {
         if self.baselines == Baselines::Popular {
             return Ok(vec![popular]);
         }
+        let words = usize::try_from(ItemKnn::bytes(self.data, self.split) / 4).unwrap_or(usize::MAX);
+        if let Err(error) = Device::cpu(1)?.check_room(words, "the pairs of items that item-knn counts") {
+            eprintln!("warning: item-knn is left out: {error}");
+            return Ok(vec![popular]);
+        }
         let fit = || ItemKnn::fit(self.data, self.split);
         let knn = match self.device {
             Device::Cpu(cpu) => cpu.install(fit),
@@ -38,6 +43,7 @@ impl Bench<'_> {
         let knn = knn.map_err(|e| Fail::machine(format!("item-knn: {e}")))?;
         let mut row = self.row("item-knn", &knn)?;
         row.h = Some(knn.last());
+        row.validation_ndcg_10 = knn.tried().iter().find(|(last, _)| *last == knn.last()).map(|(_, value)| *value);
         Ok(vec![popular, row])
     }
 
@@ -68,6 +74,8 @@ impl Bench<'_> {
 }
 
 fn add_training(row: &mut Row, report: &TrainReport, prepare_seconds: f64) {
+    let best = report.best_epoch.checked_sub(1).and_then(|epoch| report.valid_figures.get(epoch));
+    row.validation_ndcg_10 = best.and_then(|figures| figures.get("NDCG@10"));
     row.seconds = Some(report.seconds);
     row.examples_per_second = Some(report.examples_per_second);
     row.prepare_seconds = Some(prepare_seconds);

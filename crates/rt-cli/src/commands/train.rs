@@ -56,6 +56,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     }
     output::note_searches(global, source.data.searches.as_ref());
     output::warn_of_leaks(global, extended.as_ref().map_or(&source.data, |extended| &extended.data), &source.split);
+    output::note_hot_item(global, extended.as_ref().map_or(&source.data, |extended| &extended.data), &source.split);
     let mut more = serde_json::Map::new();
     output::insert_searches(&mut more, source.data.searches.as_ref());
     let data = extended.as_ref().map_or_else(|| Arc::new(source.data), |extended| extended.data.clone());
@@ -77,6 +78,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         rows.push(bench.bound(latent)?);
     }
     let first = &runs[0];
+    output::warn_below_knn(&rows, config.model.name(), first.row.validation_ndcg_10);
     rows.push(first.row.clone());
     let protocol = Protocol::new(&data, &source.split, args.data.request_time());
     if let Some(text) = unclicked(&model) {

@@ -60,6 +60,9 @@ pub struct Row {
     /// Of item-kNN: how many events of the history it looks at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub h: Option<Last>,
+    /// NDCG@10 on validation: of a model's best epoch, of item-kNN's h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_ndcg_10: Option<f64>,
     /// Seconds of training, without preparing and evaluating.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
