@@ -118,7 +118,7 @@ fn the_folder_of_a_model_is_tried_before_training() {
     fs::write(&file, "text").unwrap();
     let figures = folder.path().join("t.json");
     for (out, words) in [
-        (file.join("m"), "file/m"),
+        (file.join("m"), "file is no folder"),
         (file.clone(), "stands there and is no model"),
         (folder.path().join("m/.."), "names no folder"),
     ] {

@@ -90,11 +90,15 @@ pub(crate) fn folder(path: &Path, what: impl Into<String>) -> Error {
 pub fn check_out(out: &Path) -> Result<()> {
     check_place(out)?;
     let (parent, name) = parts(out)?;
+    if let Some(file) = parent.ancestors().find(|folder| folder.exists()).filter(|folder| !folder.is_dir()) {
+        return Err(folder(out, format!("cannot be made: {} is no folder; name another --out", file.display())));
+    }
     let missing: Vec<&Path> = parent.ancestors().take_while(|folder| !folder.exists()).collect();
     let beside = parent.join(format!(".{name}.try-{}", std::process::id()));
     let tried = fs::create_dir_all(&parent)
         .and_then(|()| fs::create_dir(&beside))
         .and_then(|()| fs::write(beside.join(MANIFEST), "{}"))
+        .map_err(|e| std::io::Error::new(e.kind(), format!("cannot be written ({e}); name another --out")))
         .map_err(io(out));
     let _ = fs::remove_dir_all(&beside);
     for folder in missing {
