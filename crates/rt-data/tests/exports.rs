@@ -261,6 +261,14 @@ fn quotes_that_are_left_open() {
         assert_eq!(data.event_item.len(), 50, "{name}");
         assert_eq!(data.title(1), "a\nb 0", "{name}");
     }
+    // In the middle of a row, with as many delimiters before its end as make a row of that line.
+    for (name, separator) in [("d.csv", ','), ("d.tsv", '\t')] {
+        let text = "user,title,item,time\nu,x,a,5\nu,\"one\ntwo, three\",b,6\nu,\"\"\"one\"\"\n \\\",c,7\n";
+        let text = text.replace(", ", "#").replace(',', &separator.to_string()).replace('#', &format!("{separator} "));
+        let data = plain(name, text);
+        assert_eq!(events(&data), ["u a 5", "u b 6", "u c 7"]);
+        assert_eq!((data.title(2), data.title(3)), (&*format!("one\ntwo{separator} three"), "\"one\"\n \\"));
+    }
     let texts = plain("d.csv", "user,item,title\nu,a,\"Great, fun\nand nice\"\nu,b,x\n");
     assert_eq!(texts.title(1), "Great, fun\nand nice");
 }

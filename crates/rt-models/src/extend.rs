@@ -29,7 +29,8 @@ pub struct Extended {
 }
 
 /// Puts `new` behind the data of a model. Of a log that holds the old events too, those count as known: each (user, item, time) as
-/// often as the model has it, or, without clock times, a user's first events where every user's begin with the old ones.
+/// often as the model has it, or, without clock times, a user's first events where every user's begin with the old ones. Where all are
+/// known, the model's own events are divided anew.
 ///
 /// Leave-last-out divides each user's events of both together and keeps the examples and cases whose target is new. The other
 /// kinds divide the new data alone; then every new training event of a known user is an example.
@@ -46,23 +47,28 @@ pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, mut options: SplitO
     let known_events = keep.iter().filter(|keep| !**keep).count();
     let fresh = (known_events > 0).then(|| new.keep_events(&keep));
     let all = new.event_item.len();
-    if known_events == all {
-        let what = format!(
-            "all {all} events are those that the model knows already: nothing of the new data is left to train on"
-        );
-        return Err(Error::Request(what));
-    }
-    if known_events > 0 {
-        notes.push(format!(
+    let again = known_events == all;
+    match (known_events, again) {
+        (0, _) => {}
+        (_, true) => {
+            notes.push(format!("all {all} events are those that the model knows already: it goes on with them"))
+        }
+        (_, false) => notes.push(format!(
             "{known_events} of the {all} events are those that the model knows already: not counted twice"
-        ));
+        )),
     }
+    let ordered = !new.event_time.is_empty();
     let new = fresh.as_ref().unwrap_or(new);
     let merge = Merge::new(&model.data, new);
     let mut data = merge.data(&mut notes);
     data.searches = merge.searches(model, &mut notes)?;
+    if again && ordered && data.event_time.is_empty() {
+        data.event_time = data.user_start.windows(2).flat_map(|w| 1..=i64::from(w[1] - w[0])).collect();
+        data.time_is_order = true;
+    }
     let data = Arc::new(data);
     let mut split = match kind {
+        _ if again => rt_data::split(&data, kind, options)?,
         SplitKind::LeaveLastOut if new.event_time.is_empty() => rt_data::split(new, kind, options)?,
         SplitKind::LeaveLastOut => merge.leave_last_out(&data, options)?,
         SplitKind::Time { .. } | SplitKind::Files => merge.map(&data, &rt_data::split(new, kind, options)?),
@@ -261,7 +267,7 @@ impl<'a> Merge<'a> {
 
     fn data(&self, notes: &mut Vec<String>) -> Dataset {
         let (old, new) = (self.old, self.new);
-        let clocks = old.has_clock() && new.has_clock();
+        let clocks = old.has_clock() && (new.has_clock() || new.event_item.is_empty());
         let ordered = !new.event_time.is_empty();
         let mut data = Dataset {
             name: new.name.clone(),

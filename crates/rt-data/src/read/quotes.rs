@@ -7,8 +7,8 @@ use crate::{Error, Result};
 /// Where a quoted field ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
-    /// On this line, before a delimiter or its end.
-    Here,
+    /// On this line, before a delimiter or its end: the place of the quote.
+    Here(usize),
     /// Not on this line.
     Later,
     /// Text stands behind a closing quote.
@@ -23,7 +23,7 @@ impl Close {
                 [b'\\', b'"' | b'\\', ..] if backslash => place += 2,
                 [b'"', b'"', ..] => place += 2,
                 [b'"', next, ..] if *next != delimiter => return Self::Never,
-                [b'"', ..] => return Self::Here,
+                [b'"', ..] => return Self::Here(place),
                 [_, ..] => place += 1,
                 [] => return Self::Later,
             }
@@ -36,19 +36,30 @@ pub(crate) fn fields_of(line: &[u8], delimiter: u8) -> usize {
     1 + line.iter().filter(|&&byte| byte == delimiter).count()
 }
 
-/// Is a line that an open quote takes in a row of its own? `Some(true)`: it has the header's number of fields, and numbers where
-/// all rows have them. `Some(false)`: the number of fields, and no column that would say more. `None`: no.
-pub(crate) fn looks_like_row(line: &[u8], delimiter: u8, shapes: &[Shape], rows: u64) -> Option<bool> {
-    if shapes.is_empty() || fields_of(line, delimiter) != shapes.len() {
-        return None;
+/// Does a line that an open quote takes in end the quoted field before its first delimiter? Then it says nothing: what stands behind
+/// the quote is the rest of the row.
+pub(crate) fn only_ends(line: &[u8], delimiter: u8, backslash: bool) -> bool {
+    match Close::find(line, 0, delimiter, backslash) {
+        Close::Here(place) => !line[..place].contains(&delimiter),
+        _ => false,
     }
+}
+
+/// Are `fields`, read without regard to quotes, those of the columns of `shapes`? `Some(true)`: as many, and numbers where all rows
+/// have them. `Some(false)`: as many, and no column that would say more. `None`: no.
+pub(crate) fn look_like<'a>(fields: impl Iterator<Item = &'a [u8]>, shapes: &[Shape], rows: u64) -> Option<bool> {
     let known = rows > 0 && shapes.iter().any(|shape| shape.numbers);
-    let fits = |(field, shape): (&[u8], &Shape)| {
+    let mut count = 0;
+    for field in fields {
+        let shape = shapes.get(count)?;
         let value = field.trim_ascii();
-        let number = value.is_empty() || Moment::parse(value.trim_ascii()).is_some();
-        !(rows > 0 && (shape.flush && field.starts_with(b" ") || shape.numbers && !number))
-    };
-    line.split(|&byte| byte == delimiter).zip(shapes).all(fits).then_some(known)
+        let number = value.is_empty() || Moment::parse(value).is_some();
+        if rows > 0 && (shape.flush && field.starts_with(b" ") || shape.numbers && !number) {
+            return None;
+        }
+        count += 1;
+    }
+    (count == shapes.len() && count > 0).then_some(known)
 }
 
 /// The fields of one line of CSV: between commas, quoted where they hold commas or quotes themselves.
@@ -123,7 +134,7 @@ mod tests {
     fn lines_that_are_rows() {
         let shape = |numbers, flush| Shape { numbers, flush };
         let shapes = [shape(true, true), shape(false, true), shape(true, true)];
-        let look = |line: &str, rows| looks_like_row(line.as_bytes(), b',', &shapes, rows);
+        let look = |line: &str, rows| look_like(line.as_bytes().split(|byte| *byte == b','), &shapes, rows);
         assert_eq!(
             (look("1,x,2", 9), look("1,x,", 9), look("1,x,2020-01-01", 9)),
             (Some(true), Some(true), Some(true))
@@ -131,6 +142,11 @@ mod tests {
         assert_eq!((look("fine,x,2", 9), look("1, x,2", 9), look("1,2", 9)), (None, None, None));
         assert_eq!(look("well, good, nice", 0), Some(false), "nothing is known yet");
         let texts = [shape(false, true); 2];
-        assert_eq!(looks_like_row(b"a,b", b',', &texts, 3), Some(false));
+        assert_eq!(look_like([&b"a"[..], b"b"].into_iter(), &texts, 3), Some(false));
+        assert!(
+            only_ends(b"a \"\"b\"\"\",c", b',', false)
+                && !only_ends(b"a, b\",c", b',', false)
+                && !only_ends(b"a", b',', false)
+        );
     }
 }

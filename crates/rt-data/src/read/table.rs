@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::lines::{self, Lines};
 use super::paths::extension;
-use super::quotes::{Close, fields_of, looks_like_row};
+use super::quotes::{Close, fields_of, look_like, only_ends};
 use super::text::{Encoding, encoding};
 use crate::clock::Moment;
 use crate::columns::FeatureKind;
@@ -60,6 +60,8 @@ pub(crate) struct Table {
     pending: bool,
     /// A backslash stands before quotes in quoted fields.
     backslash: bool,
+    /// A quote of the row that begins a field was taken for a part of the text.
+    literal: bool,
     /// The fields of the row, unquoted, one after the other.
     record: Vec<u8>,
     ends: Vec<usize>,
@@ -92,6 +94,7 @@ impl Table {
             no_header: form.no_header,
             pending: form.no_header,
             backslash: false,
+            literal: false,
             record: Vec::new(),
             ends: Vec::new(),
             first: Vec::new(),
@@ -260,7 +263,8 @@ impl Table {
         }
         self.back();
         self.backslash = !self.backslash;
-        if self.cut_quoted(delimiter).is_ok() && fits(self) && (!good || self.crossed.len() < crossed) {
+        let other = self.cut_quoted(delimiter).is_ok() && fits(self) && !self.literal;
+        if other && (!good || self.crossed.len() < crossed) {
             return Ok(());
         }
         self.back();
@@ -279,6 +283,7 @@ impl Table {
         self.record.clear();
         self.ends.clear();
         self.crossed.clear();
+        self.literal = false;
         let mut place = 0;
         loop {
             if self.lines.line().get(place) == Some(&b'"') && self.is_quoted(place + 1, delimiter)? {
@@ -301,26 +306,36 @@ impl Table {
     /// quotes, a quote may be a plain character: it counts where the field also ends with one, on its line or, if no line before
     /// that is a row of its own, on a later one.
     fn is_quoted(&mut self, place: usize, delimiter: u8) -> Result<bool> {
-        if delimiter != b'\t' || Close::find(self.lines.line(), place, delimiter, self.backslash) == Close::Here {
+        let close = Close::find(self.lines.line(), place, delimiter, self.backslash);
+        if delimiter != b'\t' || matches!(close, Close::Here(_)) || !self.leaves_a_row(place, delimiter) {
             return Ok(true);
         }
         let mut read = vec![self.lines.line().to_vec()];
         let mut quoted = false;
-        while read.len() <= SAMPLE as usize && self.lines.advance()? {
+        while close == Close::Later && read.len() <= SAMPLE as usize && self.lines.advance()? {
             let line = self.lines.line();
             read.push(line.to_vec());
-            if fields_of(line, delimiter) == self.header.len() {
+            quoted = only_ends(line, delimiter, self.backslash);
+            if quoted || fields_of(line, delimiter) == self.header.len() {
                 break;
             }
             match Close::find(line, 0, delimiter, self.backslash) {
-                Close::Here => quoted = true,
+                Close::Here(_) => quoted = true,
                 Close::Later => continue,
                 Close::Never => {}
             }
             break;
         }
         self.lines.rewind(read);
+        self.literal |= !quoted;
         Ok(quoted)
+    }
+
+    /// Would the line be a whole row if the quote before `place` were part of the text?
+    fn leaves_a_row(&self, place: usize, delimiter: u8) -> bool {
+        let shapes = self.shapes.get(self.ends.len()..).unwrap_or_default();
+        let rest = self.lines.line()[place..].split(|&byte| byte == delimiter);
+        look_like(std::iter::once(&b""[..]).chain(rest.skip(1)), shapes, self.rows).is_some()
     }
 
     /// Reads a quoted field whose text begins at `place`; returns the place of the delimiter behind it. Lines that it takes in are
@@ -328,6 +343,7 @@ impl Table {
     fn quoted(&mut self, mut place: usize, delimiter: u8) -> Result<usize> {
         let opened = self.lines.number();
         let (mut lines, mut alike) = (0, 0);
+        let whole = self.leaves_a_row(place, delimiter);
         loop {
             match self.lines.line().get(place..).unwrap_or_default() {
                 [b'\\', byte @ (b'"' | b'\\'), ..] if self.backslash => {
@@ -348,7 +364,7 @@ impl Table {
                     };
                     return Err(self.quote_error(opened, what));
                 }
-                [b'"', ..] if lines > 0 && alike == lines => return Err(self.swallowed(opened, opened + 1)),
+                [b'"', ..] if whole && lines > 0 && alike == lines => return Err(self.swallowed(opened, opened + 1)),
                 [b'"', ..] => return Ok(place + 1),
                 [byte, ..] => {
                     self.record.push(*byte);
@@ -361,10 +377,9 @@ impl Table {
                     let line = self.lines.line();
                     self.crossed.push(line.to_vec());
                     lines += 1;
-                    // The line that ends a first field has as many fields as a row in any case.
-                    let ends_first =
-                        self.ends.is_empty() && Close::find(line, 0, delimiter, self.backslash) == Close::Here;
-                    match looks_like_row(line, delimiter, &self.shapes, self.rows).filter(|_| !ends_first) {
+                    let fields = line.split(|&byte| byte == delimiter);
+                    let like = look_like(fields, &self.shapes, self.rows).filter(|_| whole);
+                    match like.filter(|_| !only_ends(line, delimiter, self.backslash)) {
                         Some(true) => return Err(self.swallowed(opened, self.lines.number())),
                         Some(false) => alike += 1,
                         None => {}

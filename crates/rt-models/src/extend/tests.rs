@@ -187,9 +187,13 @@ fn events_that_the_model_knows_are_not_taken_twice() {
     assert!(both.notes[0].contains("54 of the 81 events"), "{:?}", both.notes);
     all.push(all[80].clone());
     assert_eq!(extended(&model, &Dataset::from_events(all)).known_events, 54);
-    // Nothing new at all.
-    let error = extend(&model, &Dataset::from_events(rows(&[5, 6])), SplitKind::LeaveLastOut, SplitOptions::default());
-    assert!(error.unwrap_err().to_string().contains("all 18 events are those that the model knows"));
+    // Nothing new at all: it goes on with what it has.
+    let again = extended(&model, &Dataset::from_events(rows(&[5, 6])));
+    assert_eq!((again.known_events, again.data.event_item.len()), (18, 54));
+    assert_eq!(
+        again.split.examples,
+        split(&model.data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap().examples
+    );
 
     // Places in an order: known where every user's events begin with the old ones.
     let ordered = |from: i64, to: i64, turn: bool| {
@@ -201,4 +205,5 @@ fn events_that_the_model_knows_are_not_taken_twice() {
     assert_eq!(extended(&model, &ordered(0, 9, false)).known_events, 54);
     assert_eq!(extended(&model, &ordered(6, 9, false)).known_events, 0);
     assert_eq!(extended(&model, &ordered(0, 9, true)).known_events, 0);
+    assert_eq!(extended(&model, &ordered(0, 6, false)).split.test.len(), 9);
 }
