@@ -92,6 +92,24 @@ struct Shared {
     turn: Holds,
 }
 
+/// What is asked of an adapter beyond WebGPU's least: what it has of what is of use, and 16-bit floats where products want them.
+fn features(found: &Found, options: GpuOptions) -> Result<wgpu::Features> {
+    let has = found.adapter.features();
+    let half = if options.f16 { wgpu::Features::SHADER_F16 } else { wgpu::Features::empty() };
+    if !has.contains(half) {
+        let name = &found.about.name;
+        return Err(Error::NoDevice(format!("{name} has no shader-f16, which f16 products need")));
+    }
+    if options.default_limits {
+        return Ok(half);
+    }
+    let subgroup = match found.about.variant {
+        Variant::Subgroup => wgpu::Features::SUBGROUP,
+        Variant::Portable | Variant::Vec4 | Variant::Wide | Variant::F16 => wgpu::Features::empty(),
+    };
+    Ok(has & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE | subgroup) | half)
+}
+
 impl GpuDevice {
     /// The first hardware GPU that opens; `None` where there is none.
     pub(crate) fn open_hardware(options: GpuOptions) -> Result<Option<Self>> {
@@ -130,23 +148,9 @@ impl GpuDevice {
             let bytes = bytes & !15;
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes.max(256));
         }
-        let half = if options.f16 { wgpu::Features::SHADER_F16 } else { wgpu::Features::empty() };
-        if !found.adapter.features().contains(half) {
-            let name = &found.about.name;
-            return Err(Error::NoDevice(format!("{name} has no shader-f16, which f16 products need")));
-        }
-        let features = if options.default_limits {
-            wgpu::Features::empty()
-        } else {
-            let subgroup = match found.about.variant {
-                Variant::Subgroup => wgpu::Features::SUBGROUP,
-                Variant::Portable | Variant::Vec4 | Variant::Wide | Variant::F16 => wgpu::Features::empty(),
-            };
-            found.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE | subgroup)
-        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("recall-tape"),
-            required_features: features | half,
+            required_features: features(found, options)?,
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -155,16 +159,13 @@ impl GpuDevice {
         let faults = Faults::default();
         faults.listen(&device);
         let cache = Cache::open(&device, &found.adapter.get_info());
-        let dummies = (0..=DUMMIES)
-            .map(|_| {
-                device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("unused operand"),
-                    size: 256,
-                    usage: wgpu::BufferUsages::STORAGE,
-                    mapped_at_creation: false,
-                })
-            })
-            .collect();
+        let dummy = wgpu::BufferDescriptor {
+            label: Some("unused operand"),
+            size: 256,
+            usage: wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        };
+        let dummies = (0..=DUMMIES).map(|_| device.create_buffer(&dummy)).collect();
         Ok(Self(Arc::new(Shared {
             device,
             queue,

@@ -53,6 +53,73 @@ fn owners(starts: &Mat<'_>, events: &[u32; TOGETHER]) -> [u32; TOGETHER] {
     low
 }
 
+impl Batch {
+    /// User, target, weight and event of each row.
+    fn example(&self, operands: &Operands) -> Dispatch {
+        let [order, items, starts] = [0, 1, 2].map(|i| operands.read(i));
+        let [user, target, weight] = [0, 1, 3].map(|i| operands.write(i));
+        let event = operands.writes[5];
+        let users = starts.rows.saturating_sub(1) as u32;
+        let mut params = vec![self.batch as u32, u32::from(event.is_some()), users, self.first as u32];
+        params.extend([order, items].map(|o| o.rows as u32));
+        for o in [order, items, starts, user, target, weight, event.unwrap_or(user)] {
+            params.extend([o.offset as u32, o.stride as u32]);
+        }
+        Dispatch {
+            shader: "batch_example",
+            constants: vec![],
+            params,
+            step: true,
+            bindings: vec![
+                Binding::Read(order.buffer),
+                Binding::Read(items.buffer),
+                Binding::Read(starts.buffer),
+                Binding::Write(user.buffer),
+                Binding::Write(target.buffer),
+                Binding::Write(weight.buffer),
+                Binding::write(event),
+            ],
+            workgroups: self.batch.div_ceil(64),
+            iterations: SEARCH,
+        }
+    }
+
+    /// The history of each row.
+    fn slice(&self, operands: &Operands) -> Dispatch {
+        let [order, items, starts] = [0, 1, 2].map(|i| operands.read(i));
+        let ends = operands.reads[3].filter(|_| self.set);
+        let (slice, hole) = (operands.write(2), operands.writes[4]);
+        let mut params = vec![
+            self.batch as u32,
+            self.history.min(u32::MAX as usize) as u32,
+            u32::from(self.set),
+            u32::from(hole.is_some()),
+            starts.rows.saturating_sub(1) as u32,
+            self.first as u32,
+        ];
+        params.extend([order, items].map(|o| o.rows as u32));
+        params.extend([ends.map_or(0, |o| o.rows as u32), 0]);
+        for o in [order, starts, ends.unwrap_or(starts), slice, hole.unwrap_or(slice)] {
+            params.extend([o.offset as u32, o.stride as u32]);
+        }
+        Dispatch {
+            shader: "batch_history",
+            constants: vec![],
+            params,
+            step: true,
+            bindings: vec![
+                Binding::Read(order.buffer),
+                Binding::Read(starts.buffer),
+                Binding::read(ends),
+                Binding::Write(slice.buffer),
+                Binding::write(hole),
+            ],
+            workgroups: self.batch.div_ceil(64),
+            iterations: SEARCH,
+        }
+    }
+}
+
 impl Kernel for Batch {
     fn name(&self) -> &'static str {
         "batch"
@@ -159,66 +226,6 @@ impl Kernel for Batch {
     }
 
     fn dispatches(&self, operands: &Operands) -> Vec<Dispatch> {
-        let [order, items, starts] = [0, 1, 2].map(|i| operands.read(i));
-        let ends = operands.reads[3].filter(|_| self.set);
-        let users = starts.rows.saturating_sub(1) as u32;
-        let [user, target, slice, weight] = [0, 1, 2, 3].map(|i| operands.write(i));
-        let (hole, event) = (operands.writes[4], operands.writes[5]);
-        let first = self.first as u32;
-        let rows = [order, items].map(|o| o.rows as u32);
-        let mut example = vec![self.batch as u32, u32::from(event.is_some()), users, first];
-        example.extend(rows);
-        for o in [order, items, starts, user, target, weight, event.unwrap_or(user)] {
-            example.extend([o.offset as u32, o.stride as u32]);
-        }
-        let mut history = vec![
-            self.batch as u32,
-            self.history.min(u32::MAX as usize) as u32,
-            u32::from(self.set),
-            u32::from(hole.is_some()),
-            users,
-            first,
-        ];
-        history.extend(rows);
-        history.extend([ends.map_or(0, |o| o.rows as u32), 0]);
-        let (ends_at, hole_at) = (ends.unwrap_or(starts), hole.unwrap_or(slice));
-        for o in [order, starts, ends_at, slice, hole_at] {
-            history.extend([o.offset as u32, o.stride as u32]);
-        }
-        let workgroups = self.batch.div_ceil(64);
-        vec![
-            Dispatch {
-                shader: "batch_example",
-                constants: vec![],
-                params: example,
-                step: true,
-                bindings: vec![
-                    Binding::Read(order.buffer),
-                    Binding::Read(items.buffer),
-                    Binding::Read(starts.buffer),
-                    Binding::Write(user.buffer),
-                    Binding::Write(target.buffer),
-                    Binding::Write(weight.buffer),
-                    Binding::write(event),
-                ],
-                workgroups,
-                iterations: SEARCH,
-            },
-            Dispatch {
-                shader: "batch_history",
-                constants: vec![],
-                params: history,
-                step: true,
-                bindings: vec![
-                    Binding::Read(order.buffer),
-                    Binding::Read(starts.buffer),
-                    Binding::read(ends),
-                    Binding::Write(slice.buffer),
-                    Binding::write(hole),
-                ],
-                workgroups,
-                iterations: SEARCH,
-            },
-        ]
+        vec![self.example(operands), self.slice(operands)]
     }
 }
