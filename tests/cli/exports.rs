@@ -51,6 +51,7 @@ fn what_the_reader_noticed_is_said() {
     log(&data, "user,item,time\n", |u, i, t| format!("{u},{i},{t}\nNULL,5,{t}"));
     let figures = same(&[], &["270 rows without the id of a user are left out (NULL: 270)"]);
     assert_eq!((&figures["left_out"]["missing"], &figures["interactions"]), (&270.into(), &270.into()));
+    assert!(figures["notes"][0].as_str().unwrap().contains("NULL: 270"), "{}", figures["notes"]);
     let (figures, said) = train(&data, &["--missing-ids", "keep"], &model);
     assert_eq!(figures["interactions"], 540);
     assert!(said.contains("user `NULL` has 270 of all 540 events"), "{said}");

@@ -326,7 +326,7 @@ impl FileClock {
             (false, TimeUnit::Seconds) if self.fractions > 0 => Written::Fractions,
             (false, TimeUnit::Seconds) => return None,
             (false, _) if self.numbers == 0 => return None,
-            (false, unit) => Written::Unit(unit),
+            (false, unit) => Written::Unit { unit, given: self.given.is_some() },
         };
         let span = (from..times.len()).map(|i| times.at(i));
         Some(Told { kind, first: span.clone().min()?, last: span.max()? })
@@ -336,8 +336,14 @@ impl FileClock {
 /// How a file's times are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    Unit(TimeUnit),
-    Dates { without_zone: bool },
+    Unit {
+        unit: TimeUnit,
+        /// By an option, and not by the size of the numbers.
+        given: bool,
+    },
+    Dates {
+        without_zone: bool,
+    },
     Fractions,
 }
 
@@ -356,7 +362,10 @@ impl Told {
         let last = files.iter().map(|told| told.last).max().unwrap_or(0);
         let span = format!("events from {} to {}", day(first), day(last));
         match kind {
-            Written::Unit(unit) => format!("times of {of} are {unit}: {span} (--time-unit if they are not)"),
+            Written::Unit { unit, given: true } => format!("times of {of} are {unit}: {span}"),
+            Written::Unit { unit, given: false } => {
+                format!("times of {of} are {unit}: {span} (--time-unit if they are not)")
+            }
             Written::Dates { without_zone: true } => {
                 format!("times of {of} are dates, without a zone taken as UTC: {span}")
             }

@@ -60,7 +60,9 @@ fn times_of_every_unit_are_seconds() {
 fn a_unit_that_is_given_and_kinds_that_are_mixed() {
     let with = |unit| ReadOptions { time_unit: Some(unit), ..ReadOptions::default() };
     let text = "user,item,time\nu,a,20200913\nu,b,5000\n";
-    assert_eq!(events(&csv("d.csv", text, &with(TimeUnit::Milliseconds))), ["u b 5", "u a 20200"]);
+    let data = csv("d.csv", text, &with(TimeUnit::Milliseconds));
+    assert_eq!(events(&data), ["u b 5", "u a 20200"]);
+    assert_eq!(note(&data), "times of d.csv are milliseconds: events from 1970-01-01 to 1970-01-01");
     let text = "user,item,time\nu,a,1600000000123\n";
     let data = csv("d.csv", text, &with(TimeUnit::Seconds));
     assert_eq!((events(&data), data.notes.len()), (vec!["u a 1600000000123".to_owned()], 0));

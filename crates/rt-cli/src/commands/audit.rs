@@ -52,6 +52,7 @@ pub(crate) fn run(global: &Global, args: &Audit) -> Done {
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());
     more.insert("left_out".into(), output::left_out(&source.data.left_out));
+    more.insert("notes".into(), source.data.notes.clone().into());
     output::insert_searches(&mut more, source.data.searches.as_ref());
     let device = output::device_name(&Device::cpu(1)?);
     // The figures are the point of the command, so they are written although it ends with exit code 2.

@@ -68,6 +68,7 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
     let mut more = serde_json::Map::new();
     more.insert("data".into(), source.data.name.clone().into());
     more.insert("left_out".into(), output::left_out(&source.data.left_out));
+    more.insert("notes".into(), source.data.notes.clone().into());
     output::insert_searches(&mut more, source.data.searches.as_ref());
     output::write_json(global, "eval", output::device_name(&device), Some(protocol), rows, more)
 }

@@ -44,6 +44,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         }
     };
     output::note_data(global, &source.data);
+    let notes = source.data.notes.clone();
     source.thin(args.evaluation.eval_users);
     if let Some(extended) = &mut extended {
         extended.split = source.split.clone();
@@ -114,6 +115,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     }
     more.insert("data".into(), data.name.clone().into());
     more.insert("left_out".into(), output::left_out(&data.left_out));
+    more.insert("notes".into(), notes.into());
     if let (Some(extended), Some(from)) = (&extended, &args.from) {
         more.insert("from".into(), from.display().to_string().into());
         more.insert("new_users".into(), extended.new_users.into());
