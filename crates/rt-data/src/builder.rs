@@ -60,6 +60,38 @@ impl Builder {
         }
     }
 
+    /// First event of each user, and the end; and the events by user, then by (part, time, place in the input).
+    fn sorted(&self) -> (Vec<u32>, Vec<u32>) {
+        let (users, count) = (self.users.vocab.rows(), self.user.len());
+        // Counting sort by user keeps the order of the input; then each user's events by (part, time, place).
+        let mut user_start = vec![0u32; users + 1];
+        for &user in &self.user {
+            user_start[user as usize + 1] += 1;
+        }
+        for user in 1..user_start.len() {
+            user_start[user] += user_start[user - 1];
+        }
+        let mut next = user_start.clone();
+        let mut order = vec![0u32; count];
+        for (event, &user) in self.user.iter().enumerate() {
+            let place = &mut next[user as usize];
+            order[*place as usize] = event as u32;
+            *place += 1;
+        }
+        drop(next);
+        let (part, time) = (&self.part, &self.time);
+        for user in 0..users {
+            let own = &mut order[user_start[user] as usize..user_start[user + 1] as usize];
+            if !part.is_empty() || !time.is_empty() {
+                own.sort_unstable_by_key(|&event| {
+                    let part = part.get(event as usize).copied().unwrap_or_default();
+                    (part, if time.is_empty() { 0 } else { time.at(event as usize) }, event)
+                });
+            }
+        }
+        (user_start, order)
+    }
+
     /// A user who has half of all events, in words.
     fn busiest(&self, user_start: &[u32]) -> Option<String> {
         let events = |user: &usize| user_start[user + 1] - user_start[*user];
@@ -120,36 +152,10 @@ impl Builder {
         }
         self.time.seal();
 
-        // Counting sort by user keeps the order of the input; then each user's events by (part, time, place).
-        let mut user_start = vec![0u32; self.users.vocab.rows() + 1];
-        for &user in &self.user {
-            user_start[user as usize + 1] += 1;
-        }
-        for user in 1..user_start.len() {
-            user_start[user] += user_start[user - 1];
-        }
+        let (user_start, order) = self.sorted();
         let busiest = self.busiest(&user_start);
         let notes = std::mem::take(&mut self.notes).finish().into_iter().chain(busiest).collect();
         let (users, items) = (self.users.vocab, self.items.vocab);
-        let mut next = user_start.clone();
-        let mut order = vec![0u32; count];
-        for (event, &user) in self.user.iter().enumerate() {
-            let place = &mut next[user as usize];
-            order[*place as usize] = event as u32;
-            *place += 1;
-        }
-        drop(next);
-        let (part, time) = (&self.part, &self.time);
-        for user in 0..users.rows() {
-            let own = &mut order[user_start[user] as usize..user_start[user + 1] as usize];
-            if !part.is_empty() || !time.is_empty() {
-                own.sort_unstable_by_key(|&event| {
-                    let part = part.get(event as usize).copied().unwrap_or_default();
-                    (part, if time.is_empty() { 0 } else { time.at(event as usize) }, event)
-                });
-            }
-        }
-
         if order_input {
             // A row was shown before the user's next positive: the time of both is that one's place.
             let place = |(user, after): (&u32, &u32)| {

@@ -106,6 +106,28 @@ impl Data {
         o.min_rating = self.min_rating.or(o.min_rating);
         o.min_dwell = self.min_dwell.or(o.min_dwell);
         o.order_input |= self.order == Some(Order::Input);
+        self.set_forms(&mut schema)?;
+        let o = &mut schema.options;
+        for (column, flag, needs, other) in [
+            (&o.rating_col, "--rating-col", o.min_rating.is_some(), "--min-rating"),
+            (&o.dwell_col, "--dwell-col", o.min_dwell.is_some(), "--min-dwell"),
+            (&o.impression_col, "--impression-col", o.label_col.is_some(), "--label-col"),
+        ] {
+            if let (Some(column), false) = (column, needs) {
+                return Err(Fail::user(format!("{flag} {column}: is of no use without {other}")));
+            }
+        }
+        for (flag, least) in [("--min-rating", o.min_rating), ("--min-dwell", o.min_dwell)] {
+            if let Some(least) = least.filter(|least| !least.is_finite()) {
+                return Err(Fail::user(format!("{flag} {least}: has to be a finite number")));
+            }
+        }
+        Ok(schema)
+    }
+
+    /// How the files are written, and what stands beside them.
+    fn set_forms(&self, schema: &mut SchemaFile) -> Done {
+        let o = &mut schema.options;
         o.no_header |= self.no_header;
         if let Some(unit) = &self.time_unit {
             o.time_unit = Some(TimeUnit::parse(unit)?);
@@ -122,21 +144,7 @@ impl Data {
                 MissingArg::Keep => MissingIds::Keep,
             };
         }
-        for (column, flag, needs, other) in [
-            (&o.rating_col, "--rating-col", o.min_rating.is_some(), "--min-rating"),
-            (&o.dwell_col, "--dwell-col", o.min_dwell.is_some(), "--min-dwell"),
-            (&o.impression_col, "--impression-col", o.label_col.is_some(), "--label-col"),
-        ] {
-            if let (Some(column), false) = (column, needs) {
-                return Err(Fail::user(format!("{flag} {column}: is of no use without {other}")));
-            }
-        }
-        for (flag, least) in [("--min-rating", o.min_rating), ("--min-dwell", o.min_dwell)] {
-            if let Some(least) = least.filter(|least| !least.is_finite()) {
-                return Err(Fail::user(format!("{flag} {least}: has to be a finite number")));
-            }
-        }
-        Ok(schema)
+        Ok(())
     }
 
     pub(crate) fn read(&self) -> Done<Source> {
