@@ -125,6 +125,12 @@ fn users_whom_the_model_does_not_know_are_served_from_their_features() {
     let (with, without) = (hr(&["--user-features", "country"]), hr(&[]));
     assert!(with > without + 0.1, "{with} with the country, {without} without");
 
+    let blind = ["eval", "--model", text(&model), "--data", text(&new), "--device", "cpu", "--baselines", "none"];
+    let said = stderr(&recall(&blind));
+    assert!(said.contains("99 cases are of users whom the model does not know: their columns (country)"), "{said}");
+    let said = stderr(&recall(&[&blind[..], &["--user-features", "country"]].concat()));
+    assert!(!said.contains("does not know"), "{said}");
+
     let first = |more: &[&str]| {
         let base = ["recommend", "--model", text(&model), "--device", "cpu", "-k", "5", "--json", text(&figures)];
         let output = recall(&[&base[..], more].concat());

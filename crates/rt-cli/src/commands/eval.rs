@@ -48,6 +48,9 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
         _ => {}
     }
     output::note_data(global, &source.data);
+    if let Some(text) = strangers(&model, &source) {
+        output::note(global, &text);
+    }
     output::note_searches(global, source.data.searches.as_ref());
     source.thin(args.evaluation.eval_users);
     note_unknown(global, &model, &source)?;
@@ -131,6 +134,22 @@ fn check_seen(global: &Global, args: &Eval, model: &Model, source: &Source) -> D
         )));
     }
     Ok(count)
+}
+
+/// Users whom the model does not know, where it has columns of users that the data was not asked for.
+fn strangers(model: &Model, source: &Source) -> Option<String> {
+    let (own, theirs) = (&model.data().user_features, &source.data.user_features);
+    let missing = own.columns.iter().map(|(name, _)| name.as_str());
+    let missing: Vec<&str> = missing.filter(|name| !theirs.columns.iter().any(|(n, _)| n == name)).collect();
+    let raw = |user: u32| source.data.users.raw(user);
+    let unknown = source.split.test.iter().filter(|case| model.data().users.get(raw(case.user)).is_none()).count();
+    (unknown > 0 && !missing.is_empty()).then(|| {
+        format!(
+            "{unknown} cases are of users whom the model does not know: their columns ({}) count as unknown without --user-features \
+             or --user-table",
+            missing.join(", ")
+        )
+    })
 }
 
 /// Does the model have a row for a word that was searched?
