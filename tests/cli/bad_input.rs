@@ -62,7 +62,7 @@ fn data_that_cannot_be_read() {
 #[test]
 fn settings_that_are_wrong() {
     let data = Path::new("synthetic:users=60,items=50,events=8");
-    train(data, &["--set", "batch=0"], 2, &["batch", "at least 1"]);
+    train(data, &["--set", "accumulate=0"], 2, &["accumulate", "at least 1"]);
     train(data, &["--set", "lr=banana"], 2, &["lr = banana", "number"]);
     train(data, &["--set", "nonsense=1"], 2, &["nonsense", "nearest"]);
     train(data, &["--set", "epochs"], 2, &["key=value"]);

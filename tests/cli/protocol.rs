@@ -84,7 +84,7 @@ fn cases_that_were_trained_on_are_refused() {
     ok(&cut);
     // A model that goes on knows the old events too.
     let [later, more] = ["later.csv", "more"].map(|name| folder.path().join(name));
-    fs::write(&later, "user_id,item_id,timestamp\n1,i3,1700000000\n1,i4,1700003600\n1,i9,1700007200\n").unwrap();
+    fs::write(&later, "user_id,item_id,timestamp\n1,i3,1700000000\n1,i4,1700003600\n1,i9,1700007200\n1,i8,1700010000\n1,i7,1700020000\n").unwrap();
     ok(&[&["train", "--from", text(&model), "--data", text(&later), "--out", text(&more)], &SMALL[..5]].concat());
     plays(&data, 1, "i");
     let of_more = ["eval", "--model", text(&more), "--data", text(&data), "--device", "cpu", "--split", "time:0.4,0.2"];

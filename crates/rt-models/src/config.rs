@@ -180,12 +180,11 @@ impl Config {
                 return Err(bad(key, &value.to_string(), "at least 0 and below 1"));
             }
         }
-        for (key, value) in [("lr", self.lr), ("temperature", self.temperature)] {
-            if value <= 0.0 {
-                return Err(bad(key, &value.to_string(), "above 0"));
-            }
+        if self.lr <= 0.0 {
+            return Err(bad("lr", &self.lr.to_string(), "above 0"));
         }
         for (key, value) in [
+            ("temperature", self.temperature),
             ("lr_rows", self.lr_rows),
             ("weight_decay", self.weight_decay),
             ("init_std", self.init_std),

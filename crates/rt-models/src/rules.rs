@@ -18,6 +18,10 @@ const PATIENCE: (usize, usize) = (300, 4);
 const LENGTH: (usize, usize) = (3_000, 40);
 /// Seconds without an event that end a session: the best of 60, 300 and 1,800 on validation of ml-1m-half.
 const SESSION: usize = 60;
+/// Training examples from which on dropout is weaker.
+const MUCH: usize = 200_000;
+/// Training examples below which dropout and temperature rise: at 3,300, the first app, the best of a search on validation.
+const ENOUGH: usize = 65_000;
 /// Share of the train events that have to follow the one before within [`SESSION`] for sessions to say anything.
 const IN_SESSION: f64 = 0.1;
 /// How near the last few items have to come to the whole history, as neighbours of the next item, for the order to matter.
@@ -40,6 +44,19 @@ impl Config {
         }
         if self.epochs == 0 {
             self.epochs = LENGTH.0.div_ceil(steps).max(LENGTH.1);
+        }
+    }
+
+    /// Gives `dropout`, `history_dropout` and `temperature` values where they have none: the less data, the more noise and the
+    /// flatter the softmax.
+    pub(crate) fn resolve_noise(&mut self, split: &Split) {
+        let examples = split.examples.len().max(1);
+        let rate = if examples >= MUCH { 0.1 } else { 0.2 };
+        let small = (ENOUGH as f32 / examples as f32).max(1.0);
+        self.dropout.get_or_insert((rate * small.powf(0.23)).min(0.4));
+        self.history_dropout.get_or_insert((rate * small.powf(0.37)).min(0.6));
+        if self.temperature == 0.0 {
+            self.temperature = (0.1 * small.powf(0.23)).min(0.2);
         }
     }
 
@@ -110,14 +127,15 @@ mod tests {
         (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40
     }
 
-    /// 200 users with twelve events: each the successor of the item before, or of the user's own group in any order.
+    /// 200 users with twelve events: each the successor of the item before, or of one of the user's three groups in any order.
     fn log(ordered: bool, seconds: i64) -> Dataset {
         let mut events = Vec::new();
         for user in 0..200u64 {
             let mut item = word(user) % 100;
             for event in 0..12u64 {
                 let draw = word(user * 100 + event + 7_000);
-                item = if ordered { (item * 37 + 11) % 100 } else { (draw % 20) * 5 + user % 5 };
+                let liked = word(user * 3 + draw % 3 + 90_000) % 15;
+                item = if ordered { (item * 37 + 11) % 100 } else { (draw / 3 % 7) * 15 + liked };
                 events.push((format!("u{user}"), format!("i{item}"), 1_600_000_000 + event as i64 * seconds));
             }
         }
@@ -140,6 +158,25 @@ mod tests {
             Config::new(ModelKind::Dssm).resolve(&data, &cut(&data)).unwrap().session
         };
         assert_eq!((of(30), of(3_600)), (Some(SESSION), Some(0)));
+    }
+
+    #[test]
+    fn noise_falls_as_examples_grow() {
+        let data = log(false, 3_600);
+        let mut split = cut(&data);
+        let mut of = |examples: u32| {
+            split.examples = (0..examples).collect();
+            let mut config = Config::new(ModelKind::Dssm);
+            config.resolve_noise(&split);
+            [config.dropout.unwrap(), config.history_dropout.unwrap(), config.temperature]
+        };
+        let figures = [500, 3_300, 20_000, 65_000, 100_000, 200_000].map(&mut of);
+        assert_eq!((figures[0], figures[3], figures[4]), ([0.4, 0.6, 0.2], [0.2, 0.2, 0.1], [0.2, 0.2, 0.1]));
+        assert_eq!(figures[5], [0.1; 3]);
+        assert!(
+            figures.windows(2).all(|pair| pair[0].iter().zip(pair[1]).all(|(more, less)| *more >= less)),
+            "{figures:?}"
+        );
     }
 
     #[test]

@@ -514,7 +514,7 @@ fn read_trained(readable: &Readable, tensors: &SafeTensors<'_>, data: &Dataset) 
         Some(name) => Mask::parse(name).ok_or_else(|| format!("`{name}` is no mask"))?,
     };
     let users = read_words(tensors, "data.trained")?.iter().map(|t| *t != 0).collect();
-    let kept = tensors.names().iter().any(|name| *name == TRAINED_EVENTS);
+    let kept = tensors.names().contains(&TRAINED_EVENTS);
     let events = if kept { read_words(tensors, TRAINED_EVENTS)? } else { Vec::new() };
     let trained = Trained { users, events, mask };
     if !trained.fits(data) {

@@ -96,9 +96,6 @@ pub(crate) fn small_dim(rows: usize) -> usize {
 /// were better than 64.
 const WIDE_DATA: usize = 100_000;
 
-/// Training examples below which dropout is stronger by default.
-const SMALL_DATA: usize = 200_000;
-
 /// The name of the coarse-gap category.
 pub(crate) const GAP: &str = "gap";
 /// No event before, within an hour, within a day, more.
@@ -144,9 +141,7 @@ impl Config {
         if config.dim == 0 {
             config.dim = if split.examples.len() < WIDE_DATA { 64 } else { 128 };
         }
-        let rate = if split.examples.len() < SMALL_DATA { 0.2 } else { 0.1 };
-        config.dropout.get_or_insert(rate);
-        config.history_dropout.get_or_insert(rate);
+        config.resolve_noise(split);
         crate::negatives::check_together(&config)?;
         if config.negatives == 0 {
             config.negatives = config.default_negatives();
@@ -156,7 +151,7 @@ impl Config {
             let [first, last] = config.ranks_mined(candidates);
             if last > candidates {
                 let what = format!(
-                    "`mine_ranks = {first},{last}`: training has {candidates} candidates, so that the last rank is at most that; left \
+                    "`mine_ranks = {first},{last}`: the catalogue of training has {candidates} items, so that the last rank is at most that; left \
                      empty, the ranks follow their number"
                 );
                 return Err(Error::Config(what));

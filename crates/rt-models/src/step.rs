@@ -63,6 +63,13 @@ impl StepBench {
         if config.dim == 0 {
             config.dim = 64;
         }
+        // What follows from data elsewhere has the values of much data.
+        if config.batch == 0 {
+            config.batch = 1024;
+        }
+        if config.temperature == 0.0 {
+            config.temperature = 0.1;
+        }
         if config.windows.is_empty() {
             config.windows = vec![config.history];
         }

@@ -36,9 +36,11 @@ config! {
     /// whole history where the order of events says what comes next (item-kNN over the last 1 to 3 items finds users' last train
     /// events nearly as well as over all), else the whole history alone; all items where a history is a set.
     windows: Vec<usize> = (vec![], vec![]),
-    /// Share of history items that are dropped in training. auto: 0.2 for fewer than 200,000 training examples, else 0.1.
+    /// Share of history items that are dropped in training. auto: 0.1 from 200,000 training examples on, 0.2 from 65,000 on, and
+    /// for n of fewer 0.2 (65,000 / n)^0.37, at most 0.6.
     history_dropout: Option<f32> = (None, None),
-    /// Dropout on a tower's input and hidden layers. auto: 0.2 for fewer than 200,000 training examples, else 0.1.
+    /// Dropout on a tower's input and hidden layers. auto: 0.1 from 200,000 training examples on, 0.2 from 65,000 on, and for n of
+    /// fewer 0.2 (65,000 / n)^0.23, at most 0.4.
     dropout: Option<f32> = (None, None),
     /// Widths of the user tower's hidden layers.
     user_hidden: Vec<usize> = (vec![128], vec![256, 256]),
@@ -61,8 +63,9 @@ config! {
     item_table: ItemTable = (ItemTable::Shared, ItemTable::Shared),
     /// Are output vectors L2-normalised, so that their product is the cosine?
     normalize: bool = (true, true),
-    /// Temperature that scores are divided by in the loss.
-    temperature: f32 = (0.1, 0.1),
+    /// Temperature that scores are divided by in the loss. 0: 0.1 from 65,000 training examples on, and for n of fewer
+    /// 0.1 (65,000 / n)^0.23, at most 0.2.
+    temperature: f32 = (0.0, 0.0),
     /// Loss: in-batch, full, sampled, list, pointwise, bpr or hinge.
     loss: Loss = (Loss::InBatch, Loss::Full),
     /// Negatives: of each example for list, pointwise, bpr and hinge, shared by the batch for sampled. 0: 3 and 1024.

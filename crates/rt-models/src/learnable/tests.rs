@@ -72,7 +72,7 @@ fn ranks_to_mine_follow_the_catalogue() {
     assert_eq!(config.ranks_mined(40), [7, 9]);
     let some: &[&[u32]] = &[&[1, 2, 3, 1], &[1, 2, 1]];
     let error = count(some, &["loss=bpr", "mine=1", "mine_ranks=2,4"]).unwrap_err();
-    assert!(error.to_string().contains("`mine_ranks = 2,4`: the catalogue has 3 items"), "{error}");
+    assert!(error.to_string().contains("`mine_ranks = 2,4`: the catalogue of training has 3 items"), "{error}");
     count(some, &["loss=bpr", "mine=1", "mine_ranks=2,3"]).unwrap();
     count(some, &["loss=bpr", "mine=1"]).unwrap();
 }
