@@ -1,6 +1,6 @@
 // decay_rows: decoupled weight decay of the rows of tables that a step touches.
 //
-//   w[id, :] *= 1 - lr_rows decay
+//   w[id, :] *= max(1 - lr_rows decay, 0)
 //
 // shapes    keys, first u32 (the output of group) | weights [any, dim] f32; offsets and strides in words
 //           (tables that lie in one buffer, each from its own offset, are one dispatch)
@@ -88,5 +88,5 @@ fn main(
     if id >= table.rows {
         return;
     }
-    weights[table.weights_offset + id * table.weights_stride + column] *= 1.0 - step.lr_rows * params.decay;
+    weights[table.weights_offset + id * table.weights_stride + column] *= max(1.0 - step.lr_rows * params.decay, 0.0);
 }

@@ -1,6 +1,6 @@
 // update_dense: updates of dense parameters, all of them in one arena.
 //
-//   w *= 1 - lr weight_decay, then by rule
+//   w *= max(1 - lr weight_decay, 0), then by rule
 //   0 SGD      w -= lr g
 //   1 Adagrad  a += g^2; w -= lr g / (sqrt(a) + eps)
 //   2 Adam     m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr (m bias1) / (sqrt(v bias2) + eps)
@@ -77,7 +77,7 @@ fn main(
         return;
     }
     let g = grads[params.grads_offset + i * params.grads_stride];
-    var w = weights[params.weights_offset + i * params.weights_stride] * (1.0 - step.lr * params.weight_decay);
+    var w = weights[params.weights_offset + i * params.weights_stride] * max(1.0 - step.lr * params.weight_decay, 0.0);
     if RULE == 0u {
         w -= step.lr * g;
     } else if RULE == 1u {

@@ -154,3 +154,24 @@ fn the_chosen_metric_chooses_the_epoch() {
         assert_eq!(own[report.best_epoch - 1], best, "{select}: {own:?}");
     }
 }
+
+/// A decay of more than all of a weight takes all of it: it does not turn it over and let it grow.
+#[test]
+fn a_decay_past_one_leaves_nothing() {
+    for device in devices() {
+        let plain = run(device, &Optimizer::sgd(), 0.1, 1).1;
+        let huge = Optimizer { weight_decay: 1e6, weight_decay_rows: 1e6, ..Optimizer::sgd() };
+        let got = run(device, &huge, 0.1, 1).1;
+        let touched = ids(BATCH, ROWS as u32, 1);
+        for id in touched.iter().filter(|id| **id > 0) {
+            for c in *id as usize * DIM..(*id as usize + 1) * DIM {
+                // The update alone is left.
+                let want = plain[1][0][c] - plain[0][0][c];
+                assert!((got[1][0][c] - want).abs() < 1e-5, "{device:?}, row {id}: {}, not {want}", got[1][0][c]);
+            }
+        }
+        for (got, (after, before)) in got[1][2].iter().zip(plain[1][2].iter().zip(&plain[0][2])) {
+            assert!((got - (after - before)).abs() < 1e-5, "{device:?}: {got}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub(crate) const MOST_LOG_SCALE: f32 = 4.605_170_2;
 /// already, and 1.
 pub(crate) fn scaled(tape: &mut Tape, config: &Config, user: Var) -> Result<(Var, f32)> {
     if !config.learn_temperature {
-        return Ok((user, 1.0 / config.temperature));
+        return Ok((user, 1.0 / config.softmax_temperature()));
     }
     let s = log_scale(tape, config)?;
     Ok((tape.scale_by_exp(user, s)?, 1.0))
@@ -39,7 +39,7 @@ pub(crate) fn limit(tape: &mut Tape, config: &Config) -> Result<()> {
 }
 
 fn log_scale(tape: &mut Tape, config: &Config) -> Result<Var> {
-    let start = (1.0 / config.temperature).ln().min(MOST_LOG_SCALE);
+    let start = (1.0 / config.softmax_temperature()).ln().min(MOST_LOG_SCALE);
     Ok(tape.param(LOG_SCALE, [1, 1], Init::Constant(start))?)
 }
 

@@ -79,7 +79,7 @@ fn small(kind: ModelKind, loss: Loss) -> Config {
     config.activation = crate::Hidden::Tanh; // no kinks for the differences to fall on
     config.user_id = Switch::On;
     config.init_std = 0.5;
-    config.temperature = 0.5;
+    config.temperature = Some(0.5);
     config.negatives = 4;
     config.loss = loss;
     config.exclude_own = matches!(loss, Loss::Pointwise | Loss::Bpr);

@@ -183,8 +183,10 @@ impl Config {
         if self.lr <= 0.0 {
             return Err(bad("lr", &self.lr.to_string(), "above 0"));
         }
+        if let Some(value) = self.temperature.filter(|value| *value <= 0.0) {
+            return Err(bad("temperature", &value.to_string(), "above 0"));
+        }
         for (key, value) in [
-            ("temperature", self.temperature),
             ("lr_rows", self.lr_rows),
             ("weight_decay", self.weight_decay),
             ("init_std", self.init_std),
@@ -212,6 +214,11 @@ impl Config {
         self.check_history()?;
         self.check_searches()?;
         self.check_losses()
+    }
+
+    /// The temperature, or that of much data where none is set and the data has not been looked at.
+    pub(crate) fn softmax_temperature(&self) -> f32 {
+        self.temperature.unwrap_or(0.1)
     }
 
     /// Examples of a step: those of all its batches.

@@ -22,8 +22,9 @@ impl Config {
             let softmax = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List];
             self.needs_loss("label_smoothing", &self.label_smoothing.to_string(), &softmax)?;
         }
-        if self.learn_temperature && self.temperature != 0.0 && self.temperature < 0.01 {
-            return Err(bad("temperature", &self.temperature.to_string(), "at least 0.01 with learn_temperature"));
+        let temperature = self.softmax_temperature();
+        if self.learn_temperature && temperature < 0.01 {
+            return Err(bad("temperature", &temperature.to_string(), "at least 0.01 with learn_temperature"));
         }
         if self.norm == Norm::Batch && self.ema > 0.0 {
             let what =

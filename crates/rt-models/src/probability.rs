@@ -31,7 +31,7 @@ impl Model {
             }
         }
         let learned = crate::candidates::learned_temperature(&self.store)?;
-        let temperature = f64::from(learned.unwrap_or(self.config.temperature));
+        let temperature = f64::from(learned.unwrap_or(self.config.softmax_temperature()));
         let logit = |item: usize| f64::from(scores[item]) / temperature;
         let counted = || (0..scores.len()).filter(|item| ranked[*item]);
         // The largest logit is taken off first, so that nothing overflows.

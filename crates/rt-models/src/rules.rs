@@ -55,31 +55,36 @@ impl Config {
         let small = (ENOUGH as f32 / examples as f32).max(1.0);
         self.dropout.get_or_insert((rate * small.powf(0.23)).min(0.4));
         self.history_dropout.get_or_insert((rate * small.powf(0.37)).min(0.6));
-        if self.temperature == 0.0 {
-            self.temperature = (0.1 * small.powf(0.23)).min(0.2);
-        }
+        self.temperature.get_or_insert((0.1 * small.powf(0.23)).min(0.2));
     }
 
-    /// Gives `windows` a value where it is empty and histories have an order: nested windows where the last few items tell the
-    /// next one nearly as well as the whole history or better, else one window of all.
+    /// Gives `windows` and `session` values where they have none and histories have an order; `timed` says that sessions can be
+    /// told. Where the last few items tell the next one nearly as well as the whole history, or better, windows are nested and
+    /// the session is on: a session that is one event long is the last item. Else there is one window of all, and a session only
+    /// where events follow each other fast.
     ///
     /// # Errors
     ///
     /// [`Error::Evaluation`] where the probe cannot rank.
-    pub(crate) fn resolve_windows(&mut self, data: &Dataset, split: &Split) -> Result<()> {
-        if !self.windows.is_empty() {
-            return Ok(());
+    pub(crate) fn resolve_order(&mut self, data: &Dataset, split: &Split, timed: bool) -> Result<()> {
+        let ask = self.windows.is_empty() || self.session.is_none() && timed;
+        let order = ask && order_matters(data, split)?;
+        if self.windows.is_empty() {
+            if order {
+                self.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < self.history).collect();
+            }
+            self.windows.push(self.history);
         }
-        if order_matters(data, split)? {
-            self.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < self.history).collect();
+        if self.session.is_none() {
+            let on = timed && (order || in_sessions(data, split));
+            self.session = Some(if on { SESSION } else { 0 });
         }
-        self.windows.push(self.history);
         Ok(())
     }
 }
 
-/// Seconds of a session by default: 0 where events hardly ever follow each other that fast.
-pub(crate) fn session(data: &Dataset, split: &Split) -> usize {
+/// Do events often follow each other as fast as in a session?
+fn in_sessions(data: &Dataset, split: &Split) -> bool {
     let (mut near, mut all) = (0usize, 0usize);
     for user in 0..data.users.rows() as u32 {
         let events = split.train_events(data, user);
@@ -88,7 +93,7 @@ pub(crate) fn session(data: &Dataset, split: &Split) -> usize {
             near += usize::from(data.time(event) - data.time(event - 1) <= SESSION as i64);
         }
     }
-    if near as f64 >= IN_SESSION * all as f64 && near > 0 { SESSION } else { 0 }
+    near as f64 >= IN_SESSION * all as f64 && near > 0
 }
 
 /// Does the order of events say what comes next? Item-kNN over the last 1 to 3 items against all of the history, asked for each
@@ -132,10 +137,12 @@ mod tests {
         let mut events = Vec::new();
         for user in 0..200u64 {
             let mut item = word(user) % 100;
-            for event in 0..12u64 {
-                let draw = word(user * 100 + event + 7_000);
-                let liked = word(user * 3 + draw % 3 + 90_000) % 15;
-                item = if ordered { (item * 37 + 11) % 100 } else { (draw / 3 % 7) * 15 + liked };
+            let liked = [0, 1, 2].map(|group| word(user * 3 + group + 90_000) % 12);
+            let mut own: Vec<u64> = liked.iter().flat_map(|group| (0..8).map(move |i| i * 12 + group)).collect();
+            own.sort_by_key(|item| word(user * 1_000 + item));
+            own.dedup();
+            for event in 0..12 {
+                item = if ordered { (item * 37 + 11) % 100 } else { own[event as usize % own.len()] };
                 events.push((format!("u{user}"), format!("i{item}"), 1_600_000_000 + event as i64 * seconds));
             }
         }
@@ -152,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn sessions_follow_the_pauses() {
-        let of = |seconds| {
-            let data = log(true, seconds);
+    fn sessions_follow_the_order_and_the_pauses() {
+        let of = |ordered, seconds| {
+            let data = log(ordered, seconds);
             Config::new(ModelKind::Dssm).resolve(&data, &cut(&data)).unwrap().session
         };
-        assert_eq!((of(30), of(3_600)), (Some(SESSION), Some(0)));
+        assert_eq!((of(false, 30), of(false, 3_600), of(true, 3_600)), (Some(SESSION), Some(0), Some(SESSION)));
     }
 
     #[test]
@@ -168,7 +175,7 @@ mod tests {
             split.examples = (0..examples).collect();
             let mut config = Config::new(ModelKind::Dssm);
             config.resolve_noise(&split);
-            [config.dropout.unwrap(), config.history_dropout.unwrap(), config.temperature]
+            [config.dropout.unwrap(), config.history_dropout.unwrap(), config.temperature.unwrap()]
         };
         let figures = [500, 3_300, 20_000, 65_000, 100_000, 200_000].map(&mut of);
         assert_eq!((figures[0], figures[3], figures[4]), ([0.4, 0.6, 0.2], [0.2, 0.2, 0.1], [0.2, 0.2, 0.1]));

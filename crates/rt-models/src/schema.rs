@@ -118,7 +118,8 @@ impl Config {
             }
             config.windows = vec![usize::MAX];
         } else {
-            config.resolve_windows(data, split)?;
+            let short = crate::history::seconds(&data.event_time).is_ok();
+            config.resolve_order(data, split, data.has_clock() && short && config.label != Label::HeldOut)?;
         }
         config.resolve_steps(split);
         if let Some(last) = config.windows.last().filter(|w| **w > config.history && **w != usize::MAX) {
@@ -161,9 +162,8 @@ impl Config {
         let heldout = config.label == Label::HeldOut;
         // With a held-out label later items stand in the history: it has no running session.
         let clock = data.has_clock() && !split.history_is_set && !heldout;
-        let short = crate::history::seconds(&data.event_time).is_ok();
         match config.session {
-            None => config.session = Some(if clock && short { crate::rules::session(data, split) } else { 0 }),
+            None => config.session = Some(0),
             Some(0) => {}
             Some(_) if clock => {}
             Some(seconds) if heldout => {

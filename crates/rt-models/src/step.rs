@@ -67,9 +67,6 @@ impl StepBench {
         if config.batch == 0 {
             config.batch = 1024;
         }
-        if config.temperature == 0.0 {
-            config.temperature = 0.1;
-        }
         if config.windows.is_empty() {
             config.windows = vec![config.history];
         }

@@ -9,7 +9,7 @@ use crate::slabs::each_slab;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, SlabCall, Slot};
 use std::ops::Range;
 
-/// Decoupled weight decay (Loshchilov and Hutter 2019) of touched rows: `w *= 1 - lr_rows decay`, ahead of their update. A
+/// Decoupled weight decay (Loshchilov and Hutter 2019) of touched rows: `w *= max(1 - lr_rows decay, 0)`, ahead of their update. A
 /// row that no step touches does not shrink, so tables stay row-sparse.
 ///
 /// Reads `keys` `[any, 1]` and `first` `[tables + 1, 1]` of [`Group`](super::Group), u32; updates `table` `[any, dim]` in place.
@@ -57,7 +57,7 @@ impl Kernel for DecayRows {
 
     fn run(&self, io: &mut CpuIo<'_>) {
         let touched = Touched::of(io, 0, self.table, self.base, self.capacity);
-        let keep = 1.0 - io.step.lr_rows * self.decay;
+        let keep = (1.0 - io.step.lr_rows * self.decay).max(0.0);
         touched.each(io.write_opt(0), None, |_, row, _| row.iter_mut().for_each(|w| *w *= keep));
     }
 

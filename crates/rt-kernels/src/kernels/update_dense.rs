@@ -29,7 +29,8 @@ pub enum DenseRule {
 }
 
 /// The rule applied to n parameters: grads `[n, 1]`; params, state1 (Adagrad's a, Adam's m), state2 (Adam's v) `[n, 1]` in
-/// place. Decoupled decay first: `w -= lr * weight_decay * w` (Loshchilov and Hutter 2019). Rates and
+/// place. Decoupled decay first: `w -= lr * weight_decay * w` (Loshchilov and Hutter 2019), and at
+/// most all of w: a larger decay would turn it over and let it grow. Rates and
 /// bias corrections come with the step. Where an average is kept, average `[n, 1]` in place follows last:
 /// `average = w + d_s (average - w)` ([`EmaDecay::at`]). Moves up to `9 n` words.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +57,7 @@ impl UpdateDense {
     /// The rule on some parameters that lie side by side; states that it does not have are empty.
     fn update(&self, step: &Step, [w, one, two]: [&mut [f32]; 3], g: &[f32]) {
         let (lr, bias1, bias2) = (step.lr, step.bias1, step.bias2);
-        let keep = 1.0 - lr * self.weight_decay;
+        let keep = (1.0 - lr * self.weight_decay).max(0.0);
         match self.rule {
             DenseRule::Sgd => vectorize(
                 #[inline(always)]

@@ -63,9 +63,9 @@ config! {
     item_table: ItemTable = (ItemTable::Shared, ItemTable::Shared),
     /// Are output vectors L2-normalised, so that their product is the cosine?
     normalize: bool = (true, true),
-    /// Temperature that scores are divided by in the loss. 0: 0.1 from 65,000 training examples on, and for n of fewer
+    /// Temperature that scores are divided by in the loss. auto: 0.1 from 65,000 training examples on, and for n of fewer
     /// 0.1 (65,000 / n)^0.23, at most 0.2.
-    temperature: f32 = (0.0, 0.0),
+    temperature: Option<f32> = (None, None),
     /// Loss: in-batch, full, sampled, list, pointwise, bpr or hinge.
     loss: Loss = (Loss::InBatch, Loss::Full),
     /// Negatives: of each example for list, pointwise, bpr and hinge, shared by the batch for sampled. 0: 3 and 1024.
@@ -81,8 +81,8 @@ config! {
     /// Are negatives that equal the target masked?
     mask_hits: bool = (true, true),
     /// Seconds without an event that end a session. The mean of the running session's items, its length and the time between
-    /// the last two events enter the user tower; all three are known before the request. 0: not used; auto: 60 where a tenth of
-    /// the train events or more follow the one before within a minute.
+    /// the last two events enter the user tower; all three are known before the request. 0: not used; auto: 60 where the
+    /// order of events says what comes next (as for `windows`), or a tenth of the train events follow the one before within a minute.
     session: Option<usize> = (None, None),
     /// Are the user's own train items left out of the draws of list, pointwise, bpr and hinge?
     exclude_own: bool = (false, false),
