@@ -54,12 +54,13 @@ fn a_model_goes_on_with_new_users_and_items_and_keeps_what_it_knew() {
     let old_split = rt_data::split(&old, SplitKind::LeaveLastOut, options).unwrap();
     let old = Arc::new(old);
     for kind in [ModelKind::Dssm, ModelKind::YoutubeDnn] {
-        let first = config(kind, &["epochs=8", "lr=5e-3"]);
+        // Far from its best, so that the new data has something to teach.
+        let first = config(kind, &["epochs=2", "lr=5e-3"]);
         let (base, _) = train(device, &first, old.clone(), &old_split, 1, &mut go).unwrap();
         let more = extend(&base, &new, SplitKind::LeaveLastOut, options).unwrap();
         assert!(more.new_users >= 10 && more.new_items >= 10, "{} users, {} items", more.new_users, more.new_items);
         let mut again = base.config().clone();
-        for pair in ["epochs=4", "lr=2e-3"] {
+        for pair in ["epochs=6", "lr=3e-3"] {
             again.set_pair(pair).unwrap();
         }
         let (model, report) = train_from(device, &base, &again, &more, 1, &mut go).unwrap();
