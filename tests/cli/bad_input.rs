@@ -62,7 +62,9 @@ fn data_that_cannot_be_read() {
 #[test]
 fn settings_that_are_wrong() {
     let data = Path::new("synthetic:users=60,items=50,events=8");
-    train(data, &["--set", "accumulate=0"], 2, &["accumulate", "at least 1"]);
+    for key in ["epochs", "batch", "patience", "accumulate"] {
+        train(data, &["--set", &format!("{key}=0")], 2, &[key, "at least 1"]);
+    }
     train(data, &["--set", "lr=banana"], 2, &["lr = banana", "number"]);
     train(data, &["--set", "nonsense=1"], 2, &["nonsense", "nearest"]);
     train(data, &["--set", "epochs"], 2, &["key=value"]);

@@ -82,6 +82,7 @@ macro_rules! config {
             ///
             /// [`Error::Config`] naming the nearest key for an unknown one, and what a value has to be.
             pub fn set(&mut self, key: &str, text: &str) -> Result<()> {
+                let text = value::without_auto(key, text)?;
                 match key {
                     $(stringify!($key) => self.$key = Value::parse(key, text)?,)+
                     "model" if text == self.model.name() => {}
@@ -103,7 +104,7 @@ macro_rules! config {
             #[must_use]
             pub fn to_toml(&self) -> String {
                 let mut out = format!("model = \"{}\"\n", self.model.name());
-                $(let _ = writeln!(out, "{} = {}", stringify!($key), self.$key.show());)+
+                $(let _ = writeln!(out, "{} = {}", stringify!($key), value::with_auto(stringify!($key), self.$key.show()));)+
                 out
             }
         }

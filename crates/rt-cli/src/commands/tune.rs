@@ -105,7 +105,9 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     let rungs = match args.method {
         Method::Random => vec![(args.trials, None)],
         Method::Halving => {
-            rungs(args.trials, base.epochs).into_iter().map(|(trials, epochs)| (trials, Some(epochs))).collect()
+            // Where the number follows from the data, it is asked for.
+            let epochs = base.resolve(&data, &split)?.epochs;
+            rungs(args.trials, epochs).into_iter().map(|(trials, epochs)| (trials, Some(epochs))).collect()
         }
     };
     let method = match args.method {

@@ -39,6 +39,12 @@ fn errors_name_the_key_and_what_would_be_right() {
     assert!(text(config.set("lr", "NaN")).contains("has to be a number"));
     assert!(text(config.set("loss", "triplet")).contains("one of in-batch full"));
     assert!(text(config.set_pair("epochs")).contains("key=value"));
+    for key in ["epochs", "batch", "patience"] {
+        assert!(text(config.set(key, "0")).contains("at least 1, or auto"));
+        config.set(key, "7").unwrap();
+        config.set(key, "auto").unwrap();
+        assert!(config.to_toml().contains(&format!("{key} = \"auto\"")), "{}", config.to_toml());
+    }
     config.set("history", "0").unwrap();
     assert!(text(config.check()).contains("`history = 0`: has to be at least 1"));
     let mut config = Config::new(ModelKind::Dssm);

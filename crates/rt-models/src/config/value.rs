@@ -17,6 +17,24 @@ pub(crate) fn bad(key: &str, text: &str, want: &str) -> Error {
     Error::Config(format!("`{key} = {text}`: has to be {want}"))
 }
 
+/// Counts that follow from the data where they are 0, which is written `auto`: none of them can be 0.
+const BY_DATA: [&str; 3] = ["epochs", "batch", "patience"];
+
+/// The text of a value to be read: 0 for `auto` of [`BY_DATA`], whose own 0 is refused.
+pub(super) fn without_auto<'a>(key: &str, text: &'a str) -> Result<&'a str> {
+    match text {
+        _ if !BY_DATA.contains(&key) => Ok(text),
+        "auto" => Ok("0"),
+        text if text.parse() == Ok(0) => Err(bad(key, text, "at least 1, or auto")),
+        text => Ok(text),
+    }
+}
+
+/// The other way round.
+pub(super) fn with_auto(key: &str, shown: String) -> String {
+    if shown == "0" && BY_DATA.contains(&key) { "\"auto\"".into() } else { shown }
+}
+
 impl Value for usize {
     fn parse(key: &str, text: &str) -> Result<Self> {
         text.parse().map_err(|_| bad(key, text, "a whole number"))
