@@ -104,7 +104,8 @@ fn explicit_negatives_are_pushed_away() {
     };
     for (kind, loss) in [(ModelKind::Dssm, "loss=list"), (ModelKind::YoutubeDnn, "loss=pointwise")] {
         let of = |from: &str| {
-            let settings = [loss, "negatives=2", "epochs=3", "lr=0.01", from];
+            let noise = ["dropout=0.2", "history_dropout=0.2", "temperature=0.1"];
+            let settings = [&[loss, "negatives=2", "epochs=3", "lr=0.01", from][..], &noise].concat();
             fit_on(&data, &split, &config(kind, &settings)).0
         };
         let (sampler, own, both) = (of("negatives_from=sampler"), of("negatives_from=data"), of("negatives_from=both"));
