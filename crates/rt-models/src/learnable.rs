@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 /// [`Error::Config`] where that is so of all of them, with the setting that makes it so.
 pub(crate) fn without_negatives(config: &Config, data: &Dataset, split: &Split) -> Result<usize> {
     let nothing = |what: String| Err(Error::Config(format!("there is nothing to learn: {what}")));
-    if data.catalogue.len() < 2 {
+    let candidates = crate::sampler::candidates(data, split);
+    if candidates.len() < 2 {
         return nothing("the data has one item, and a model learns to tell items apart".into());
     }
     let examples = split.examples.len();
@@ -38,7 +39,7 @@ pub(crate) fn without_negatives(config: &Config, data: &Dataset, split: &Split) 
     let mut without = usize::from(alone);
     if config.mask_own || config.exclude_own {
         let could_be = |item: u32| !in_batch || targets[item as usize] > 0;
-        without += of_owners(data, split, could_be);
+        without += of_owners(data, split, candidates.iter().filter(|item| could_be(**item)).count(), could_be);
     }
     if without >= examples {
         return nothing(format!(
@@ -48,9 +49,8 @@ pub(crate) fn without_negatives(config: &Config, data: &Dataset, split: &Split) 
     Ok(without)
 }
 
-/// Examples of users whose train items are all that could be a negative.
-fn of_owners(data: &Dataset, split: &Split, could_be: impl Fn(u32) -> bool) -> usize {
-    let candidates = data.catalogue.iter().filter(|item| could_be(**item)).count();
+/// Examples of users whose train items are all `candidates` that could be a negative.
+fn of_owners(data: &Dataset, split: &Split, candidates: usize, could_be: impl Fn(u32) -> bool) -> usize {
     let owns_all = |user: usize| {
         let events = split.train_events(data, user as u32);
         if events.len() < candidates {

@@ -8,9 +8,9 @@ use crate::{Error, Result};
 use std::fmt::Write as _;
 
 config! {
-    /// Passes over the training examples, at most. auto: 40, and more where these are fewer than 3,000 steps.
+    /// Passes over the training examples, at most. auto (0 here): 40, and more where these are fewer than 3,000 steps.
     epochs: usize = (0, 0),
-    /// Examples a step. auto: 1,024, and for fewer than 32 times as many training examples less, 64 at least.
+    /// Examples a step. auto (0 here): 1,024, and for fewer than 32 times as many training examples less, 64 at least.
     batch: usize = (0, 0),
     /// Batches of a step: their gradients are added up before the update. Each has candidates of its own. Memory holds the
     /// values of one batch, and gradient rows and ids of all.
@@ -23,7 +23,7 @@ config! {
     optimizer: OptimizerKind = (OptimizerKind::Adam, OptimizerKind::Adam),
     /// Decoupled weight decay of dense parameters.
     weight_decay: f32 = (0.0, 0.0),
-    /// Epochs without a better validation metric (`select`) after which training stops. auto: 4, and more where these are fewer than
+    /// Epochs without a better validation metric (`select`) after which training stops. auto (0 here): 4, and more where these are fewer than
     /// 300 steps.
     patience: usize = (0, 0),
     /// Width of id embeddings and of both output vectors. 0: 128 where there are 100,000 training examples or more, else 64.

@@ -59,6 +59,20 @@ fn rows_without_a_negative_are_counted() {
     assert_eq!(count(some, &["batch=3"]).unwrap(), 0);
 }
 
+/// An item that only comes after the cut is no negative, so it does not help a user who had all others.
+#[test]
+fn items_of_the_future_are_no_negatives_that_are_left() {
+    let (mut data, _) = of_users(&[&[1, 2, 3, 1], &[1, 2, 1]]);
+    let future = data.items.insert("future");
+    data.catalogue.push(future);
+    *data.event_item.last_mut().unwrap() = future;
+    let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
+    let mut config = Config::new(ModelKind::Dssm);
+    ["loss=full", "mask_own=true"].iter().for_each(|pair| config.set_pair(pair).unwrap());
+    let config = config.resolve(&data, &split).unwrap().within(split.examples.len());
+    assert_eq!(without_negatives(&config, &data, &split).unwrap(), 3);
+}
+
 #[test]
 fn ranks_to_mine_follow_the_catalogue() {
     let mut config = Config::new(ModelKind::Dssm);
