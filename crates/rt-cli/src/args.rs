@@ -343,10 +343,10 @@ pub(crate) struct Recommend {
     /// How many items
     #[arg(short, default_value_t = 10)]
     pub k: usize,
-    /// Also recommend what stands in the history, whatever the model's mask is
+    /// Also recommend items of the history, even if the model's mask leaves them out
     #[arg(long, conflicts_with = "unseen")]
     pub seen: bool,
-    /// Leave out what stands in the history, whatever the model's mask is
+    /// Leave out items of the history, even if the model's mask keeps them
     #[arg(long)]
     pub unseen: bool,
     /// Also the softmax probability of each item, over all items that may be recommended

@@ -156,7 +156,7 @@ pub(crate) fn insert_searches(more: &mut serde_json::Map<String, serde_json::Val
     more.insert("searches".into(), counts);
 }
 
-/// Says what would make a test on this data worth nothing, where there is something.
+/// Warns of each leak that makes a test on this data worthless.
 pub(crate) fn warn_of_leaks(global: &Global, data: &Dataset, split: &Split) {
     if global.quiet {
         return;

@@ -136,7 +136,7 @@ fn check_seen(global: &Global, args: &Eval, model: &Model, source: &Source) -> D
     Ok(count)
 }
 
-/// Users whom the model does not know, where it has columns of users that the data was not asked for.
+/// A note if the data has users whom the model does not know and lacks user columns that the model has.
 fn strangers(model: &Model, source: &Source) -> Option<String> {
     let (own, theirs) = (&model.data().user_features, &source.data.user_features);
     let missing = own.columns.iter().map(|(name, _)| name.as_str());

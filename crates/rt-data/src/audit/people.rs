@@ -43,7 +43,7 @@ pub(super) fn repeats_across_the_cut(data: &Dataset, split: &Split) -> Finding {
     Finding::new(check, severity, count, of, what)
 }
 
-/// Do events of one user and second stand in the order of their items? Then the last of them, which is tested, has the largest id.
+/// Are events of the same user and second sorted by item? If so, the last of them, which is tested, always has the largest id.
 pub(super) fn order_of_lines(data: &Dataset) -> Finding {
     let check = "lines_sorted_by_item";
     if !data.has_clock() {
