@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod data;
+mod everything;
 mod exports;
 mod from;
 mod interrupt;

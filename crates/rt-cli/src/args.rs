@@ -99,7 +99,8 @@ pub(crate) struct Data {
     /// Test interactions
     #[arg(long, value_name = "FILE", requires = "train")]
     pub test: Option<PathBuf>,
-    /// leave-last-out, or time:TRAIN,VALID with shares such as time:0.8,0.1; for dssm-text pairs or documents
+    /// leave-last-out, time:TRAIN,VALID with shares such as time:0.8,0.1, or none: everything trains, for as many epochs as
+    /// were best on a share held back first (or --set epochs=N); for dssm-text pairs or documents
     #[arg(long)]
     pub split: Option<String>,
     /// What rankings leave out, targets too. auto: nothing where more than 5 % of the train events repeat an item of their user,

@@ -1,5 +1,6 @@
 //! Which events train, and which are targets.
 
+mod everything;
 mod examples;
 mod files;
 mod leave_last_out;
@@ -30,10 +31,12 @@ pub enum SplitKind {
     },
     /// Three files were given.
     Files,
+    /// Everything trains and nothing is tested: a model that is to be used, not judged.
+    None,
 }
 
 impl SplitKind {
-    /// Reads `leave-last-out`, `time:0.8,0.1` (train 0.8, valid 0.1, the rest test) or `files`.
+    /// Reads `leave-last-out`, `time:0.8,0.1` (train 0.8, valid 0.1, the rest test), `files` or `none`.
     ///
     /// # Errors
     ///
@@ -43,10 +46,11 @@ impl SplitKind {
         match text {
             "leave-last-out" => return Ok(Self::LeaveLastOut),
             "files" => return Ok(Self::Files),
+            "none" => return Ok(Self::None),
             _ => {}
         }
         let Some(shares) = text.strip_prefix("time:") else {
-            return Err(fail("is none of leave-last-out, time:TRAIN,VALID (such as time:0.8,0.1), files".into()));
+            return Err(fail("is not leave-last-out, time:TRAIN,VALID (such as time:0.8,0.1), files or none".into()));
         };
         let Some((train, valid)) = shares.split_once(',') else {
             return Err(fail("two shares are wanted, such as time:0.8,0.1".into()));
@@ -69,6 +73,7 @@ impl fmt::Display for SplitKind {
             Self::LeaveLastOut => f.write_str("leave-last-out"),
             Self::Time { train, valid } => write!(f, "time:{train},{valid}"),
             Self::Files => f.write_str("files"),
+            Self::None => f.write_str("none"),
         }
     }
 }
@@ -96,6 +101,7 @@ pub struct SplitOptions {
 ///   is strictly earlier than the target.
 /// - [`SplitKind::Files`]: the parts are the files; one case a user, with all of the user's events of the part as
 ///   targets and the train events as history.
+/// - [`SplitKind::None`]: every event trains, those of all three files too; see [`Split::hold_back`].
 ///
 /// The training examples are positions 1 and up of each user's train events; where a history is a set (three files
 /// without times) all train events of users with at least two.
@@ -105,7 +111,7 @@ pub struct SplitOptions {
 /// [`Error::Request`] if the data cannot be divided so: no times, times that are only an order (time split), three
 /// files given or not given, nothing left to train on or to test.
 pub fn split(data: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<Split> {
-    if (kind == SplitKind::Files) == data.event_part.is_empty() {
+    if kind != SplitKind::None && (kind == SplitKind::Files) == data.event_part.is_empty() {
         let what = match kind {
             SplitKind::Files => "it needs three files: train, valid and test",
             _ => "the division is given by three files; take the split `files`",
@@ -116,6 +122,7 @@ pub fn split(data: &Dataset, kind: SplitKind, options: SplitOptions) -> Result<S
         SplitKind::LeaveLastOut => leave_last_out::split(data)?,
         SplitKind::Time { train, valid } => time::split(data, train, valid, options.targets)?,
         SplitKind::Files => files::split(data, options.eval_history),
+        SplitKind::None => everything::split(data),
     };
     if let Some(source) = options.eval_source {
         if data.event_source.is_empty() {

@@ -343,3 +343,62 @@ fn the_mask_follows_the_repeats() {
     let among: Vec<(u32, bool)> = case.targets_among(&ratings, 0..2).collect();
     assert_eq!(among, [(4, true), (3, false)]);
 }
+
+#[test]
+fn none_trains_on_everything_and_holds_back_last_events() {
+    let data = one(
+        "user,item,time\nu1,a,1\nu1,b,2\nu1,c,3\nu2,a,1\nu2,b,2\nu3,a,1\nu3,c,4\nu3,b,2\nu3,d,7\n",
+        &ReadOptions::default(),
+    );
+    let all = split(&data, SplitKind::None, SplitOptions::default()).unwrap();
+    assert_eq!(examples(&data, &all), ["u1>b", "u1>c", "u2>b", "u3>b", "u3>c", "u3>d"]);
+    assert!(all.valid.is_empty() && all.test.is_empty());
+    assert_eq!(all.item_counts(&data).iter().sum::<u32>(), 9, "every event is a train event");
+    let held = all.hold_back(&data).unwrap();
+    assert_eq!(cases(&data, &held.valid), ["u1: a b > c", "u3: a b c > d"], "u2 has two events alone");
+    assert_eq!(examples(&data, &held), ["u1>b", "u2>b", "u3>b", "u3>c"]);
+    assert_eq!(held.item_counts(&data).iter().sum::<u32>(), 7);
+    assert!(held.test.is_empty());
+}
+
+#[test]
+fn none_holds_back_a_tenth_or_a_thousand() {
+    let mut text = "user,item,time\n".to_owned();
+    for user in 0..12_000 {
+        for event in 0..3 {
+            text += &format!("u{user},i{},{event}\n", (user * 7 + event) % 50);
+        }
+    }
+    let data = one(&text, &ReadOptions::default());
+    let all = split(&data, SplitKind::None, SplitOptions::default()).unwrap();
+    assert_eq!(all.hold_back(&data).unwrap().valid.len(), 1_200);
+    let mut few = all.clone();
+    few.examples.truncate(2 * 3_000);
+    let held = few.hold_back(&data).unwrap();
+    assert_eq!((held.valid.len(), held.examples.len()), (1_000, 5_000), "of users whose last event is an example");
+    let users: Vec<u32> = held.valid.iter().map(|case| case.user).collect();
+    assert!(users.windows(2).all(|pair| pair[1] - pair[0] == 3), "evenly taken");
+}
+
+#[test]
+fn none_of_three_files_trains_on_all_and_holds_back_the_validation() {
+    let texts = ["user,item\n1,a\n1,b\n2,a\n2,c\n", "user,item\n1,d\n", "user,item\n1,c\n2,d\n"];
+    let data = three(texts, &ReadOptions::default()).unwrap();
+    let all = split(&data, SplitKind::None, SplitOptions::default()).unwrap();
+    assert!(all.history_is_set && all.test.is_empty());
+    assert_eq!(examples(&data, &all), ["1>a", "1>b", "1>d", "1>c", "2>a", "2>c", "2>d"]);
+    let held = all.hold_back(&data).unwrap();
+    assert_eq!(cases(&data, &held.valid), ["1: a b > d"]);
+    assert_eq!(examples(&data, &held), ["1>a", "1>b", "2>a", "2>c"]);
+}
+
+#[test]
+fn what_cannot_be_held_back_is_an_error_that_names_the_epochs() {
+    let set = one("user,item\n1,a\n1,b\n1,c\n", &ReadOptions::default());
+    let short = one("user,item,time\n1,a,1\n1,b,2\n2,b,1\n", &ReadOptions::default());
+    for (data, words) in [(set, "without times"), (short, "three events")] {
+        let all = split(&data, SplitKind::None, SplitOptions::default()).unwrap();
+        let error = all.hold_back(&data).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("epochs=N"), "{error}");
+    }
+}

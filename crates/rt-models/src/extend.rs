@@ -71,7 +71,9 @@ pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, mut options: SplitO
         _ if again => rt_data::split(&data, kind, options)?,
         SplitKind::LeaveLastOut if new.event_time.is_empty() => rt_data::split(new, kind, options)?,
         SplitKind::LeaveLastOut => merge.leave_last_out(&data, options)?,
-        SplitKind::Time { .. } | SplitKind::Files => merge.map(&data, &rt_data::split(new, kind, options)?),
+        SplitKind::Time { .. } | SplitKind::Files | SplitKind::None => {
+            merge.map(&data, &rt_data::split(new, kind, options)?)
+        }
     };
     if kept {
         split.mask_reason = "that of the model".into();
@@ -139,6 +141,30 @@ pub fn train_from(
     seed: u64,
     progress: OnProgress<'_>,
 ) -> Result<(Model, TrainReport)> {
+    let model = start_from(device, base, config, extended, seed)?;
+    fit(model, &extended.split, None, seed, progress)
+}
+
+/// The same for as many epochs as were best when some events were held back ([`Split::hold_back`]): `first` is the model that
+/// found them, from the same `base`.
+///
+/// # Errors
+///
+/// As [`train_from`]; [`Error::Training`] for 0 epochs.
+pub fn refit_from(
+    first: &Model,
+    base: &Model,
+    extended: &Extended,
+    epochs: usize,
+    seed: u64,
+    progress: OnProgress<'_>,
+) -> Result<(Model, TrainReport)> {
+    let model = start_from(first.device(), base, &first.config, extended, seed)?;
+    fit(model, &extended.split, Some(epochs), seed, progress)
+}
+
+/// An untrained model of extended data with the weights of `base`.
+fn start_from(device: &Device, base: &Model, config: &Config, extended: &Extended, seed: u64) -> Result<Model> {
     keeps_inputs(base.config(), config)?;
     let mut config = config.clone();
     if config.negatives_from != NegativesFrom::Sampler && extended.data.exposed.is_none() {
@@ -150,7 +176,7 @@ pub fn train_from(
     hand_over(base, &model)?;
     let data = &extended.data;
     model.trained.keep(data, base, |user| data.events_of(user).len() == base.data.events_of(user).len());
-    fit(model, &extended.split, seed, progress)
+    Ok(model)
 }
 
 /// Fails where settings give rows of tables or inputs of towers another meaning than they had, which shapes alone do not show.

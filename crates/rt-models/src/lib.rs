@@ -48,7 +48,7 @@ pub use config::{
     OptimizerKind, Pool, Sampler, Schedule, SearchTime, Switch,
 };
 pub use error::{Error, Result};
-pub use extend::{Extended, extend, train_from};
+pub use extend::{Extended, extend, refit_from, train_from};
 pub use features::hashed_row;
 pub use model::{Model, Recommendation};
 pub use newcomers::{UserRow, UserRows};
@@ -64,5 +64,5 @@ pub use save::{check_out, saved_model};
 pub use score::ModelScorer;
 pub use select::Select;
 pub use step::{StepBench, StepSizes};
-pub use train::{OnProgress, Progress, TrainReport, evaluate, train};
+pub use train::{OnProgress, Progress, TrainReport, evaluate, refit, train};
 pub use unknown::{Unknown, UnknownIds};

@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::eval::{ItemKnn, Last};
 use crate::{Error, Result};
-use rt_data::{Dataset, Split};
+use rt_data::{Dataset, Mask, Split};
 
 /// Examples a step by default, at most.
 const BATCH: usize = 1024;
@@ -20,8 +20,11 @@ const LENGTH: (usize, usize) = (3_000, 40);
 const SESSION: usize = 60;
 /// Training examples from which on dropout is weaker.
 const MUCH: usize = 200_000;
-/// Training examples below which dropout and temperature rise: at 3,300, the first app, the best of a search on validation.
+/// Training examples below which dropout rises: at 3,300, the first app, the best of a search on validation.
 const ENOUGH: usize = 65_000;
+/// Natural logarithms of the lift of [`Probe`] between which the temperature falls from 0.4 to 0.1, by searches on validation of
+/// small logs.
+const LIFTS: [f64; 2] = [1.2, 3.6];
 /// Share of the train events that have to follow the one before within [`SESSION`] for sessions to say anything.
 const IN_SESSION: f64 = 0.1;
 /// How near the last few items have to come to the whole history, as neighbours of the next item, for the order to matter.
@@ -47,28 +50,37 @@ impl Config {
         }
     }
 
-    /// Gives `dropout`, `history_dropout` and `temperature` values where they have none: the less data, the more noise and the
-    /// flatter the softmax.
-    pub(crate) fn resolve_noise(&mut self, split: &Split) {
+    /// Gives `dropout`, `history_dropout` and `temperature` values if they have none: the less data, and the less a history says
+    /// of what comes next, the more noise. The temperature follows the second alone: scores are cosines, so that exp(2 / temperature)
+    /// is the largest ratio of two items' probabilities. If the best items are only some times as likely as any, a low temperature
+    /// can only fit noise.
+    pub(crate) fn resolve_noise(&mut self, split: &Split, probe: Option<&Probe>) {
         let examples = split.examples.len().max(1);
         let rate = if examples >= MUCH { 0.1 } else { 0.2 };
         let small = (ENOUGH as f32 / examples as f32).max(1.0);
-        self.dropout.get_or_insert((rate * small.powf(0.23)).min(0.4));
-        self.history_dropout.get_or_insert((rate * small.powf(0.37)).min(0.6));
-        self.temperature.get_or_insert((0.1 * small.powf(0.23)).min(0.2));
+        // 0 if histories say much, 1 if little.
+        let vague = |probe: &Probe| ((LIFTS[1] - probe.lift.ln()) / (LIFTS[1] - LIFTS[0])).clamp(0.0, 1.0) as f32;
+        let vague = probe.filter(|_| split.mask != Mask::None).map_or(0.0, vague);
+        let (of_size, of_history) = ((rate * small.powf(0.23)).min(0.4), 0.2 + 0.2 * vague);
+        self.dropout.get_or_insert(if vague > 0.0 { of_size.max(of_history) } else { of_size });
+        let (of_size, of_history) = ((rate * small.powf(0.37)).min(0.6), 0.2 + 0.3 * vague);
+        self.history_dropout.get_or_insert(if vague > 0.0 { of_size.max(of_history) } else { of_size });
+        self.temperature.get_or_insert(0.1 + 0.3 * vague);
     }
 
-    /// Gives `windows` and `session` values where they have none and histories have an order; `timed` says that sessions can be
-    /// told. Where the last few items tell the next one nearly as well as the whole history, or better, windows are nested and
+    /// Is there a default that the probe decides? `timed` says that sessions can be told.
+    pub(crate) fn asks(&self, timed: bool) -> bool {
+        let noise = self.dropout.is_none() || self.history_dropout.is_none() || self.temperature.is_none();
+        noise || self.windows.is_empty() || self.session.is_none() && timed
+    }
+
+    /// Gives `windows` and `session` values if they have none and histories have an order; `timed` says that sessions can be
+    /// told. If the last few items tell the next one nearly as well as the whole history, or better, windows are nested and
     /// the session is on: a session that is one event long is the last item. Else there is one window of all, and a session only
-    /// where events follow each other fast.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Evaluation`] where the probe cannot rank.
-    pub(crate) fn resolve_order(&mut self, data: &Dataset, split: &Split, timed: bool) -> Result<()> {
-        let ask = self.windows.is_empty() || self.session.is_none() && timed;
-        let order = ask && order_matters(data, split)?;
+    /// if events follow each other fast.
+    pub(crate) fn resolve_order(&mut self, data: &Dataset, split: &Split, timed: bool, probe: Option<&Probe>) {
+        // Nothing is known of data that is too small to say: windows then do no harm.
+        let order = probe.is_none_or(|probe| probe.few >= ORDER * probe.all);
         if self.windows.is_empty() {
             if order {
                 self.windows = [1, 2, 3, 5, 10].into_iter().filter(|w| *w < self.history).collect();
@@ -79,7 +91,6 @@ impl Config {
             let on = timed && (order || in_sessions(data, split));
             self.session = Some(if on { SESSION } else { 0 });
         }
-        Ok(())
     }
 }
 
@@ -96,24 +107,46 @@ fn in_sessions(data: &Dataset, split: &Split) -> bool {
     near as f64 >= IN_SESSION * all as f64 && near > 0
 }
 
-/// Does the order of events say what comes next? Item-kNN over the last 1 to 3 items against all of the history, asked for each
-/// user's last train event; no validation or test event is read.
-fn order_matters(data: &Dataset, split: &Split) -> Result<bool> {
-    let mut sample = split.clone();
-    let longest = |user: usize| (split.train_end[user] - data.user_start[user]) as usize;
-    let pairs: usize = (0..data.users.rows()).map(|user| longest(user) * longest(user)).sum();
-    let step = pairs.div_ceil(PAIRS).max(1);
-    for user in (0..data.users.rows()).filter(|user| !user.is_multiple_of(step) || longest(*user) > LONG) {
-        sample.train_end[user] = data.user_start[user];
+/// What item-kNN makes of each user's last train event, as the mean NDCG@10: how much a history says of what comes next. No
+/// validation or test event is read. (Repeats are not seen by it: an item is no neighbour of its own.)
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probe {
+    /// The best of the last 1 to 3 items.
+    few: f64,
+    /// All of the history.
+    all: f64,
+    /// The best of all, over what a random order of the items would reach.
+    lift: f64,
+}
+
+impl Probe {
+    /// Asks a sample of the users; `None` if none has enough events.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Evaluation`] if it cannot rank.
+    pub(crate) fn of(data: &Dataset, split: &Split) -> Result<Option<Self>> {
+        let mut sample = split.clone();
+        let longest = |user: usize| (split.train_end[user] - data.user_start[user]) as usize;
+        let pairs: usize = (0..data.users.rows()).map(|user| longest(user) * longest(user)).sum();
+        let step = pairs.div_ceil(PAIRS).max(1);
+        for user in (0..data.users.rows()).filter(|user| !user.is_multiple_of(step) || longest(*user) > LONG) {
+            sample.train_end[user] = data.user_start[user];
+        }
+        let tried = ItemKnn::probe(data, &sample)
+            .map_err(|e| Error::Evaluation(format!("how much histories say of the next item: {e}")))?;
+        let best = |of: &dyn Fn(Last) -> bool| {
+            tried.iter().filter(|(last, _)| of(*last)).map(|(_, value)| *value).fold(0.0, f64::max)
+        };
+        let random: f64 =
+            (1..=10).map(|place| 1.0 / f64::from(place + 1).log2()).sum::<f64>() / data.catalogue.len().max(1) as f64;
+        let probe = Self {
+            few: best(&|last| matches!(last, Last::Events(events) if events <= 3)),
+            all: best(&|last| last == Last::All),
+            lift: (best(&|_| true) / random).max(1.0),
+        };
+        Ok((!tried.is_empty()).then_some(probe))
     }
-    let tried = ItemKnn::probe(data, &sample).map_err(|e| Error::Evaluation(format!("the order of histories: {e}")))?;
-    let best = |of: &dyn Fn(Last) -> bool| {
-        tried.iter().filter(|(last, _)| of(*last)).map(|(_, value)| *value).fold(0.0, f64::max)
-    };
-    let few = best(&|last| matches!(last, Last::Events(events) if events <= 3));
-    let all = best(&|last| last == Last::All);
-    // Nothing is known of data that is too small to say: windows then do no harm.
-    Ok(few >= ORDER * all)
 }
 
 #[cfg(test)]
@@ -167,23 +200,50 @@ mod tests {
         assert_eq!((of(false, 30), of(false, 3_600), of(true, 3_600)), (Some(SESSION), Some(0), Some(SESSION)));
     }
 
+    fn noise(split: &Split, lift: Option<f64>) -> [f32; 3] {
+        let mut config = Config::new(ModelKind::Dssm);
+        config.resolve_noise(split, lift.map(|lift| Probe { few: 0.1, all: 0.1, lift }).as_ref());
+        [config.dropout.unwrap(), config.history_dropout.unwrap(), config.temperature.unwrap()]
+    }
+
     #[test]
     fn noise_falls_as_examples_grow() {
         let data = log(false, 3_600);
         let mut split = cut(&data);
         let mut of = |examples: u32| {
             split.examples = (0..examples).collect();
-            let mut config = Config::new(ModelKind::Dssm);
-            config.resolve_noise(&split);
-            [config.dropout.unwrap(), config.history_dropout.unwrap(), config.temperature.unwrap()]
+            noise(&split, Some(100.0))
         };
         let figures = [500, 3_300, 20_000, 65_000, 100_000, 200_000].map(&mut of);
-        assert_eq!((figures[0], figures[3], figures[4]), ([0.4, 0.6, 0.2], [0.2, 0.2, 0.1], [0.2, 0.2, 0.1]));
+        assert_eq!((figures[0], figures[3], figures[4]), ([0.4, 0.6, 0.1], [0.2, 0.2, 0.1], [0.2, 0.2, 0.1]));
         assert_eq!(figures[5], [0.1; 3]);
         assert!(
             figures.windows(2).all(|pair| pair[0].iter().zip(pair[1]).all(|(more, less)| *more >= less)),
             "{figures:?}"
         );
+    }
+
+    #[test]
+    fn noise_falls_as_histories_say_more() {
+        let data = log(false, 3_600);
+        let mut split = cut(&data);
+        split.examples = (0..100_000).collect();
+        let figures = [1.0, 3.0, 6.0, 20.0, 36.0, 60.0].map(|lift| noise(&split, Some(lift)));
+        assert_eq!((figures[0], figures[5]), ([0.4, 0.5, 0.4], [0.2, 0.2, 0.1]));
+        assert!(
+            figures.windows(2).all(|pair| pair[0].iter().zip(pair[1]).all(|(more, less)| *more >= less)),
+            "{figures:?}"
+        );
+        assert_eq!(noise(&split, None), [0.2, 0.2, 0.1]);
+        split.mask = Mask::None;
+        assert_eq!(noise(&split, Some(1.0)), [0.2, 0.2, 0.1], "repeats are not what neighbours tell");
+    }
+
+    #[test]
+    fn the_probe_tells_chance_from_knowledge() {
+        let lift = |data: &Dataset| Probe::of(data, &cut(data)).unwrap().unwrap().lift;
+        assert!(lift(&log(true, 3_600)) > 15.0, "of 100 items the next is known: {}", lift(&log(true, 3_600)));
+        assert!(lift(&log(false, 3_600)) < lift(&log(true, 3_600)) / 2.0, "{}", lift(&log(false, 3_600)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Gap, Label, Loss, ModelKind, NegativesFrom, Switch};
 use crate::features::{Extra, USER_ID, has_indicator, hashed_row};
+use crate::rules::Probe;
 use crate::searches::SearchShape;
 use crate::session;
 use crate::{Error, Result};
@@ -110,6 +111,7 @@ impl Config {
     pub fn resolve(&self, data: &Dataset, split: &Split) -> Result<Self> {
         self.check()?;
         let mut config = self.clone();
+        let mut probe = None;
         if split.history_is_set {
             if !(config.windows.is_empty() || config.windows == [usize::MAX]) {
                 let what =
@@ -119,7 +121,9 @@ impl Config {
             config.windows = vec![usize::MAX];
         } else {
             let short = crate::history::seconds(&data.event_time).is_ok();
-            config.resolve_order(data, split, data.has_clock() && short && config.label != Label::HeldOut)?;
+            let timed = data.has_clock() && short && config.label != Label::HeldOut;
+            probe = if config.asks(timed) { Probe::of(data, split)? } else { None };
+            config.resolve_order(data, split, timed, probe.as_ref());
         }
         config.resolve_steps(split);
         if let Some(last) = config.windows.last().filter(|w| **w > config.history && **w != usize::MAX) {
@@ -142,7 +146,7 @@ impl Config {
         if config.dim == 0 {
             config.dim = if split.examples.len() < WIDE_DATA { 64 } else { 128 };
         }
-        config.resolve_noise(split);
+        config.resolve_noise(split, probe.as_ref());
         crate::negatives::check_together(&config)?;
         if config.negatives == 0 {
             config.negatives = config.default_negatives();

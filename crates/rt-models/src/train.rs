@@ -106,11 +106,37 @@ pub fn train(
     progress: OnProgress<'_>,
 ) -> Result<(Model, TrainReport)> {
     let model = Model::new(device, config, data, split, seed)?;
-    fit(model, split, seed, progress)
+    fit(model, split, None, seed, progress)
 }
 
-/// Trains a model from the weights that it has.
-pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'_>) -> Result<(Model, TrainReport)> {
+/// Trains anew with the settings of a model, on the events that `split` trains on, and stops after so many epochs: what
+/// [`Split::hold_back`] held back for `first` can then be learned from too. Schedules run as they did for `first`.
+///
+/// # Errors
+///
+/// As [`train`]; [`Error::Training`] for 0 epochs.
+pub fn refit(
+    first: &Model,
+    split: &Split,
+    epochs: usize,
+    seed: u64,
+    progress: OnProgress<'_>,
+) -> Result<(Model, TrainReport)> {
+    let model = Model::new(first.device(), &first.config, first.data.clone(), split, seed)?;
+    fit(model, split, Some(epochs), seed, progress)
+}
+
+/// Trains a model from the weights that it has, for `epochs` at most or as many as its settings say.
+pub(crate) fn fit(
+    model: Model,
+    split: &Split,
+    epochs: Option<usize>,
+    seed: u64,
+    progress: OnProgress<'_>,
+) -> Result<(Model, TrainReport)> {
+    if epochs == Some(0) {
+        return Err(Error::Training("0 epochs: at least 1".into()));
+    }
     if split.examples.is_empty() {
         let what =
             "the data has no training example: an example needs a user with two events or more in the train part";
@@ -140,15 +166,16 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
     config.check_warmup(total)?;
     let popular = validate(&model, split, &Popularity::new(&model.data, split))?;
     let popular = popular.and_then(|f| config.select.of(&f));
+    let length = epochs.unwrap_or(config.epochs).min(config.epochs);
     let mut rates = [0.0; 2];
     let context = model.event_context(&model.data);
     let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
-    let mut epochs = Epochs::new(&config, &model.data, split);
+    let mut order = Epochs::new(&config, &model.data, split);
     let mut miner = Miner::new(&model, split, &context);
     let (mut t, mut seen, mut asked) = (0u32, 0, Instant::now());
-    'epochs: for epoch in 1..=config.epochs {
+    'epochs: for epoch in 1..=length {
         let start = Instant::now();
-        let examples = epochs.next(&model.store, seed, epoch as u32)?;
+        let examples = order.next(&model.store, seed, epoch as u32)?;
         let steps = examples.div_ceil(of_step);
         let left = if config.max_steps == 0 { steps } else { config.max_steps - t as usize };
         let ran = steps.min(left);
@@ -171,7 +198,7 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
                 let done = seen + offset + valid;
                 let at = Progress {
                     epoch,
-                    epochs: config.epochs,
+                    epochs: length,
                     step: step + 1,
                     steps,
                     loss: None,
@@ -229,13 +256,13 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             }
         }
         // Without validation the averages of the last epoch are the model.
-        if let Some(own) = own.filter(|_| valid.is_some() || epoch < config.epochs) {
+        if let Some(own) = own.filter(|_| valid.is_some() || epoch < length) {
             put(&model, &own)?;
         }
         report.examples_per_second = seen as f64 / report.seconds;
         let at = Progress {
             epoch,
-            epochs: config.epochs,
+            epochs: length,
             step: steps,
             steps,
             loss: report.loss_epochs.last().copied(),
@@ -245,7 +272,7 @@ pub(crate) fn fit(model: Model, split: &Split, seed: u64, progress: OnProgress<'
             figures: report.valid_figures.last(),
             losses: &losses,
             rates,
-            best: is_best,
+            best: is_best && valid.is_some(),
             examples_per_second: report.examples_per_second,
         };
         if progress(&at).is_break() {

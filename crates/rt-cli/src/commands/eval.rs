@@ -1,7 +1,7 @@
 //! `recall eval`: the figures of a saved model.
 
 use super::compare::Bench;
-use super::source::Source;
+use super::source::{Source, thin};
 use crate::args::{Eval, Global, MaskArg, RequestTime};
 use crate::fail::{Done, Fail};
 use crate::output;
@@ -23,6 +23,11 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
         let what =
             "the model reads searches up to the target's own time (search_time = target): give --request-time exact";
         return Err(Fail::user(what));
+    }
+    if args.data.split.as_deref() == Some("none") {
+        return Err(Fail::user(
+            "--split none: everything trains and nothing is tested; name the split whose test part is to be ranked",
+        ));
     }
     let mut source = args.data.read()?;
     if args.data.mask == MaskArg::Auto {
@@ -52,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Done {
         output::note(global, &text);
     }
     output::note_searches(global, source.data.searches.as_ref());
-    source.thin(args.evaluation.eval_users);
+    thin(&mut source.split, args.evaluation.eval_users);
     note_unknown(global, &model, &source)?;
     let seen = check_seen(global, args, &model, &source)?;
     let bench =

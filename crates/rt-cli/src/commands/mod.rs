@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod everything;
 pub(crate) mod explain;
 pub(crate) mod gradcheck;
 pub(crate) mod recommend;

@@ -26,20 +26,18 @@ pub(crate) struct Undivided {
     pub latent: Option<Latent>,
 }
 
-impl Source {
-    /// Keeps at most `count` validation and test cases, evenly taken; 0 keeps all.
-    pub(crate) fn thin(&mut self, count: usize) {
-        for cases in [&mut self.split.valid, &mut self.split.test] {
-            let all = cases.len();
-            if count > 0 && count < all {
-                let mut place = 0;
-                cases.retain(|_| {
-                    // Of every all / count cases the first.
-                    let kept = place * count % all < count;
-                    place += 1;
-                    kept
-                });
-            }
+/// Keeps at most `count` validation and test cases, evenly taken; 0 keeps all.
+pub(crate) fn thin(split: &mut Split, count: usize) {
+    for cases in [&mut split.valid, &mut split.test] {
+        let all = cases.len();
+        if count > 0 && count < all {
+            let mut place = 0;
+            cases.retain(|_| {
+                // Of every all / count cases the first.
+                let kept = place * count % all < count;
+                place += 1;
+                kept
+            });
         }
     }
 }
@@ -201,8 +199,11 @@ impl Data {
         }
         let kind = match (&self.split, files) {
             (None, true) => SplitKind::Files,
+            (Some(text), true) if text == "none" => SplitKind::None,
             (Some(text), true) => {
-                return Err(Fail::user(format!("--split {text}: three files are a split already; leave it out")));
+                return Err(Fail::user(format!(
+                    "--split {text}: three files are a split already; leave it out, or none to train on all of them"
+                )));
             }
             (None, false) => SplitKind::LeaveLastOut,
             (Some(text), false) => SplitKind::parse(text)?,

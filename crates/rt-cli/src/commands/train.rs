@@ -1,18 +1,19 @@
 //! `recall train`: read, train, test, save.
 
 use super::compare::Bench;
+use super::everything::{self, Everything};
 use super::seeds::{self, Run};
-use super::source::{Source, Undivided};
+use super::source::{Source, Undivided, thin};
 use crate::args::{Global, RequestTime, Train};
 use crate::fail::{Done, Fail};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::tensorboard::Events;
-use rt_data::Dataset;
+use rt_data::{Dataset, Split, SplitKind};
 use rt_models::eval::{Protocol, Row, peak_memory_bytes};
 use rt_models::{
-    Config, Extended, Gap, Model, ModelKind, Preset, Progress, SearchTime, TrainReport, check_out, extend, train,
-    train_from,
+    Config, Extended, Gap, Model, ModelKind, Preset, Progress, SearchTime, TrainReport, check_out, extend, refit,
+    refit_from, train, train_from,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -45,14 +46,15 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     };
     output::note_data(global, &source.data);
     let notes = source.data.notes.clone();
-    source.thin(args.evaluation.eval_users);
+    thin(&mut source.split, args.evaluation.eval_users);
     if let Some(extended) = &mut extended {
         extended.split = source.split.clone();
     }
     let prepare_seconds = start.elapsed().as_secs_f64();
     // Asked now: training takes memory for its tables too, and the high-water mark never falls.
     let prepare_peak = peak_memory_bytes();
-    if source.split.test.is_empty() {
+    let everything = source.split.kind == SplitKind::None;
+    if source.split.test.is_empty() && !everything {
         output::note(global, "no user has an event to be tested: figures will be empty");
     }
     output::note_searches(global, source.data.searches.as_ref());
@@ -62,6 +64,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     output::insert_searches(&mut more, source.data.searches.as_ref());
     let data = extended.as_ref().map_or_else(|| Arc::new(source.data), |extended| extended.data.clone());
     let bench = Bench { device: &device, data: &data, split: &source.split, baselines: args.evaluation.baselines };
+    let everything = everything.then(|| Everything::new(args, &config, &data, &source.split)).transpose()?;
     let job = Job {
         global,
         args,
@@ -70,28 +73,32 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
         config: &config,
         base: base.as_ref(),
         extended: extended.as_ref(),
+        everything: everything.as_ref(),
     };
     let Trained { runs, best, model, interrupt } = job.run(&seeds, prepare_seconds)?;
     let interrupted = interrupt.code().is_some();
     // From here on the model is saved, and nothing that fails takes it away.
-    let mut rows = if interrupted { Vec::new() } else { bench.baselines()? };
-    if let Some(latent) = source.latent.as_ref().filter(|_| !interrupted) {
+    let tested = !interrupted && everything.is_none();
+    let mut rows = if tested { bench.baselines()? } else { Vec::new() };
+    if let Some(latent) = source.latent.as_ref().filter(|_| tested) {
         rows.push(bench.bound(latent)?);
     }
     let first = &runs[0];
-    output::warn_below_knn(&rows, config.model.name(), first.row.validation_ndcg_10);
+    let held = everything.as_ref().and_then(|everything| everything.held.as_ref()).filter(|_| !interrupted);
+    let others = held.map(|split| Bench { split, ..bench }.baselines()).transpose()?;
+    output::warn_below_knn(others.as_ref().unwrap_or(&rows), config.model.name(), first.row.validation_ndcg_10);
     rows.push(first.row.clone());
     let protocol = Protocol::new(&data, &source.split, args.data.request_time());
     if let Some(text) = unclicked(&model) {
         output::note(global, &text);
     }
     say!("{} on {}, {}, seed {}", config.model.name(), data.name, device.name(), global.seed);
-    if !interrupted {
+    if tested {
         output::print_rows(&rows, &protocol);
     }
     output::print_left_out(&data.left_out);
     let kept = &runs[best];
-    if runs.len() > 1 && !interrupted {
+    if runs.len() > 1 && tested {
         let mean = seeds::mean(&runs);
         seeds::print(&runs, &mean, config.select.name());
         rows.push(mean);
@@ -100,6 +107,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     }
     if interrupted {
         more.insert("interrupted".into(), true.into());
+    } else if let Some(everything) = &everything {
+        everything.say(&kept.report, config.select.name(), &args.out);
+        more.insert("everything".into(), everything.to_json(&kept.report));
     } else {
         say!("best epoch {} of {}; the model is in {}", kept.report.best_epoch, kept.report.epochs, args.out.display());
     }
@@ -144,6 +154,8 @@ struct Job<'a> {
     config: &'a Config,
     base: Option<&'a Model>,
     extended: Option<&'a Extended>,
+    /// With `--split none`.
+    everything: Option<&'a Everything>,
 }
 
 /// What came of it. The model, that of the run that is best on validation, is saved.
@@ -167,17 +179,29 @@ impl Job<'_> {
             let name = self.config.model.name();
             let name = if seeds.len() > 1 { format!("{name} seed {seed}") } else { name.to_owned() };
             let mut board = boards.next();
-            let (model, report) = self.one(seed, &name, board.as_mut(), &interrupt)?;
+            let held = self.everything.and_then(|everything| everything.held.as_ref());
+            let split = held.unwrap_or(self.bench.split);
+            let (mut model, report) = self.one(seed, &name, (split, None), board.as_mut(), &interrupt)?;
             let mut run = Run { seed, row: Row::default(), report };
             let is_best = kept.as_ref().is_none_or(|(best, _)| run.validation() > runs[*best].validation());
             if is_best {
                 model.save(&self.args.out)?;
             }
+            if held.is_some() && is_best && interrupt.code().is_none() {
+                let of = (self.bench.split, Some((&model, run.report.best_epoch)));
+                let (all, report) = self.one(seed, &format!("{name} on everything"), of, board.as_mut(), &interrupt)?;
+                // What stands in --out is a whole model; half a training on everything is not worth more.
+                if !report.interrupted {
+                    all.save(&self.args.out)?;
+                    model = all;
+                    everything::add(&mut run.report, &report);
+                }
+            }
             board.map_or(Ok(()), Events::finish)?;
             let examples = self.bench.split.examples.len();
             output::note_without_negatives(self.global, run.report.without_negatives, examples);
             let interrupted = interrupt.code().is_some();
-            run.row = match interrupted {
+            run.row = match interrupted || self.everything.is_some() {
                 true => self.bench.untested(&model, (&run.report, prepare_seconds))?,
                 false => self.bench.model(&model, Some((&run.report, prepare_seconds)))?,
             };
@@ -199,15 +223,16 @@ impl Job<'_> {
         Ok(Trained { runs, best, model, interrupt })
     }
 
-    /// Trains from one seed.
+    /// Trains from one seed on a split, or again on it for as many epochs as were the best of a first model.
     fn one(
         &self,
         seed: u64,
         name: &str,
+        (split, again): (&Split, Option<(&Model, usize)>),
         mut board: Option<&mut Events>,
         interrupt: &Interrupt,
     ) -> Done<(Model, TrainReport)> {
-        let Bench { device, split, .. } = *self.bench;
+        let device = self.bench.device;
         let mut show = output::progress(self.global, name);
         let mut progress = interrupt.stopping(|p: &Progress<'_>| {
             if let Some(board) = &mut board {
@@ -215,9 +240,14 @@ impl Job<'_> {
             }
             show(p)
         });
-        Ok(match (self.base, self.extended) {
-            (Some(base), Some(extended)) => train_from(device, base, self.config, extended, seed, &mut progress)?,
-            _ => train(device, self.config, self.data.clone(), split, seed, &mut progress)?,
+        let extended = self.extended.map(|extended| Extended { split: split.clone(), ..extended.clone() });
+        Ok(match (self.base.zip(extended.as_ref()), again) {
+            (Some((base, extended)), None) => train_from(device, base, self.config, extended, seed, &mut progress)?,
+            (Some((base, extended)), Some((first, epochs))) => {
+                refit_from(first, base, extended, epochs, seed, &mut progress)?
+            }
+            (None, Some((first, epochs))) => refit(first, split, epochs, seed, &mut progress)?,
+            (None, None) => train(device, self.config, self.data.clone(), split, seed, &mut progress)?,
         })
     }
 }
