@@ -3,6 +3,8 @@
 //! arithmetic wraps, have to pass them as they are (tests/fuzz runs them so).
 
 use rt_kernels::kernels::*;
+use rt_kernels::philox::{PhiloxRng, key};
+use rt_kernels::rand_core::Rng;
 use rt_kernels::{Buffer, Call, CpuIo, Device, Dtype, Error, Kernel, Mat, MatMut, Operand, Operands, Program, Step};
 use rt_tests::hostile::{Fate, Source, by_hand, program};
 use rt_tests::{devices, representative_kernels};
@@ -290,9 +292,9 @@ fn the_generator_makes_every_kernel() {
 }
 
 fn random(seed: u64, n: usize) -> Vec<u8> {
-    let mut words = vec![0; n.div_ceil(4)];
-    rt_kernels::philox::draws(rt_kernels::philox::key(seed), 7, 0, 0, &mut words);
-    words.iter().flat_map(|word| word.to_le_bytes()).take(n).collect()
+    let mut bytes = vec![0; n];
+    PhiloxRng::at(key(seed), [0, 7, 0, 0]).fill_bytes(&mut bytes);
+    bytes
 }
 
 /// Panics that are caught say nothing.

@@ -40,6 +40,7 @@ pub use kernel::{
 };
 pub use memory::SharedWords;
 pub use program::{Call, Program};
+pub use rand_core;
 pub use readback::Readback;
 pub use slabs::SlabCall;
 pub use step::Step;

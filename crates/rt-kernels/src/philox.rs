@@ -1,7 +1,13 @@
 //! Philox 4x32-10, the counter-based generator behind every draw (Salmon et al., SC 2011, "Parallel random numbers:
 //! as easy as 1, 2, 3"). Checked against the published test vectors.
+//!
+//! [`philox`] and [`draw`] give any word at once, which is what kernels need. [`PhiloxRng`] gives the same words in a row, through the
+//! traits of `rand_core`.
+
+mod rng;
 
 use crate::parallel::chunks_f32;
+pub use rng::PhiloxRng;
 
 /// Streams: the last word of the counter, so that draws for different purposes never meet. A kernel's `stream`
 /// attribute is one of these plus a number of its own.

@@ -6,6 +6,8 @@ mod hostile;
 
 use hostile::{Source, by_hand, program};
 use rt_kernels::Device;
+use rt_kernels::philox::{PhiloxRng, key};
+use rt_kernels::rand_core::Rng;
 use std::sync::OnceLock;
 
 /// One thread: valgrind runs one at a time, and libFuzzer a process for each core.
@@ -47,9 +49,8 @@ fn main() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut fates = std::collections::BTreeMap::new();
     for seed in from..from + count {
-        let mut words = [0; 160];
-        rt_kernels::philox::draws(rt_kernels::philox::key(seed), 7, 0, 0, &mut words);
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = [0; 640];
+        PhiloxRng::at(key(seed), [0, 7, 0, 0]).fill_bytes(&mut bytes);
         if let Some((by_hand, fate)) = one(&bytes) {
             let way = if by_hand { "by hand" } else { "program" };
             *fates.entry(format!("{way}: {fate:?}")).or_insert(0u64) += 1;

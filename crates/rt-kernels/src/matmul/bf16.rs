@@ -181,6 +181,7 @@ impl Bf16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
 
     /// To the nearest of 8 bits, to even between two.
     fn rounded(x: f32) -> f64 {
@@ -189,9 +190,8 @@ mod tests {
         f64::from(f32::from_bits(bits.wrapping_add(up) & 0xffff_0000))
     }
 
-    fn values(n: usize, seed: u32) -> Vec<f32> {
-        let draw = |i: u32| (i.wrapping_mul(2_654_435_761) ^ seed).wrapping_mul(0x9e37_79b9) >> 8;
-        (0..n as u32).map(|i| draw(i) as f32 / 8_388_608.0 - 1.0).collect()
+    fn values(n: usize, seed: u64) -> Vec<f32> {
+        crate::philox::uniform(seed, 0, n, 1.0)
     }
 
     fn turned(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
@@ -236,8 +236,8 @@ mod tests {
                     let (want, size) = products.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
                     // f32's rounding of each addition.
                     let most = 1.5 * size * (k as f64) * f64::from(f32::EPSILON);
-                    let error = (f64::from(*x) - 1.5 * want).abs();
-                    assert!(error <= most, "{m} {n} {k} {layout}: {x} at ({r}, {c}) for {}", 1.5 * want);
+                    let close = abs_diff_eq!(f64::from(*x), 1.5 * want, epsilon = most);
+                    assert!(close, "{m} {n} {k} {layout}: {x} at ({r}, {c}) for {}", 1.5 * want);
                 }
             }
         }
