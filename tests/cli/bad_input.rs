@@ -1,6 +1,8 @@
 //! Bad input: one clear line, exit 2 or 1, no panic, nothing half-written left behind.
 
 use super::{recall, small_model, stderr, text};
+use rand::{Rng, SeedableRng};
+use rt_kernels::philox::PhiloxRng;
 use std::fs;
 use std::path::Path;
 
@@ -45,7 +47,8 @@ fn data_that_cannot_be_read() {
     train(&at("e.csv", good.as_bytes()), &["--user-col", "nobody"], 2, &["e.csv", "nobody"]);
     train(&at("f.csv", b"user,item\n1,2\n1,3\n1,4\n"), &[], 2, &["order"]);
     train(&at("g.parquet", b"PAR1"), &[], 2, &["g.parquet", "no Parquet file"]);
-    let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut noise = [0; 5000];
+    PhiloxRng::seed_from_u64(1).fill_bytes(&mut noise);
     train(&at("h.csv", &noise), &[], 2, &["h.csv"]);
     let nan = "user,item,time,age\n1,1,1,30\n1,2,2,30\n2,1,1,NaN\n2,2,2,3\n";
     train(&at("i.csv", nan.as_bytes()), &["--user-features", "age:number"], 2, &["i.csv", "line 4", "age"]);

@@ -1,7 +1,8 @@
 //! The space of a search: keys with lists of values or ranges, in TOML.
 
 use crate::fail::{Done, Fail};
-use rt_kernels::philox;
+use rand::Rng;
+use rt_kernels::philox::{PhiloxRng, key};
 use rt_models::Config;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -97,8 +98,9 @@ impl Space {
 
     /// The settings of a trial: a seed and a number always draw the same.
     pub(crate) fn draw(&self, seed: u64, trial: u32) -> Vec<(String, String)> {
-        let one = |(i, (key, values)): (u32, (&String, &Values))| {
-            let word = philox::draw(philox::key(seed), trial, STREAM, i);
+        let mut rng = PhiloxRng::at(key(seed), [0, trial, 0, STREAM]);
+        let one = |(key, values): (&String, &Values)| {
+            let word = rng.next_u32();
             let value = match values {
                 Values::List(list) => list[((u64::from(word) * list.len() as u64) >> 32) as usize].clone(),
                 Values::Range { min, max, log, whole } => {
@@ -115,7 +117,7 @@ impl Space {
             };
             (key.clone(), value)
         };
-        (0..).zip(&self.0).map(one).collect()
+        self.0.iter().map(one).collect()
     }
 
     /// The space as text: what a search is known by.
@@ -132,6 +134,7 @@ fn number(x: f64, whole: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
     use rt_models::ModelKind;
 
     fn space(toml: &str) -> Done<Space> {
@@ -154,15 +157,20 @@ mod tests {
         let share = |values: &[f64], below: f64| values.iter().filter(|v| **v < below).count() as f64 / 400.0;
         let lr = numbers("lr");
         assert!(lr.iter().all(|v| (1e-4..=1.001e-2).contains(v)));
-        assert!((share(&lr, 1e-3) - 0.5).abs() < 0.1, "half of a logarithmic range lies below its middle");
+        assert!(
+            abs_diff_eq!(share(&lr, 1e-3), 0.5, epsilon = 0.1),
+            "half of a logarithmic range lies below its middle"
+        );
         let dropout = numbers("dropout");
-        assert!(dropout.iter().all(|v| (0.1..=0.4).contains(v)) && (share(&dropout, 0.25) - 0.5).abs() < 0.1);
+        assert!(
+            dropout.iter().all(|v| (0.1..=0.4).contains(v)) && abs_diff_eq!(share(&dropout, 0.25), 0.5, epsilon = 0.1)
+        );
         for (key, values) in
             [("dim", &["16", "32"][..]), ("windows", &["1,5", "1,all"]), ("batch", &["2", "3", "4", "5"])]
         {
             for value in values {
                 let n = seen[key].iter().filter(|v| v == value).count() as f64;
-                assert!((n / 400.0 - 1.0 / values.len() as f64).abs() < 0.1, "{key} = {value}: {n}");
+                assert!(abs_diff_eq!(n / 400.0, 1.0 / values.len() as f64, epsilon = 0.1), "{key} = {value}: {n}");
             }
             assert!(seen[key].iter().all(|v| values.contains(&v.as_str())), "{key}");
         }

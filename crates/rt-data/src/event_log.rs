@@ -12,6 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 
+use crate::splitmix::{SplitMix64, below};
 use crate::{Error, Result};
 
 /// The start of 2022 and three years, in milliseconds.
@@ -208,15 +209,7 @@ impl EventLog {
     }
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+/// 64 random bits from a number.
 fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-/// A number below `n` from 64 random bits.
-fn below(draw: u64, n: u64) -> u64 {
-    ((u128::from(draw) * u128::from(n)) >> 64) as u64
+    SplitMix64::new(x).word()
 }

@@ -4,7 +4,10 @@
 //! and columns of features. A [`Split`] names which events train and which are targets; histories are
 //! ranges of the event array, never copies.
 //!
-//! ```
+//! Built-in synthetic data needs the feature `synthetic`, which is on by default:
+//!
+#![cfg_attr(feature = "synthetic", doc = "```")]
+#![cfg_attr(not(feature = "synthetic"), doc = "```ignore")]
 //! use rt_data::{SplitKind, SplitOptions, Synthetic, split};
 //!
 //! let (data, latent) = Synthetic::parse("synthetic:users=50,items=80,events=12,seed=3")?.generate();
@@ -39,6 +42,8 @@ mod parse;
 mod read;
 mod searches;
 mod split;
+mod splitmix;
+#[cfg(feature = "synthetic")]
 mod synthetic;
 mod times;
 mod vocab;
@@ -55,6 +60,7 @@ pub use exposed::Exposed;
 pub use read::{FeatureSpec, MissingIds, ReadOptions, SearchOptions, csv_fields, read, read_files, read_searches};
 pub use searches::{Searches, SearchesLeftOut};
 pub use split::{EvalCase, EvalHistory, Examples, Mask, Split, SplitKind, SplitOptions, Targets, is_tied, split};
+#[cfg(feature = "synthetic")]
 pub use synthetic::{Latent, NEVER, Synthetic};
 pub use times::Times;
 pub use vocab::Vocab;

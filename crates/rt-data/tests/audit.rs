@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Folder, csv};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
 use rt_data::{
     Column, Dataset, FeatureSpec, Features, Finding, ReadOptions, Severity, Split, SplitKind, SplitOptions, Synthetic,
     Vocab, audit, read_files, split,
@@ -191,11 +193,9 @@ fn data_without_a_clock_says_so() {
     assert_eq!(find(&findings, "others_future").severity, Severity::Note);
 }
 
-/// A word from a counter, the same in every run.
+/// A word from a number, the same in every run.
 fn word(i: usize) -> usize {
-    let mut word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    ((word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB) >> 40) as usize
+    Xoshiro256PlusPlus::seed_from_u64(i as u64).next_u32() as usize
 }
 
 fn category(values: impl Iterator<Item = String>) -> Column {

@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Folder, events, file_error, relative, value};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
 use rt_data::{ReadOptions, read};
 
 const LATIN1_E: &[u8] = b"\xe9";
@@ -185,14 +187,10 @@ fn what_is_no_text() {
     let utf16: Vec<u8> = "user,item\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(error(&utf16).ends_with("(UTF-16 has to be saved as UTF-8)"), "{}", error(&utf16));
     // Any bytes at all: an error, never a panic.
-    let mut state = 1u64;
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     for size in [1, 10, 100, 5_000] {
-        let bytes: Vec<u8> = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        })
-        .take(size)
-        .collect();
+        let mut bytes = vec![0; size];
+        rng.fill_bytes(&mut bytes);
         for name in ["r.csv", "r.tsv", "r.data", "r.parquet"] {
             assert!(!file_error(name, &bytes, &options).is_empty());
         }

@@ -1,5 +1,6 @@
 //! The built-in data: determinism, the promises of its model, and where the baselines stand under the bound.
 
+use approx::abs_diff_eq;
 use rt_data::{Column, Dataset, NEVER, Split, SplitKind, SplitOptions, Synthetic, split};
 
 fn small() -> Synthetic {
@@ -79,9 +80,9 @@ fn draws_follow_the_logits() {
         let below: f64 = by_raw.iter().take_while(|&&item| item != drawn).map(|&item| weight(item)).sum();
         places += (below + weight(drawn) / 2.0) / total;
     }
-    assert!((got - expected).abs() < 4.0 * f64::sqrt(variance), "{got} drawn, {expected} expected");
+    assert!(abs_diff_eq!(got, expected, epsilon = 4.0 * f64::sqrt(variance)), "{got} drawn, {expected} expected");
     let n = data.event_item.len() as f64;
-    assert!((places / n - 0.5).abs() < 4.0 * (1.0 / (12.0 * n)).sqrt(), "mean place {}", places / n);
+    assert!(abs_diff_eq!(places / n, 0.5, epsilon = 4.0 * (1.0 / (12.0 * n)).sqrt()), "mean place {}", places / n);
 }
 
 #[test]

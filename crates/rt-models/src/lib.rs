@@ -3,6 +3,7 @@
 mod age;
 mod blocks;
 mod candidates;
+#[cfg(feature = "synthetic")]
 mod check;
 mod config;
 mod error;
@@ -42,6 +43,7 @@ mod unknown;
 mod vectors;
 mod watch;
 
+#[cfg(feature = "synthetic")]
 pub use check::check_models;
 pub use config::{
     Config, Frequency, Gap, Hidden, ItemTable, Label, LogQ, Loss, ModelKind, NegativesFrom, Norm, Numbers,

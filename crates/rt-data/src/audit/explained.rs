@@ -1,5 +1,6 @@
 //! How much of a column something explains, against chance.
 
+use crate::splitmix::{GOLDEN, SplitMix64, below};
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -43,14 +44,9 @@ fn open_bits<K: Hash + Eq + Copy>(rows: &[(K, u64)]) -> f64 {
 
 /// Gives every row another row's value, the same way in every run.
 fn shuffle<K: Copy>(rows: &mut [(K, u64)]) {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut words = SplitMix64::new(GOLDEN);
     for last in (1..rows.len()).rev() {
-        // SplitMix64 (Steele et al. 2014).
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = state;
-        word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let other = ((u128::from(word ^ word >> 31) * (last as u128 + 1)) >> 64) as usize;
+        let other = below(words.word(), last as u64 + 1) as usize;
         let value = rows[last].1;
         rows[last].1 = rows[other].1;
         rows[other].1 = value;
@@ -76,11 +72,10 @@ pub(super) fn apart(pairs: &[[u64; 2]]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
 
     fn word(i: u64) -> u64 {
-        let mut word = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB) >> 40
+        SplitMix64::new(i).word() >> 40
     }
 
     #[test]
@@ -89,7 +84,7 @@ mod tests {
             explained(&(0..2_000).map(|i| (key(i), value(i))).collect::<Vec<_>>())
         };
         let item = |i: u64| word(i) % 200;
-        assert!((of(&item, &|i| item(i) % 8) - 1.0).abs() < 1e-12, "a category of the item");
+        assert!(abs_diff_eq!(of(&item, &|i| item(i) % 8), 1.0, epsilon = 1e-12), "a category of the item");
         let noisy = of(&item, &|i| if word(i + 9_999).is_multiple_of(5) { word(i + 77) % 8 } else { item(i) % 8 });
         assert!((FUNCTION..0.9).contains(&noisy), "with a fifth of noise: {noisy}");
         assert!(of(&item, &|i| word(i + 5_000) % 8) < 0.05, "something else");

@@ -6,7 +6,9 @@ use super::clock::process_seconds;
 use super::{Row, kind, measure_ceilings, plot, report};
 use crate::args::{BenchKernels, Global};
 use crate::fail::{Done, Fail};
-use rt_kernels::{Kernel, philox};
+use rand::Rng;
+use rt_kernels::Kernel;
+use rt_kernels::philox::{PhiloxRng, key};
 use rt_models::Device;
 use rt_tensor::{
     Activation, BagOptions, Init, Negatives, NodeInfo, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape, Var,
@@ -114,10 +116,9 @@ fn time(device: &Device, case: &Case, args: &BenchKernels, runs: usize, seed: u6
     // A few more runs for the CPU time: to read its clock around each node is work of its own.
     for run in 0..=runs + runs.min(CPU_RUNS) {
         for (name, n, below) in &case.ids {
-            let key = philox::key(seed ^ run as u64);
-            let draw = |i: usize| philox::draw(key, run as u32, 7, i as u32);
+            let mut rng = PhiloxRng::at(key(seed ^ run as u64), [0, run as u32, 0, 7]);
             let ids: Vec<u32> =
-                (0..*n).map(|i| 1 + ((u64::from(draw(i)) * u64::from(below - 1)) >> 32) as u32).collect();
+                (0..*n).map(|_| 1 + ((u64::from(rng.next_u32()) * u64::from(below - 1)) >> 32) as u32).collect();
             program.write_u32(name, &ids)?;
         }
         let step = Step::new(run as u32 + 1, seed, 0, 1 << 20).with_rates(1e-3, 1e-3, 0.9, 0.999);
