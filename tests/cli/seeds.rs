@@ -1,6 +1,7 @@
 //! `train --seeds`.
 
 use super::{SMALL, json, ok, recall, stderr, text};
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 
 #[test]
 fn several_seeds_give_each_and_the_mean_and_keep_the_best() {
@@ -38,14 +39,14 @@ fn several_seeds_give_each_and_the_mean_and_keep_the_best() {
     assert_eq!(mean["seeds"], serde_json::json!([7, 8, 9]));
     let values: Vec<f64> = seeds.iter().map(|s| s["metrics"]["NDCG@10"].as_f64().unwrap()).collect();
     let want = values.iter().sum::<f64>() / 3.0;
-    assert!((mean["metrics"]["NDCG@10"].as_f64().unwrap() - want).abs() < 1e-12);
+    assert_abs_diff_eq!(mean["metrics"]["NDCG@10"].as_f64().unwrap(), want, epsilon = 1e-12);
     let tied = |v: &serde_json::Value| own(v, "dssm")["untied"]["HR@10"].as_f64().unwrap();
     let want_tied = alone.iter().map(tied).sum::<f64>() / 3.0;
-    assert!((mean["untied"]["HR@10"].as_f64().unwrap() - want_tied).abs() < 1e-12 && want_tied > 0.0);
+    assert!(abs_diff_eq!(mean["untied"]["HR@10"].as_f64().unwrap(), want_tied, epsilon = 1e-12) && want_tied > 0.0);
     assert_eq!(mean["untied"]["users"], own(&alone[0], "dssm")["untied"]["users"]);
     assert!(mean["stderr"]["HR@10"].as_f64().unwrap() > 0.0);
     let deviation = (values.iter().map(|v| (v - want).powi(2)).sum::<f64>() / 2.0).sqrt();
-    assert!((mean["deviation"]["NDCG@10"].as_f64().unwrap() - deviation).abs() < 1e-12);
+    assert_abs_diff_eq!(mean["deviation"]["NDCG@10"].as_f64().unwrap(), deviation, epsilon = 1e-12);
     // The kept model is that of the best validation.
     let best = seeds.iter().max_by(|a, b| a["validation"].as_f64().partial_cmp(&b["validation"].as_f64()).unwrap());
     let saved: Vec<_> = seeds.iter().filter(|s| s["saved"] == true).collect();

@@ -1,6 +1,7 @@
 //! Event files for TensorBoard, read back as its format is documented.
 
 use super::{SMALL, json, ok, recall, stderr, text};
+use approx::abs_diff_eq;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -105,7 +106,7 @@ fn losses_metrics_and_rates_are_written() {
     assert!(tags.contains_key("validation/HR@50") && tags.contains_key("validation/MRR"));
     let (dense, rows) = (&tags["learning_rate/dense"], &tags["learning_rate/rows"]);
     assert!(dense.len() >= 2 && dense.last().unwrap() == &(steps.len() as u64, 0.0), "cosine ends at 0: {dense:?}");
-    assert!(dense.iter().zip(rows).all(|(d, r)| d.0 == r.0 && (2.0 * d.1 - r.1).abs() < 1e-8));
+    assert!(dense.iter().zip(rows).all(|(d, r)| d.0 == r.0 && abs_diff_eq!(2.0 * d.1, r.1, epsilon = 1e-8)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Gradients as a step uses them, against central differences of the program itself: neither the adjoints nor the f64 reference
 //! takes part.
 
+use approx::abs_diff_eq;
 use rt_tensor::{Device, Optimizer, Program, Step, Store, TOLERANCE, Tape, Var, check_gradients};
 use rt_tests::devices;
 use std::collections::BTreeMap;
@@ -75,8 +76,10 @@ pub(crate) fn hold_tape(what: &str, tape: &Tape, record: &Record<'_>) {
             let largest = want.iter().fold(1e-3, |a: f64, w| a.max(w.abs()));
             assert!(want.iter().any(|w| w.abs() > 1e-2), "{what}: `{name}` does not move the loss");
             for (cell, (g, w)) in got.iter().zip(want).enumerate() {
-                let off = (g - w).abs() / largest;
-                assert!(off <= BOUND, "{what} on {device:?}: `{name}` cell {cell} has {g}, needs {w}");
+                assert!(
+                    abs_diff_eq!(g, w, epsilon = BOUND * largest),
+                    "{what} on {device:?}: `{name}` cell {cell} has {g}, needs {w}"
+                );
             }
         }
         let store = Store::new(device, tape.params(), 5).unwrap();

@@ -1,6 +1,7 @@
 //! Each optimiser over several steps of a tape against its formulas in f64: with repeated ids, rows that a step does not touch,
 //! clipping and decay.
 
+use approx::abs_diff_eq;
 use rt_tensor::{DenseRule, Init, Optimizer, RowRule, Step, Store, Tape};
 use rt_tests::{devices, ids, uniform};
 
@@ -147,9 +148,8 @@ fn each_over_several_steps() {
                             // A step's change is off by some twenty roundings of itself and of the value; later steps see that as a
                             // distance, which they make smaller.
                             let bound = f64::from(step) * 20.0 * f64::from(f32::EPSILON) * (want.abs() + 0.1);
-                            let off = (f64::from(*got) - want).abs();
                             assert!(
-                                off <= bound,
+                                abs_diff_eq!(f64::from(*got), *want, epsilon = bound),
                                 "{name}{what}, {device:?}, step {step}, `{parameter}` cell {c}: {got} is not {want}"
                             );
                         }

@@ -1,6 +1,7 @@
 //! Moving averages of weights against the step-by-step definition in f64.
 
 use crate::group::grouped;
+use approx::abs_diff_eq;
 use rt_kernels::Step;
 use rt_kernels::kernels::{DenseRule, EmaDecay, EmaPart, EmaRows, UpdateDense};
 use rt_tests::{EPS, LAYS, Want, f, hold, ids, uniform};
@@ -17,13 +18,16 @@ fn products_of_decays_are_those_of_their_steps() {
         let mut ends: Vec<u32> = (1..60).chain([90, 91, 92, 500, 9_989, 9_990, 9_991, 12_000]).collect();
         ends.dedup();
         for s in &ends {
-            assert!((f64::from(d.at(*s)) - stays(decay.into(), *s)).abs() < 1e-6, "{decay}, step {s}");
+            assert!(abs_diff_eq!(f64::from(d.at(*s)), stays(decay.into(), *s), epsilon = 1e-6), "{decay}, step {s}");
         }
         for from in [0, 1, 2, 10, 11, 12, 91, 92, 9_990, 9_995] {
             for to in &ends {
                 let want: f64 = (from.max(1)..=*to).map(|s| stays(decay.into(), s)).product();
                 let got = f64::from(d.over(from as f32, *to as f32));
-                assert!((got - want).abs() < 2e-5 * want + 1e-30, "{decay}, {from} to {to}: {got} is not {want}");
+                assert!(
+                    abs_diff_eq!(got, want, epsilon = 2e-5 * want + 1e-30),
+                    "{decay}, {from} to {to}: {got} is not {want}"
+                );
             }
         }
         assert_eq!(d.over(7.0, 6.0), 1.0, "no step");

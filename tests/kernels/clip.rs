@@ -1,5 +1,6 @@
 //! The pieces of clipping by the global norm.
 
+use approx::abs_diff_eq;
 use rt_kernels::kernels::{ClipFactor, GradientNorm, NORM_PARTS, ScaleBy, SquaredNorm};
 use rt_kernels::{Device, Kernel, Operands, Step};
 use rt_tests::{EPS, LAYS, Lay, Want, devices_with_checks, f, floats, hold, out_f, run, u, uniform};
@@ -68,8 +69,8 @@ fn norms_whose_squares_overflow_have_their_factor_and_nan_has_none() {
         let want = f64::from(clip) / norm;
         for device in devices_with_checks() {
             let factor = factor_of(device, &x, rows, cols, clip);
-            let off = (f64::from(factor) - want).abs();
-            assert!(off <= 1e-5 * want + 1e-38, "{what}, {device:?}: {factor:e}, not {want:e}");
+            let close = abs_diff_eq!(f64::from(factor), want, epsilon = 1e-5 * want + 1e-38);
+            assert!(close, "{what}, {device:?}: {factor:e}, not {want:e}");
         }
     }
     for odd in [f32::NAN, -f32::NAN] {

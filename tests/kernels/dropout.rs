@@ -1,5 +1,6 @@
 //! Dropout: which cells are kept is the generator's word, on every device.
 
+use approx::abs_diff_eq;
 use rt_kernels::kernels::{Activation, ActivationBackward, Dropout, DropoutBackward};
 use rt_kernels::{Step, philox};
 use rt_tests::{LAYS, Lay, Want, devices_with_checks, f, hold, out_f, run, uniform};
@@ -16,7 +17,7 @@ fn kept_cells_are_scaled_and_the_rest_are_zero() {
         let want = Want::floats(x.iter().enumerate().map(|(i, x)| if kept(i) { x * kernel.scale } else { 0.0 }));
         hold(what, &kernel, &step, LAYS, &[f(&x, rows, cols)], &[out_f(rows, cols)], &[want]);
         let share = (0..x.len()).filter(|i| kept(*i)).count() as f64 / x.len() as f64;
-        assert!(x.len() < 1000 || (share - 0.75).abs() < 0.02, "{what}: {share} of the cells are kept");
+        assert!(x.len() < 1000 || abs_diff_eq!(share, 0.75, epsilon = 0.02), "{what}: {share} of the cells are kept");
     }
 }
 

@@ -1,5 +1,6 @@
 //! How often ids come, estimated while they come.
 
+use approx::abs_diff_eq;
 use rt_kernels::kernels::Frequency;
 use rt_kernels::{Call, Device, Operand, Operands, Program, Step};
 use rt_tests::{LAYS, Want, devices, f, hold, ids, u};
@@ -104,13 +105,16 @@ fn known_rates_are_found_and_a_change_is_followed() {
         };
         run(1..600, &mut last);
         // Gaps are even from the start: nothing of a starting value has to be forgotten.
-        assert!((last[1] - 0.5).abs() < 1e-3 && (last[2] - 0.02).abs() < 1e-4, "{device:?}: {last:?}");
-        assert!((last[3] - 1.0).abs() < 0.02, "{device:?}: id 3 is in nearly every batch: {last:?}");
+        assert!(
+            abs_diff_eq!(last[1], 0.5, epsilon = 1e-3) && abs_diff_eq!(last[2], 0.02, epsilon = 1e-4),
+            "{device:?}: {last:?}"
+        );
+        assert!(abs_diff_eq!(last[3], 1.0, epsilon = 0.02), "{device:?}: id 3 is in nearly every batch: {last:?}");
         run(600..1_600, &mut last);
         // 500 gaps of 2 at rate 0.1 forget the old one wholly; 19 gaps of 50 (600 to 1,550) leave 0.9^19 = 14 % of 2.
-        assert!((last[2] - 0.5).abs() < 1e-3, "{device:?}: {last:?}");
+        assert!(abs_diff_eq!(last[2], 0.5, epsilon = 1e-3), "{device:?}: {last:?}");
         let cold = 1.0 / (50.0 - 48.0 * 0.9f32.powi(19));
-        assert!((last[1] - cold).abs() < 2e-3, "{device:?}: {last:?}, expected {cold}");
+        assert!(abs_diff_eq!(last[1], cold, epsilon = 2e-3), "{device:?}: {last:?}, expected {cold}");
     }
 }
 
@@ -134,6 +138,6 @@ fn several_hashes_see_through_collisions() {
         }
         p
     };
-    assert!((estimate(3) - 0.05).abs() < 1e-3, "with three hashes {}", estimate(3));
+    assert!(abs_diff_eq!(estimate(3), 0.05, epsilon = 1e-3), "with three hashes {}", estimate(3));
     assert!(estimate(1) > 0.5, "with one hash the partner's steps count: {}", estimate(1));
 }

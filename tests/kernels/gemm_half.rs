@@ -1,5 +1,6 @@
 //! Products that hold their tiles in f16, on adapters that grant it, and that round to bf16, on processors that have it.
 
+use approx::abs_diff_eq;
 use rt_kernels::kernels::{Activation, Gemm, Search};
 use rt_kernels::{Call, Device, DeviceChoice, Dtype, Operand, Operands, Program, Step};
 use rt_tests::{EPS, Lay, Want, bf16_devices, f, f16_devices, floats, hold_on, out_f, out_u, run, uniform};
@@ -177,7 +178,10 @@ fn inf_and_nan_go_on_and_stay_in_their_row() {
                 if c / 40 == 3 {
                     assert!(!got.is_finite(), "{broken} came out as {got} on {device:?}");
                 } else {
-                    assert!((f64::from(*got) - z).abs() <= *bound, "{broken}: cell {c} is {got}, not {z}, {device:?}");
+                    assert!(
+                        abs_diff_eq!(f64::from(*got), z, epsilon = *bound),
+                        "{broken}: cell {c} is {got}, not {z}, {device:?}"
+                    );
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Expected counts of candidates, as logarithms.
 
+use approx::assert_abs_diff_eq;
 use rt_kernels::Step;
 use rt_kernels::kernels::LogQ;
 use rt_tests::{EPS, LAYS, Want, f, hold, ids, out_f, u, uniform};
@@ -21,7 +22,7 @@ fn batch_targets_get_the_number_of_negatives_and_padding_is_left_out() {
         let kernel = LogQ { n, batch: true, constant: 0.0, first: 0 };
         hold(what, &kernel, &step, LAYS, &reads, &[out_f(n, 1)], &[batch]);
     }
-    assert!((f64::from(Step::new(1, 1, 0, 101).ln_negatives) - 100f64.ln()).abs() < 1e-6);
+    assert_abs_diff_eq!(f64::from(Step::new(1, 1, 0, 101).ln_negatives), 100f64.ln(), epsilon = 1e-6);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Draws of negatives: equal on every device, and distributed as asked.
 
+use approx::abs_diff_eq;
 use rt_kernels::kernels::{DrawAlias, DrawUniform, DrawUnseen, alias_table};
 use rt_kernels::{Kernel, Step, philox};
 use rt_models::{Sampler, sampler_probabilities};
@@ -63,7 +64,7 @@ fn samplers_draw_with_the_probabilities_that_they_state() {
     let n = 400_000;
     for sampler in [Sampler::Uniform, Sampler::Popularity, Sampler::Log, Sampler::Zipf] {
         let p = sampler_probabilities(sampler, 0.75, &counts, &catalogue);
-        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{sampler:?}");
+        assert!(abs_diff_eq!(p.iter().sum::<f64>(), 1.0, epsilon = 1e-12), "{sampler:?}");
         let (threshold, alias) = alias_table(&p).unwrap();
         let reads = [u(&threshold, 60, 1), u(&alias, 60, 1)];
         let draw = |device| {
@@ -114,7 +115,7 @@ fn tables_give_back_their_weights_and_refuse_nonsense() {
         let total: f64 = weights.iter().map(|w| w / 1024.0).sum(); // no f64 holds the sum of the last ones
         for (share, weight) in share.iter().zip(&weights) {
             let weight = weight / 1024.0;
-            assert!((share - weight / total).abs() < 1e-9, "{share} for {}", weight / total);
+            assert!(abs_diff_eq!(*share, weight / total, epsilon = 1e-9), "{share} for {}", weight / total);
         }
     }
     for bad in [vec![], vec![0.0, 0.0], vec![1.0, -1.0], vec![f64::NAN, 1.0], vec![f64::INFINITY]] {

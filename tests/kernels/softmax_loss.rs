@@ -1,5 +1,6 @@
 //! The tiled softmax loss and its gradients.
 
+use approx::abs_diff_eq;
 use rt_kernels::kernels::{Positive, SoftmaxLoss};
 use rt_kernels::{Call, Device, Operand, Operands, Program, Step};
 use rt_tests::{
@@ -489,7 +490,10 @@ fn the_oracles_gradients_are_the_differences_of_its_losses() {
                 };
                 let ((a, up), (b, down)) = (value(1e-3), value(-1e-3));
                 let slope = (a - b) / (up - down);
-                assert!((slope - gradient).abs() < 1e-4, "{positive:?} {which} {cell}: {slope} and {gradient}");
+                assert!(
+                    abs_diff_eq!(slope, gradient, epsilon = 1e-4),
+                    "{positive:?} {which} {cell}: {slope} and {gradient}"
+                );
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Holding a kernel against its oracle on every device, in both layouts.
 
 use crate::{Lay, Tensor, devices_with_checks, run};
+use approx::abs_diff_eq;
 use rt_kernels::{Device, Kernel, Step};
 
 /// What an output has to be.
@@ -105,7 +106,10 @@ fn check(what: &str, words: Option<&[u32]>, want: &Want) {
             for (i, (word, (cell, bound))) in words.iter().zip(want).enumerate() {
                 let got = f64::from(f32::from_bits(*word));
                 let off = (got - cell).abs();
-                assert!(off <= *bound, "{what}: cell {i} is {got}, the oracle says {cell}: off by {off:e} > {bound:e}");
+                assert!(
+                    abs_diff_eq!(got, *cell, epsilon = *bound),
+                    "{what}: cell {i} is {got}, the oracle says {cell}: off by {off:e} > {bound:e}"
+                );
             }
         }
         _ => panic!("{what}: an output is there or is not, against what was wanted"),

@@ -7,6 +7,7 @@ pub use representative::{Case, representative_kernels};
 
 mod hold;
 
+use approx::abs_diff_eq;
 pub use hold::{EPS, LAYS, Want, hold, hold_on};
 use rt_kernels::{Call, CpuDevice, Device, DeviceChoice, Dtype, Kernel, Operand, Operands, Program, Step};
 use std::sync::{Arc, OnceLock};
@@ -265,8 +266,12 @@ pub fn ints(words: &Option<Vec<u32>>) -> Vec<u32> {
 pub fn close(what: &str, got: &[f32], want: &[f64], bound: impl Fn(usize) -> f64) {
     assert_eq!(got.len(), want.len(), "{what}: length");
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
-        let err = (f64::from(*g) - w).abs();
-        assert!(err <= bound(i), "{what}: cell {i} is {g}, the oracle says {w}: off by {err:e} > {:e}", bound(i));
+        let (got, bound) = (f64::from(*g), bound(i));
+        let off = (got - w).abs();
+        assert!(
+            abs_diff_eq!(got, *w, epsilon = bound),
+            "{what}: cell {i} is {g}, the oracle says {w}: off by {off:e} > {bound:e}"
+        );
     }
 }
 

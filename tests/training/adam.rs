@@ -1,5 +1,6 @@
 //! Adam against torch's over 40 steps, and what an optimiser may be.
 
+use approx::abs_diff_eq;
 use rt_kernels::kernels::{DenseRule, RowRule};
 use rt_models::Device;
 use rt_tensor::{Init, Optimizer, Step, Store, Tape};
@@ -123,7 +124,7 @@ fn run(device: &Device, optimizer: &Optimizer) -> [Vec<f32>; 2] {
 /// Forty updates of up to 0.01, each rounded: f32 against f64.
 fn close(what: &str, got: &[f32], want: &[f64]) {
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
-        assert!((f64::from(*got) - want).abs() < 4e-6, "{what}, cell {i}: {got}, torch {want}");
+        assert!(abs_diff_eq!(f64::from(*got), want, epsilon = 4e-6), "{what}, cell {i}: {got}, torch {want}");
     }
 }
 
@@ -237,7 +238,7 @@ fn steps_past_the_range_of_i32_move() {
             // m = 0.1, v = 0.001: lr * 0.1 / sqrt(0.001).
             let want = -LR * 0.1 / 0.001f32.sqrt();
             for w in [store.get("dense").unwrap(), store.get("table").unwrap()[DIM..].to_vec()].concat() {
-                assert!((w - want).abs() < 1e-6, "{device:?}, step {t}: {w}, {want}");
+                assert!(abs_diff_eq!(w, want, epsilon = 1e-6), "{device:?}, step {t}: {w}, {want}");
             }
         }
     }

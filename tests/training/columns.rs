@@ -1,6 +1,7 @@
 //! Columns made of columns: ids and crosses in tables of fixed size, numbers that are missing.
 
 use super::{config, data, fit};
+use approx::abs_diff_eq;
 use rt_data::{Column, Dataset};
 use rt_models::{Config, Model, ModelKind, Query, extend, train, train_from};
 use rt_tests::devices;
@@ -76,7 +77,7 @@ fn a_history_pools_the_rows_that_its_items_are_hashed_into() {
             let history = [3, 5, 9, 70, 11];
             let (a, b) = (user_vectors(&plain, &[1, 2], &history), user_vectors(&hashed, &[1, 2], &history));
             for (a, b) in a.iter().flatten().zip(b.iter().flatten()) {
-                assert!((a - b).abs() < 1e-5, "{more:?}, {functions}: {a} and {b}");
+                assert!(abs_diff_eq!(a, b, epsilon = 1e-5), "{more:?}, {functions}: {a} and {b}");
             }
         }
     }
@@ -109,7 +110,10 @@ fn hashed_models_are_saved_and_go_on() {
         let loaded = Model::load(device, &folder.path().join("m")).unwrap();
         let users: Vec<u32> = (1..40).collect();
         let (a, b) = (user_vectors(&model, &users, &[3, 5, 9]), user_vectors(&loaded, &users, &[3, 5, 9]));
-        assert!(a.iter().flatten().zip(b.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-4), "{device:?}");
+        assert!(
+            a.iter().flatten().zip(b.iter().flatten()).all(|(a, b)| abs_diff_eq!(a, b, epsilon = 1e-4)),
+            "{device:?}"
+        );
     }
     // New items have rows already: no table of ids grows.
     let (data, _) = rt_data::Synthetic::parse("synthetic:users=160,items=140,events=20,seed=6").unwrap().generate();
@@ -156,7 +160,7 @@ fn missing_numbers_are_the_mean_and_marked() {
     model.store().set("user.0.weight", &w).unwrap();
     model.store().set("user.skip", &skip).unwrap();
     let vectors = user_vectors(&model, &[1, 4], &[3, 5]);
-    assert!(vectors[0].iter().zip(&vectors[1]).all(|(a, b)| (a - b).abs() < 1e-3), "{vectors:?}");
+    assert!(vectors[0].iter().zip(&vectors[1]).all(|(a, b)| abs_diff_eq!(a, b, epsilon = 1e-3)), "{vectors:?}");
     model.save(&folder.path().join("m")).unwrap();
     let loaded = Model::load(&devices()[0], &folder.path().join("m")).unwrap();
     assert_eq!(user_vectors(&loaded, &[1, 4], &[3, 5]), vectors);
@@ -194,7 +198,11 @@ fn numbers_are_marked_where_training_sees_both_kinds_alone() {
     let values = ages(&few);
     let mean = values[1..=140].iter().map(|x| f64::from(*x)).sum::<f64>() / 140.0;
     assert_eq!(inputs(&few), plain);
-    assert!((f64::from(values[145]) - mean).abs() < 1e-3 && values[0].abs() > 0.0, "{} and {mean}", values[145]);
+    assert!(
+        abs_diff_eq!(f64::from(values[145]), mean, epsilon = 1e-3) && values[0].abs() > 0.0,
+        "{} and {mean}",
+        values[145]
+    );
     assert_eq!(user_vectors(&few, &[141], &[3, 5]), user_vectors(&few, &[150], &[3, 5]));
 }
 
@@ -225,7 +233,9 @@ fn a_model_goes_on_with_the_marks_that_it_has() {
                 (false, _) => assert_eq!(values[row].to_bits(), given[row].to_bits(), "user {row}"),
                 (true, true) => assert_eq!(values[row].to_bits(), old[row].to_bits(), "user {row}"),
                 (true, false) if first => assert!(values[row].is_nan(), "user {row}"),
-                (true, false) => assert!((f64::from(values[row]) - mean).abs() < 1e-3, "user {row}: {}", values[row]),
+                (true, false) => {
+                    assert!(abs_diff_eq!(f64::from(values[row]), mean, epsilon = 1e-3), "user {row}: {}", values[row])
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What an example is: its weight, its negatives, its target, and how many steps see it.
 
 use super::{config, data};
+use approx::abs_diff_eq;
 use rt_data::{Dataset, Exposed, Split, SplitKind, SplitOptions, split};
 use rt_models::{Config, Model, ModelKind, TrainReport, train};
 use rt_tests::devices;
@@ -46,7 +47,7 @@ fn weights_count_and_their_unit_does_not() {
         let uneven = weighted(&|event| 0.5 + (event % 3) as f32);
         assert_ne!(bits(&plain), bits(&uneven), "{loss}");
         let (a, b) = (of(&uneven), of(&weighted(&|event| 20.0 + 40.0 * (event % 3) as f32)));
-        assert!((a - b).abs() <= 1e-6 * a.abs(), "{loss}: {a} and {b}");
+        assert!(abs_diff_eq!(a, b, epsilon = 1e-6 * a.abs()), "{loss}: {a} and {b}");
     }
 
     // Weights of 0 and 1 train as those examples alone do. (The full softmax: its candidates are no examples.)
@@ -55,11 +56,16 @@ fn weights_count_and_their_unit_does_not() {
     let mut fewer = split.clone();
     fewer.examples = kept.iter().copied().collect();
     let ((a, loss_a), (b, loss_b)) = (fit_on(&zeros, &split, &config), fit_on(&plain, &fewer, &config));
-    assert!((loss_a.loss[0] - loss_b.loss[0]).abs() < 1e-5 * loss_b.loss[0], "{:?} {:?}", loss_a.loss, loss_b.loss);
+    assert!(
+        abs_diff_eq!(loss_a.loss[0], loss_b.loss[0], epsilon = 1e-5 * loss_b.loss[0]),
+        "{:?} {:?}",
+        loss_a.loss,
+        loss_b.loss
+    );
     for p in a.store().params().list() {
         let (x, y) = (a.store().get(&p.name).unwrap(), b.store().get(&p.name).unwrap());
         for (x, y) in x.iter().zip(&y) {
-            assert!((x - y).abs() <= 2e-5 + 1e-3 * x.abs(), "{}: {x} and {y}", p.name);
+            assert!(abs_diff_eq!(x, y, epsilon = 2e-5 + 1e-3 * x.abs()), "{}: {x} and {y}", p.name);
         }
     }
     let error = refuse(&weighted(&|_| 0.0), &split, &config);
@@ -172,5 +178,5 @@ fn training_stops_after_max_steps() {
     }
     let (_, five) = of(&["epochs=2", "max_steps=5"]);
     let mean = five.loss.iter().sum::<f32>() / 5.0;
-    assert!((five.loss_epochs[0] - mean).abs() < 1e-5, "{} of {:?}", five.loss_epochs[0], five.loss);
+    assert!(abs_diff_eq!(five.loss_epochs[0], mean, epsilon = 1e-5), "{} of {:?}", five.loss_epochs[0], five.loss);
 }

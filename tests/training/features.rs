@@ -2,6 +2,7 @@
 //! pretrained vectors.
 
 use super::{config, data, fit};
+use approx::abs_diff_eq;
 use rt_data::Column;
 use rt_models::{Model, ModelKind, Query, train};
 use rt_tests::devices;
@@ -45,10 +46,10 @@ fn a_saved_model_keeps_statistics_ids_and_made_columns() {
             assert_eq!(loaded.config(), model.config());
             assert_eq!(loaded.sha256().unwrap(), model.sha256().unwrap(), "{device:?}");
             for (a, b) in vectors(&model).iter().zip(vectors(&loaded)) {
-                assert!((a - b).abs() < 1e-4, "{device:?}: {a} and {b}");
+                assert!(abs_diff_eq!(*a, b, epsilon = 1e-4), "{device:?}: {a} and {b}");
             }
             for (a, b) in model.item_vectors().unwrap().iter().zip(loaded.item_vectors().unwrap().iter()) {
-                assert!((a - b).abs() < 1e-4, "{device:?}: {a} and {b}");
+                assert!(abs_diff_eq!(a, b, epsilon = 1e-4), "{device:?}: {a} and {b}");
             }
         }
     }

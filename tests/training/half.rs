@@ -1,6 +1,7 @@
 //! Training with products of 16 bits: nearly the losses of f32, and the same bits twice.
 
 use super::{config, fit};
+use approx::abs_diff_eq;
 use rt_models::ModelKind;
 use rt_tests::{bf16_devices, devices, f16_devices};
 
@@ -28,7 +29,10 @@ fn training_reaches_nearly_the_loss_of_f32() {
             let (first, a, b) = (f64::from(full.loss[0]), end(&full.loss), end(&half.loss));
             eprintln!("{loss}: {first} to {a} in f32, to {b} on {device:?}");
             assert!(a < 0.97 * first, "{loss}: f32 learned too little to compare: {first} to {a}");
-            assert!((a - b).abs() <= 0.02 * (first - a), "{loss}: {first} to {a} in f32, to {b} on {device:?}");
+            assert!(
+                abs_diff_eq!(a, b, epsilon = 0.02 * (first - a)),
+                "{loss}: {first} to {a} in f32, to {b} on {device:?}"
+            );
             let sha256 = model.sha256().unwrap();
             assert_eq!(sha256, fit(&device, &config, 3).0.sha256().unwrap(), "{loss}, {device:?}");
             let other = bits.iter().find(|(on_gpu, l, _)| !f16 && !on_gpu && *l == loss);

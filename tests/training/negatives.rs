@@ -2,6 +2,7 @@
 //! not go together are refused by name.
 
 use super::{LOSSES, MINED, config, data, fit};
+use approx::abs_diff_eq;
 use rt_models::{Config, Model, ModelKind, StepBench, StepSizes, train};
 use rt_tests::devices;
 use std::ops::ControlFlow;
@@ -70,7 +71,7 @@ fn the_stream_finds_how_often_batches_hold_an_item() {
         let expected = 1.0 - (1.0 - f64::from(counts[*item]) / split.examples.len() as f64).powi(batch);
         let got = 1.0 / f64::from(f32::from_bits(gaps[*item]));
         // A mean over some 1 / rate = 50 gaps, each with a deviation of about itself: 1 / sqrt(2 * 50) = 0.1; four of them.
-        assert!((got / expected - 1.0).abs() < 0.4, "item {item}: {got}, expected {expected}");
+        assert!(abs_diff_eq!(got / expected, 1.0, epsilon = 0.4), "item {item}: {got}, expected {expected}");
     }
 }
 

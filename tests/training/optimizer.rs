@@ -1,6 +1,7 @@
 //! What an optimiser does around its updates: averages, clipping, decay of touched rows.
 
 use super::{config, fit};
+use approx::abs_diff_eq;
 use rt_models::{Device, ModelKind};
 use rt_tensor::{BagOptions, Init, Optimizer, Step, Store, Tape};
 use rt_tests::{devices, ids};
@@ -67,7 +68,7 @@ fn averages_are_those_of_every_step() {
             for (p, (got, want)) in got.iter().zip(&want).enumerate() {
                 for (i, (g, w)) in got.iter().zip(want).enumerate() {
                     assert!(
-                        (f64::from(*g) - w).abs() < 3e-6,
+                        abs_diff_eq!(f64::from(*g), w, epsilon = 3e-6),
                         "{device:?}, decay {decay}, parameter {p}, cell {i}: {g}, {w}"
                     );
                 }
@@ -96,7 +97,11 @@ fn clipping_bounds_the_norm_of_everything_together() {
             let clip = (share * norm) as f32;
             let clipped = run(device, &Optimizer { clip, ..Optimizer::sgd() }, 1.0, 1).1;
             let got = moved(&clipped[0], &clipped[1]);
-            assert!((got - share * norm).abs() < 1e-4 * norm, "{device:?}: {got} is not {}", share * norm);
+            assert!(
+                abs_diff_eq!(got, share * norm, epsilon = 1e-4 * norm),
+                "{device:?}: {got} is not {}",
+                share * norm
+            );
             // The same direction.
             let straight: Vec<Vec<f32>> = (0..3)
                 .map(|p| free[0][p].iter().zip(&free[1][p]).map(|(a, b)| a + share as f32 * (b - a)).collect())
@@ -119,7 +124,10 @@ fn decay_shrinks_touched_rows_alone() {
                 for c in id * DIM..(id + 1) * DIM {
                     let (start, plain, got) = (plain[0][table][c], plain[1][table][c], got[1][table][c]);
                     let want = if id > 0 && touched.contains(&(id as u32)) { plain - 0.05 * start } else { start };
-                    assert!((got - want).abs() < 1e-6, "{device:?}, table {table}, row {id}: {got}, {want}");
+                    assert!(
+                        abs_diff_eq!(got, want, epsilon = 1e-6),
+                        "{device:?}, table {table}, row {id}: {got}, {want}"
+                    );
                 }
             }
         }
@@ -167,11 +175,15 @@ fn a_decay_past_one_leaves_nothing() {
             for c in *id as usize * DIM..(*id as usize + 1) * DIM {
                 // The update alone is left.
                 let want = plain[1][0][c] - plain[0][0][c];
-                assert!((got[1][0][c] - want).abs() < 1e-5, "{device:?}, row {id}: {}, not {want}", got[1][0][c]);
+                assert!(
+                    abs_diff_eq!(got[1][0][c], want, epsilon = 1e-5),
+                    "{device:?}, row {id}: {}, not {want}",
+                    got[1][0][c]
+                );
             }
         }
         for (got, (after, before)) in got[1][2].iter().zip(plain[1][2].iter().zip(&plain[0][2])) {
-            assert!((got - (after - before)).abs() < 1e-5, "{device:?}: {got}");
+            assert!(abs_diff_eq!(*got, after - before, epsilon = 1e-5), "{device:?}: {got}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! sees no padding.
 
 use super::{config, data, fit};
+use approx::abs_diff_eq;
 use rt_kernels::Target;
 use rt_models::{Config, ModelKind, StepBench, StepSizes, train};
 use rt_tests::devices;
@@ -61,7 +62,11 @@ fn losses_of_the_gpu_are_those_of_the_cpu() {
         for device in devices().iter().filter(|d| d.target() == Target::Gpu) {
             let (_, gpu) = fit(device, &config, 11);
             for (step, (a, b)) in cpu.loss.iter().zip(&gpu.loss).take(20).enumerate() {
-                assert!((a - b).abs() < 1e-3 * a.abs(), "{device:?} {options:?}, step {}: {a} and {b}", step + 1);
+                assert!(
+                    abs_diff_eq!(a, b, epsilon = 1e-3 * a.abs()),
+                    "{device:?} {options:?}, step {}: {a} and {b}",
+                    step + 1
+                );
             }
         }
     }
@@ -85,7 +90,7 @@ fn padding_changes_nothing() {
             report.loss[0]
         };
         let (a, b) = (run("40"), run("64"));
-        assert!((a - b).abs() <= 1e-5 * a.abs(), "{kind:?} {options:?}: {a} and {b}");
+        assert!(abs_diff_eq!(a, b, epsilon = 1e-5 * a.abs()), "{kind:?} {options:?}: {a} and {b}");
     }
 }
 
@@ -94,8 +99,11 @@ fn padding_changes_nothing() {
 fn an_empty_queue_is_left_out_exactly() {
     let first = |options: &[&str]| fit(&devices()[0], &with(ModelKind::Dssm, &["loss=in-batch"], options), 3).1.loss;
     let (none, short, long) = (first(&[]), first(&["queue=2"]), first(&["queue=50"]));
-    assert!((none[0] - short[0]).abs() < 1e-5 && (none[0] - long[0]).abs() < 1e-5, "the first step has no queue");
-    assert!((short[2] - long[2]).abs() < 1e-4 * short[2].abs(), "two batches are there in both");
+    assert!(
+        abs_diff_eq!(none[0], short[0], epsilon = 1e-5) && abs_diff_eq!(none[0], long[0], epsilon = 1e-5),
+        "the first step has no queue"
+    );
+    assert!(abs_diff_eq!(short[2], long[2], epsilon = 1e-4 * short[2].abs()), "two batches are there in both");
     assert!((short[3] - long[3]).abs() > 1e-3, "a third batch is there in one alone");
 }
 
@@ -172,7 +180,7 @@ fn a_cosine_ends_at_its_floor_whatever_an_epoch_leaves_out() {
             ControlFlow::Continue(())
         };
         train(&devices()[0], &config, data, &split, 3, &mut look).unwrap();
-        assert!((last[0] - 0.001).abs() < 2e-5, "{more:?}: {last:?}");
+        assert!(abs_diff_eq!(last[0], 0.001, epsilon = 2e-5), "{more:?}: {last:?}");
     }
 }
 
@@ -186,7 +194,7 @@ fn accumulated_batches_are_one_large_batch_in_the_memory_of_a_small_one() {
         let [(_, one), (_, many)] = [&whole, &parts].map(|config| fit(&devices()[1], config, 3));
         assert_eq!(one.loss.len(), many.loss.len());
         for (step, (a, b)) in one.loss.iter().zip(&many.loss).enumerate() {
-            assert!((a - b).abs() <= 2e-5 * a.abs(), "{kind:?}, step {}: {a} and {b}", step + 1);
+            assert!(abs_diff_eq!(a, b, epsilon = 2e-5 * a.abs()), "{kind:?}, step {}: {a} and {b}", step + 1);
         }
         assert!(one.loss[one.loss.len() - 1] < one.loss[0]);
     }

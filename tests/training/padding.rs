@@ -1,6 +1,7 @@
 //! A last, partial batch is padded with weight zero, and the padding changes nothing.
 
 use super::{LOSSES, config, data};
+use approx::abs_diff_eq;
 use rt_models::{Model, train};
 use rt_tests::devices;
 use std::ops::ControlFlow;
@@ -23,7 +24,10 @@ fn results_do_not_depend_on_the_padding() {
             (model, report.loss[0])
         };
         let ((a, loss_a), (b, loss_b)) = (run("40"), run("64"));
-        assert!((loss_a - loss_b).abs() <= 1e-5 * loss_a.abs(), "{kind:?} {settings:?}: {loss_a} and {loss_b}");
+        assert!(
+            abs_diff_eq!(loss_a, loss_b, epsilon = 1e-5 * loss_a.abs()),
+            "{kind:?} {settings:?}: {loss_a} and {loss_b}"
+        );
         for p in a.store().params().list() {
             let (x, y) = (a.store().get(&p.name).unwrap(), b.store().get(&p.name).unwrap());
             let start = p.initial(9, a.store().params().find(&p.name).unwrap());
@@ -31,7 +35,7 @@ fn results_do_not_depend_on_the_padding() {
                 // Adam's first step is lr * sign(g): where g is nearly zero its sign is rounding, so small moves count less.
                 let moved = (x - start[i]).abs().max((y - start[i]).abs());
                 assert!(
-                    (x - y).abs() <= 2e-5 + 0.05 * moved || moved < 1e-3,
+                    abs_diff_eq!(x, y, epsilon = 2e-5 + 0.05 * moved) || moved < 1e-3,
                     "{kind:?} {settings:?}: {} cell {i}: {x} and {y} from {}",
                     p.name,
                     start[i]

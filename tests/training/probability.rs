@@ -1,6 +1,7 @@
 //! Probabilities of recommended items.
 
 use super::{config, data, fit};
+use approx::abs_diff_eq;
 use rt_data::Dataset;
 use rt_models::{Model, ModelKind, Query};
 use rt_tests::devices;
@@ -33,11 +34,15 @@ fn softmax(model: &Model, data: &Dataset, temperature: f64) {
         let all = model.recommend(&query, exclude, usize::MAX).unwrap();
         let items: Vec<u32> = all.iter().map(|r| r.item).collect();
         let p = model.probabilities(&query, exclude, &items).unwrap();
-        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-9, "they sum to one");
+        assert!(abs_diff_eq!(p.iter().sum::<f64>(), 1.0, epsilon = 1e-9), "they sum to one");
         // Best first, and their quotients are those of the scores over the temperature.
         for (a, b) in [(0, 1), (0, all.len() - 1), (3, 20)] {
             let want = (f64::from(all[a].score - all[b].score) / temperature).exp();
-            assert!((p[a] / p[b] - want).abs() < 1e-4 * want, "{a} and {b}: {} is not {want}", p[a] / p[b]);
+            assert!(
+                abs_diff_eq!(p[a] / p[b], want, epsilon = 1e-4 * want),
+                "{a} and {b}: {} is not {want}",
+                p[a] / p[b]
+            );
         }
         let left_out = model.probabilities(&query, exclude, &[0, 1_000_000]).unwrap();
         assert_eq!(left_out, [0.0, 0.0], "padding and what is no item");

@@ -1,6 +1,7 @@
 //! Saved models: whole folders, loaded on any device, refused when damaged.
 
 use super::{config, data, fit};
+use approx::abs_diff_eq;
 use rt_models::{Model, ModelKind, Query};
 use rt_tests::devices;
 use std::fs;
@@ -29,8 +30,8 @@ fn a_saved_model_answers_the_same_on_every_device() {
             assert_eq!(loaded.config(), model.config());
             let got = loaded.recommend(&query, &history, 10).unwrap();
             for (a, b) in want.iter().zip(&got) {
-                assert!((a.score - b.score).abs() < 1e-4, "{device:?}: {a:?} {b:?}");
-                assert!(a.item == b.item || (a.score - b.score).abs() < 1e-4, "{device:?}: {a:?} {b:?}");
+                assert!(abs_diff_eq!(a.score, b.score, epsilon = 1e-4), "{device:?}: {a:?} {b:?}");
+                assert!(a.item == b.item || abs_diff_eq!(a.score, b.score, epsilon = 1e-4), "{device:?}: {a:?} {b:?}");
             }
         }
     }

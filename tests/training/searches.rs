@@ -1,6 +1,7 @@
 //! Searches as a second bag of the user tower: what an example sees, the same on every device, worth something, saved.
 
 use super::config;
+use approx::abs_diff_eq;
 use rt_data::{Dataset, Mask, Searches, Split, SplitKind, SplitOptions, Synthetic, split};
 use rt_models::eval::{Scorer as _, figures};
 use rt_models::{
@@ -115,7 +116,11 @@ fn the_same_bits_on_any_threads_and_close_on_every_device() {
             let model = trained(device, &config, &data, &split);
             let own = (model.sha256().unwrap(), hr(&model, &data, &split));
             let (sha, figure) = first.get_or_insert_with(|| own.clone());
-            assert!((own.1 - *figure).abs() < 0.03, "{kind:?} on {device:?}: HR@10 {} against {figure}", own.1);
+            assert!(
+                abs_diff_eq!(own.1, *figure, epsilon = 0.03),
+                "{kind:?} on {device:?}: HR@10 {} against {figure}",
+                own.1
+            );
             if is_fast_cpu(device) {
                 assert_eq!(own.0, *sha, "{kind:?} on {device:?}");
             }
@@ -189,7 +194,7 @@ fn a_saved_model_keeps_each_users_last_searches() {
             let (want, got) =
                 (model.recommend(&query, history, 5).unwrap(), loaded.recommend(&query, history, 5).unwrap());
             for (a, b) in want.iter().zip(&got) {
-                assert!((a.score - b.score).abs() < 1e-4, "{device:?}: {a:?} {b:?}");
+                assert!(abs_diff_eq!(a.score, b.score, epsilon = 1e-4), "{device:?}: {a:?} {b:?}");
             }
             let without = loaded.recommend(&Query { searches: &[], ..query }, history, 5).unwrap();
             changed += usize::from((without[0].score - got[0].score).abs() > 1e-4);

@@ -1,6 +1,7 @@
 //! Serving: towers alone, users without a history, users whom training never saw.
 
 use super::{config, data, fit};
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 use rt_models::{ModelKind, Query};
 use rt_tests::devices;
 
@@ -19,12 +20,12 @@ fn towers_give_unit_vectors_of_equal_width_and_scores_are_their_products() {
     assert_eq!((users.len(), items.len()), (model.dim(), 3 * model.dim()));
     for row in items.chunks(model.dim()).chain([users.as_slice()]) {
         let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-        assert!((length - 1.0).abs() < 1e-5, "length {length}");
+        assert!(abs_diff_eq!(length, 1.0, epsilon = 1e-5), "length {length}");
     }
     let mut scores = vec![0.0; data.items.rows()];
     model.scores(&[Query { user: 1, history, ..Query::default() }], &mut scores).unwrap();
     for (item, v) in [1, 2, 3].into_iter().zip(items.chunks(model.dim())) {
-        assert!((scores[item] - cosine(&users, v)).abs() < 1e-5);
+        assert_abs_diff_eq!(scores[item], cosine(&users, v), epsilon = 1e-5);
     }
 }
 

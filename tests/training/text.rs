@@ -1,6 +1,7 @@
 //! DSSM on text: learning, same bits, CPU against GPU, padding, saved folders.
 
 use super::{config, data, fit};
+use approx::abs_diff_eq;
 use rt_kernels::Target;
 use rt_models::text::{
     Noise, Pairs, SplitBy, TextConfig, TextModel, TextReport, TextSplit, TfIdf, rank_pairs, title_pairs, train,
@@ -88,7 +89,11 @@ fn losses_of_the_gpu_are_those_of_the_cpu() {
         for device in devices().iter().filter(|d| d.target() == Target::Gpu) {
             let (_, gpu) = learn(device, &config, &pairs, 11);
             for (step, (a, b)) in cpu.loss.iter().zip(&gpu.loss).enumerate() {
-                assert!((a - b).abs() / a.abs() < 1e-3, "{device:?} {settings:?}, step {}: {a} and {b}", step + 1);
+                assert!(
+                    abs_diff_eq!(a, b, epsilon = 1e-3 * a.abs()),
+                    "{device:?} {settings:?}, step {}: {a} and {b}",
+                    step + 1
+                );
             }
         }
     }
@@ -108,7 +113,7 @@ fn padding_changes_nothing() {
         for (step, (a, b)) in full.loss.iter().zip(&spare.loss).enumerate() {
             // The first loss but for rounding; Adam's first steps turn the sign of a tiny gradient into a move.
             let bound = if step == 0 { 1e-5 } else { 1e-3 };
-            assert!((a - b).abs() < bound * a.abs(), "{loss}, step {}: {a} and {b}", step + 1);
+            assert!(abs_diff_eq!(a, b, epsilon = bound * a.abs()), "{loss}, step {}: {a} and {b}", step + 1);
         }
     }
 }
@@ -133,7 +138,7 @@ fn a_saved_model_finds_the_same_on_every_device() {
         assert_eq!(loaded.sha256().unwrap(), model.sha256().unwrap());
         assert_eq!(loaded.config(), model.config());
         for (a, b) in want.iter().zip(&loaded.search(query, 5).unwrap()) {
-            assert!((a.score - b.score).abs() < 1e-4, "{device:?}: {a:?} {b:?}");
+            assert!(abs_diff_eq!(a.score, b.score, epsilon = 1e-4), "{device:?}: {a:?} {b:?}");
         }
     }
     let loaded = TextModel::load(&devices()[0], &path).unwrap();

@@ -27,12 +27,13 @@ pub(crate) fn of_events(data: &Dataset, split: &Split) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
 
     #[test]
     fn ages_a_little_below_zero_are_numbers() {
         for (age, want) in [(0.25, [0.25, 0.0625, 0.5]), (0.0, [0.0; 3]), (-0.01, [-0.01, 0.0001, -0.1])] {
             for (got, want) in inputs(age).into_iter().zip(want) {
-                assert!((got - want).abs() < 1e-7, "{age}: {got}, not {want}");
+                assert!(abs_diff_eq!(got, want, epsilon = 1e-7), "{age}: {got}, not {want}");
             }
         }
     }

@@ -153,6 +153,7 @@ pub(crate) fn weight(tape: &mut Tape, config: &Config, users: usize, batch: &Bat
 mod tests {
     use super::*;
     use crate::ModelKind;
+    use approx::abs_diff_eq;
     use rt_data::{SplitKind, SplitOptions, Synthetic, split};
     use rt_tensor::{Device, Params, Store};
 
@@ -219,7 +220,7 @@ mod tests {
                 // A sum of draws of 0 or 1, or (per user) negatively correlated ones: variance at most the mean. Five deviations.
                 let mean = expected * f64::from(rounds);
                 assert!(
-                    (count - mean).abs() <= 5.0 * mean.sqrt() + 1e-9,
+                    abs_diff_eq!(*count, mean, epsilon = 5.0 * mean.sqrt() + 1e-9),
                     "{settings:?}, item {item}: {count}, not {mean}"
                 );
             }
@@ -235,7 +236,7 @@ mod tests {
         for (keep, count) in keep.iter().zip(&counts).filter(|(_, c)| **c > 0) {
             let share = f64::from(*count) / n;
             let want = if share <= 0.02 { 1.0 } else { (0.02 / share).sqrt() };
-            assert!((keep - want).abs() < 1e-6, "{keep} for a share of {share}");
+            assert!(abs_diff_eq!(*keep, want, epsilon = 1e-6), "{keep} for a share of {share}");
         }
         assert!(keep.iter().any(|k| *k < 0.9) && keep.contains(&1.0), "hot and cold targets are among the cases");
     }
@@ -248,11 +249,11 @@ mod tests {
         let weights = user_weights(&data, examples.iter().copied());
         let of = |e: &u32| f64::from(weights[data.user_of(*e as usize) as usize]);
         let mean = examples.iter().map(of).sum::<f64>() / examples.len() as f64;
-        assert!((mean - 1.0).abs() < 1e-5, "{mean}");
+        assert!(abs_diff_eq!(mean, 1.0, epsilon = 1e-5), "{mean}");
         let mut totals = vec![0.0; data.users.rows()];
         examples.iter().for_each(|e| totals[data.user_of(*e as usize) as usize] += of(e));
         let some: Vec<f64> = totals.into_iter().filter(|t| *t > 0.0).collect();
-        assert!(some.iter().all(|t| (t - some[0]).abs() < 1e-4), "{some:?}");
+        assert!(some.iter().all(|t| abs_diff_eq!(*t, some[0], epsilon = 1e-4)), "{some:?}");
         assert_eq!(weights[0], 0.0);
     }
 }

@@ -343,6 +343,7 @@ pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::ModelKind;
+    use approx::abs_diff_eq;
     use rt_data::{SplitKind, SplitOptions, Synthetic, split};
     use rt_tensor::{Device, Step};
 
@@ -390,7 +391,11 @@ mod tests {
             let mean = counts[item] / f64::from(ROUNDS);
             // A count of n has a deviation of sqrt(n) at most: five of them.
             let bound = 5.0 / counts[item].sqrt();
-            assert!((mean / said[item] - 1.0).abs() < bound, "item {item}: {mean} came, {} were expected", said[item]);
+            assert!(
+                abs_diff_eq!(mean / said[item], 1.0, epsilon = bound),
+                "item {item}: {mean} came, {} were expected",
+                said[item]
+            );
         }
     }
 }

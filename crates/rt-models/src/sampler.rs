@@ -60,6 +60,7 @@ pub(crate) fn sampler_weights(sampler: Sampler, alpha: f32, targets: &[u32], cat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::{abs_diff_eq, assert_abs_diff_eq};
 
     #[test]
     fn probabilities_by_hand() {
@@ -68,7 +69,7 @@ mod tests {
         let close = |got: Vec<f64>, want: [f64; 6]| {
             let total: f64 = want.iter().sum();
             for (got, want) in got.iter().zip(want) {
-                assert!((got - want / total).abs() < 1e-12, "{got} for {}", want / total);
+                assert!(abs_diff_eq!(*got, want / total, epsilon = 1e-12), "{got} for {}", want / total);
             }
         };
         close(of(Sampler::Uniform), [0.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
@@ -78,7 +79,7 @@ mod tests {
         let ln = f64::ln;
         let steps = [0.0, ln(3.0) - ln(2.0), ln(5.0) - ln(4.0), ln(2.0), ln(4.0) - ln(3.0), 0.0];
         close(of(Sampler::Zipf), steps);
-        assert!((steps.iter().sum::<f64>() - ln(5.0)).abs() < 1e-12);
+        assert_abs_diff_eq!(steps.iter().sum::<f64>(), ln(5.0), epsilon = 1e-12);
         // Nothing was a target: all alike.
         let none = sampler_probabilities(Sampler::Log, 0.75, &[0; 6], &catalogue);
         close(none, [0.0, 1.0, 1.0, 1.0, 1.0, 0.0]);

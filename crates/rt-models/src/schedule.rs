@@ -66,6 +66,7 @@ impl Config {
 mod tests {
     use super::*;
     use crate::ModelKind;
+    use approx::abs_diff_eq;
 
     fn config(settings: &[&str]) -> Config {
         let mut config = Config::new(ModelKind::Dssm);
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn rates_follow_the_schedule() {
-        let close = |a: f32, b: f32| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
+        let close = |a: f32, b: f32| assert!(abs_diff_eq!(a, b, epsilon = 1e-6), "{a} is not {b}");
         let constant = config(&[]);
         assert!((1..=100).all(|t| constant.rate_factor(t, 100, 1) == 1.0), "the default changes no bit");
         let warm = config(&["warmup=4"]);

@@ -129,6 +129,7 @@ pub(crate) fn to_json(runs: &[Run], saved: u64) -> Done<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
 
     #[test]
     fn means_and_deviations() {
@@ -141,7 +142,7 @@ mod tests {
         let all = [figures(1.0), figures(2.0), figures(6.0)];
         let (mean, deviation) = mean_and_deviation(&all.iter().collect::<Vec<_>>());
         assert_eq!((mean.get("HR@10"), mean.get("MRR")), (Some(3.0), Some(1.0)));
-        assert!((deviation.get("HR@10").unwrap() - 7f64.sqrt()).abs() < 1e-12, "{deviation:?}");
+        assert!(abs_diff_eq!(deviation.get("HR@10").unwrap(), 7f64.sqrt(), epsilon = 1e-12), "{deviation:?}");
         assert_eq!(deviation.get("MRR"), Some(0.0));
         assert_eq!(list(5, 3).unwrap(), [5, 6, 7]);
         assert!(list(5, 0).is_err() && list(u64::MAX, 2).is_err());

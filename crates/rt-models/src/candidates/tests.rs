@@ -5,6 +5,7 @@ use crate::config::{Config, ModelKind};
 use crate::losses;
 use crate::schema::Schema;
 use crate::towers::Towers;
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 use rt_data::{SplitKind, SplitOptions, Synthetic, split};
 use rt_tensor::{Device, Init, Negatives, Optimizer, PositiveVar, SoftmaxSpec, Step, Store, Tape};
 use std::sync::Arc;
@@ -40,7 +41,7 @@ fn the_way_back_leaves_out_padding_and_users_with_the_same_target() {
         let left = (0..valid).filter(|j| *j == i || targets[*j] != targets[i]);
         let want = f64::from(weights[i]) * (left.map(|j| z(i, j).exp()).sum::<f64>().ln() - z(i, i));
         let want = if i < valid { want } else { 0.0 };
-        assert!((f64::from(got) - want).abs() < 1e-5, "row {i}: {got} and {want}");
+        assert!(abs_diff_eq!(f64::from(got), want, epsilon = 1e-5), "row {i}: {got} and {want}");
     }
 }
 
@@ -123,10 +124,10 @@ fn a_learned_scale_stops_at_its_limit() {
             super::limit(&mut tape, &config).unwrap();
         }
         let store = Store::new(&Device::cpu(1).unwrap(), tape.params(), 7).unwrap();
-        assert!((learned_temperature(&store).unwrap().unwrap() - 0.02).abs() < 1e-6);
+        assert_abs_diff_eq!(learned_temperature(&store).unwrap().unwrap(), 0.02, epsilon = 1e-6);
         tape.compile(&store).unwrap().run(&Step::new(1, 1, 0, 3).with_rates(0.01, 0.01, 0.0, 0.0)).unwrap();
         learned_temperature(&store).unwrap().unwrap()
     };
-    assert!((run(true) - 0.01).abs() < 1e-6, "{}", run(true));
+    assert!(abs_diff_eq!(run(true), 0.01, epsilon = 1e-6), "{}", run(true));
     assert!(run(false) < 0.005, "{}", run(false));
 }

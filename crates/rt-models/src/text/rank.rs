@@ -149,6 +149,7 @@ fn figures(pairs: &Pairs, places: &[(Place, u32)]) -> TextFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::{abs_diff_eq, assert_abs_diff_eq};
 
     #[test]
     fn ranks_by_hand() {
@@ -159,9 +160,12 @@ mod tests {
         assert_eq!(place(&row, 0, &[0, 2]), Place::at(1));
         let pairs = Pairs { queries: vec!["a".into(), "a b".into()], ..Pairs::default() };
         let f = figures(&pairs, &[(Place::at(1), 0), (Place::at(10), 1), (Place::at(11), 1), (Place::at(200), 1)]);
-        assert!((f.get("recall@1") - 0.25).abs() < 1e-12 && (f.get("recall@10") - 0.5).abs() < 1e-12);
-        assert!((f.get("MRR") - (1.0 + 0.1 + 1.0 / 11.0 + 0.005) / 4.0).abs() < 1e-12);
-        assert!((f.stderr["recall@10"] - (1.0f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+        assert!(
+            abs_diff_eq!(f.get("recall@1"), 0.25, epsilon = 1e-12)
+                && abs_diff_eq!(f.get("recall@10"), 0.5, epsilon = 1e-12)
+        );
+        assert_abs_diff_eq!(f.get("MRR"), (1.0 + 0.1 + 1.0 / 11.0 + 0.005) / 4.0, epsilon = 1e-12);
+        assert_abs_diff_eq!(f.stderr["recall@10"], (1.0f64 / 3.0 / 4.0).sqrt(), epsilon = 1e-12);
         assert_eq!(f.by_words["2"], Part { recall_at_10: 1.0 / 3.0, pairs: 3 });
     }
 }

@@ -77,6 +77,7 @@ impl TextScorer for TfIdf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
 
     #[test]
     fn weights_by_hand() {
@@ -88,7 +89,10 @@ mod tests {
         let (common, rare) = (1.0 + (4.0f32 / 3.0).ln(), 1.0 + 2.0f32.ln());
         let second = 2.0 * 2.0 * common * common / (2.0 * (4.0 * common * common + rare * rare)).sqrt();
         let first = 2.0 * common * common / (2.0 * common * common).sqrt();
-        assert!((scores[0] - first).abs() < 1e-6 && (scores[1] - second).abs() < 1e-6, "{scores:?}");
+        assert!(
+            abs_diff_eq!(scores[0], first, epsilon = 1e-6) && abs_diff_eq!(scores[1], second, epsilon = 1e-6),
+            "{scores:?}"
+        );
         assert_eq!(scores[2].to_bits(), 0.0f32.to_bits());
         tfidf.score("zz", &mut scores);
         assert_eq!(scores, [0.0; 3]);

@@ -1,5 +1,6 @@
 //! Ranks and metrics, small enough to check on paper.
 
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 use rt_data::{EvalCase, Mask};
 
 use super::*;
@@ -112,7 +113,7 @@ fn many_cases_and_coverage() {
 
 #[test]
 fn metrics_of_several_targets() {
-    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
+    let near = |a: f64, b: f64| assert!(abs_diff_eq!(a, b, epsilon = 1e-12), "{a} is not {b}");
     let places = [1, 3, 11, 60].map(Place::at);
     near(hit_rate(&places, 10), 1.0);
     near(recall(&places, 10), 0.5);
@@ -176,7 +177,7 @@ fn ties_by_expectation_equal_all_orders() {
             };
             let want = orders.iter().map(of_order).sum::<f64>() / orders.len() as f64;
             let got = metric(&places);
-            assert!((got - want).abs() < 1e-12, "{name} of {sizes:?}, {targets:?}: {got}, not {want}");
+            assert!(abs_diff_eq!(got, want, epsilon = 1e-12), "{name} of {sizes:?}, {targets:?}: {got}, not {want}");
         }
     }
 }
@@ -208,10 +209,10 @@ fn novelty_and_diversity_by_hand() {
     let ranks = rank_cases(&data, &split.test, &scores, &[Mask::None]).unwrap();
     // Of four users three had item 1, two item 2, one item 3.
     let want = ((4f64 / 3.0).log2() + 1.0 + 2.0) / 3.0;
-    assert!((novelty(&ranks[0], &data, &split).get("Novelty@10").unwrap() - want).abs() < 1e-12);
+    assert_abs_diff_eq!(novelty(&ranks[0], &data, &split).get("Novelty@10").unwrap(), want, epsilon = 1e-12);
     // Cosines: 12 = 2 / sqrt(6), 13 = 1 / sqrt(3), 23 = 0.
     let want = (3.0 - 2.0 / 6f64.sqrt() - 1.0 / 3f64.sqrt()) / 3.0;
-    assert!((diversity(&ranks[0], &data, &split).get("Diversity@10").unwrap() - want).abs() < 1e-12);
+    assert_abs_diff_eq!(diversity(&ranks[0], &data, &split).get("Diversity@10").unwrap(), want, epsilon = 1e-12);
 }
 
 #[test]
@@ -225,9 +226,9 @@ fn standard_errors_and_pairs() {
     // Ranks 1 (item 1) and 3 (item 3): reciprocals 1 and 1/3.
     let a = rank_cases(&data, &[case(1, 0), case(2, 8)], &Fixed(scores.clone()), &[Mask::None]).unwrap();
     let (means, errors) = figures(&a[0]);
-    assert!((means.get("MRR").unwrap() - 2.0 / 3.0).abs() < 1e-12);
+    assert_abs_diff_eq!(means.get("MRR").unwrap(), 2.0 / 3.0, epsilon = 1e-12);
     // Deviation sqrt(2 * (1/3)^2 / 1), over sqrt(2).
-    assert!((errors.get("MRR").unwrap() - 1.0 / 3.0).abs() < 1e-12);
+    assert_abs_diff_eq!(errors.get("MRR").unwrap(), 1.0 / 3.0, epsilon = 1e-12);
     assert_eq!(errors.get("HR@10"), Some(0.0));
     let names = |figures: &Figures| figures.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&means), names(&errors));
@@ -236,7 +237,7 @@ fn standard_errors_and_pairs() {
     let b = rank_cases(&data, &[case(1, 0), case(2, 8), case(2, 9)], &Fixed(scores), &[Mask::None]).unwrap();
     let (_, errors) = figures(&b[0]);
     // ... so the users' sums of deviations are 4/9 and -4/9: sqrt(2 * (4/9)^2 * 2 / 1) / 3.
-    assert!((errors.get("MRR").unwrap() - 8.0 / 27.0).abs() < 1e-12);
+    assert_abs_diff_eq!(errors.get("MRR").unwrap(), 8.0 / 27.0, epsilon = 1e-12);
 
     let pair = paired(&a[0], &a[0]).unwrap();
     assert_eq!((pair.difference, pair.stderr, pair.users), (0.0, 0.0, 2));

@@ -1,5 +1,6 @@
 //! The baselines' published figures: they prove that splits, masks, ties and the choice of h are the protocol's.
 
+use approx::abs_diff_eq;
 use std::path::PathBuf;
 
 use rt_data::{Mask, ReadOptions, SplitKind, SplitOptions, read, split};
@@ -33,7 +34,7 @@ fn check(name: &str, want_popular: [f64; 4], want_knn: [f64; 4], h: usize) {
         eprintln!("{}", serde_json::to_string(&row).unwrap());
         for (metric, want) in ["HR@10", "HR@50", "HR@100", "NDCG@10"].into_iter().zip(want) {
             let got = row.metrics.get(metric).unwrap();
-            assert!((got - want).abs() < 6e-4, "{name}, {model}, {metric}: {got}, not {want}");
+            assert!(abs_diff_eq!(got, want, epsilon = 6e-4), "{name}, {model}, {metric}: {got}, not {want}");
         }
     }
 }

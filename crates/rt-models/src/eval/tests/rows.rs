@@ -1,5 +1,6 @@
 //! Baselines, rows and the report on data made by hand.
 
+use approx::abs_diff_eq;
 use rt_data::{Dataset, EvalCase, Mask, Split, SplitKind, SplitOptions, split};
 
 use super::*;
@@ -21,8 +22,8 @@ fn item_knn_sums_cosines_over_the_last_events() {
     let (a, b) = (2.0 / 6f32.sqrt(), 0.5);
     let near = |last, case: usize, want: [f32; 5]| {
         let got = ItemKnn::with_last(&data, &split, last).scored(&data, &split, case);
-        let off = got.iter().zip(want).any(|(got, want)| (got - want).abs() > 1e-6);
-        assert!(!off, "{last:?}, case {case}: {got:?}, not {want:?}");
+        let close = got.iter().zip(want).all(|(got, want)| abs_diff_eq!(*got, want, epsilon = 1e-6));
+        assert!(close, "{last:?}, case {case}: {got:?}, not {want:?}");
     };
     // User 3's history before the test event: 1, 3, 2.
     near(Last::Events(1), 2, [0.0, a, 0.0, b, 0.0]);
@@ -36,7 +37,7 @@ fn item_knn_sums_cosines_over_the_last_events() {
     let twice = EvalCase { history: 11..13, ..split.test[2].clone() };
     let mut out = vec![0.0; 5];
     ItemKnn::with_last(&data, &split, Last::All).scores(&[&twice], &mut out).unwrap();
-    assert!((out[1] - 2.0 * a).abs() < 1e-6 && (out[3] - 2.0 * b).abs() < 1e-6, "{out:?}");
+    assert!(abs_diff_eq!(out[1], 2.0 * a, epsilon = 1e-6) && abs_diff_eq!(out[3], 2.0 * b, epsilon = 1e-6), "{out:?}");
 }
 
 /// The h that one pass over the histories finds is the one that ranking every case for every h finds.
@@ -51,7 +52,7 @@ fn choice_of_h() {
         let ranks = rank_cases(&data, &split.valid, &knn, &[Mask::History]).unwrap();
         let want = figures(&ranks[0]).0.get("NDCG@10").unwrap();
         assert_eq!(tried, last);
-        assert!((value - want).abs() < 1e-12, "{last}: {value}, not {want}");
+        assert!(abs_diff_eq!(value, want, epsilon = 1e-12), "{last}: {value}, not {want}");
         if want > best.1 {
             best = (last, want);
         }
