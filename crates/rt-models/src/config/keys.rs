@@ -33,14 +33,14 @@ config! {
     /// Most items of a history that enter the tower.
     history: usize = (50, 50),
     /// Windows of the history that are pooled side by side: means of the last w items each. Empty: 1, 2, 3, 5, 10 and the
-    /// whole history where the order of events says what comes next (item-kNN over the last 1 to 3 items finds users' last train
-    /// events nearly as well as over all), else the whole history alone; all items where a history is a set.
+    /// whole history if the order of events says what comes next (item-kNN over the last 1 to 3 items finds users' last train
+    /// events better than over all, by a tenth), else the whole history alone; all items if a history is a set.
     windows: Vec<usize> = (vec![], vec![]),
     /// Share of history items that are dropped in training. auto: 0.1 from 200,000 training examples on, 0.2 from 65,000 on, and
-    /// for n of fewer 0.2 (65,000 / n)^0.37, at most 0.6.
+    /// for n of fewer 0.2 (65,000 / n)^0.37, at most 0.6; more if histories say little of the next item, see `temperature`.
     history_dropout: Option<f32> = (None, None),
     /// Dropout on a tower's input and hidden layers. auto: 0.1 from 200,000 training examples on, 0.2 from 65,000 on, and for n of
-    /// fewer 0.2 (65,000 / n)^0.23, at most 0.4.
+    /// fewer 0.2 (65,000 / n)^0.23, at most 0.4; more if histories say little of the next item, see `temperature`.
     dropout: Option<f32> = (None, None),
     /// Widths of the user tower's hidden layers.
     user_hidden: Vec<usize> = (vec![128], vec![256, 256]),
@@ -63,8 +63,8 @@ config! {
     item_table: ItemTable = (ItemTable::Shared, ItemTable::Shared),
     /// Are output vectors L2-normalised, so that their product is the cosine?
     normalize: bool = (true, true),
-    /// Temperature that scores are divided by in the loss. auto: 0.1 from 65,000 training examples on, and for n of fewer
-    /// 0.1 (65,000 / n)^0.23, at most 0.2.
+    /// Temperature that scores are divided by in the loss. auto: from 0.1 if histories say much of the next item to 0.4 if they say
+    /// little, by the logarithm of what item-kNN finds of users' last train events against a random order.
     temperature: Option<f32> = (None, None),
     /// Loss: in-batch, full, sampled, list, pointwise, bpr or hinge.
     loss: Loss = (Loss::InBatch, Loss::Full),

@@ -132,28 +132,28 @@ impl<'a> ItemKnn<'a> {
         Ok(knn)
     }
 
-    /// NDCG@10 for each of [`LASTS`] of the last train event of each user with four or more, from those before it, under the
-    /// split's mask; empty where there is no such event. The counts hold the user's own events: what they add to the target is
+    /// NDCG@10 for each of [`LASTS`] of the last `asked` train events of each user, from those before them, at least three, under
+    /// the split's mask; empty where there is no such event. The counts hold the user's own events: what they add to the target is
     /// taken off.
     ///
     /// # Errors
     ///
     /// As [`super::rank_cases`].
-    pub(crate) fn probe(data: &'a Dataset, split: &Split) -> Result<Vec<(Last, f64)>> {
+    pub(crate) fn probe(data: &'a Dataset, split: &Split, asked: usize) -> Result<Vec<(Last, f64)>> {
         let knn = Self::with_last(data, split, Last::All);
         let ranker = Ranker::new(data);
-        let users: Vec<u32> = (0..data.users.rows() as u32).collect();
-        let cases: Result<Vec<Option<[f64; LASTS.len()]>>> = users
+        let targets = |user: u32| {
+            let events = split.train_events(data, user);
+            let first = (events.start + 3).max(events.end.saturating_sub(asked));
+            (first..events.end).map(move |target| (user, events.start as u32, target as u32))
+        };
+        let targets: Vec<(u32, u32, u32)> = (0..data.users.rows() as u32).flat_map(targets).collect();
+        let cases: Result<Vec<Option<[f64; LASTS.len()]>>> = targets
             .par_iter()
             .map_init(
                 || (Scratch::default(), vec![0.0; knn.scale.len()], vec![0.0; knn.scale.len()]),
-                |(scratch, sums, scores), &user| {
-                    let events = split.train_events(data, user);
-                    if events.len() < 4 {
-                        return Ok(None);
-                    }
-                    let target = events.end as u32 - 1;
-                    let history = events.start as u32..target;
+                |(scratch, sums, scores), &(user, start, target)| {
+                    let history = start..target;
                     let case = EvalCase { user, history: history.clone(), train: history, targets: vec![target] };
                     knn.ndcg_of_lasts(&ranker, &case, split.mask, Some(target), scratch, sums, scores)
                 },
