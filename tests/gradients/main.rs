@@ -40,10 +40,10 @@ fn whole_models_with_every_loss() {
         let checks = check_models(device, 7).unwrap();
         assert_eq!(
             checks.len(),
-            26,
-            "two models with seven losses and four sets of options, three with parts that are off by default, and searches"
+            28,
+            "two models with seven losses and five sets of options, three with parts that are off by default, and searches"
         );
-        assert!(checks[25].check.parameters.iter().any(|p| p.parameter == "search"), "{:?}", checks[25]);
+        assert!(checks[27].check.parameters.iter().any(|p| p.parameter == "search"), "{:?}", checks[27]);
         hold(device, &checks);
     }
 }

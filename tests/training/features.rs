@@ -4,7 +4,7 @@
 use super::{config, data, fit};
 use approx::abs_diff_eq;
 use rt_data::Column;
-use rt_models::{Model, ModelKind, Query, train};
+use rt_models::{Config, Model, ModelKind, Query, train};
 use rt_tests::devices;
 use std::fs;
 use std::ops::ControlFlow;
@@ -51,6 +51,100 @@ fn a_saved_model_keeps_statistics_ids_and_made_columns() {
             for (a, b) in model.item_vectors().unwrap().iter().zip(loaded.item_vectors().unwrap().iter()) {
                 assert!(abs_diff_eq!(a, b, epsilon = 1e-4), "{device:?}: {a} and {b}");
             }
+        }
+    }
+}
+
+#[test]
+fn the_last_activation_shapes_the_vectors_that_leave_the_towers() {
+    let of = |kind, settings: &[&str]| fit(&devices()[0], &config(kind, &[&["epochs=2"], settings].concat()), 4).0;
+    let both = |model: &Model| (vectors(model), model.item_vectors().unwrap().to_vec());
+    let negative = |v: &[f32]| v.iter().any(|x| *x < 0.0);
+    let (user, item) = both(&of(ModelKind::Dssm, &[]));
+    assert!(negative(&user) && negative(&item), "a linear last layer gives both signs");
+    // torch-rechub's layers: what leaves a tower is never negative, with batch normalisation or without.
+    for norm in ["none", "batch", "layer"] {
+        let norm = format!("norm={norm}");
+        let (user, item) = both(&of(ModelKind::Dssm, &["last_activation=relu", &norm, "ema=0"]));
+        assert!(!negative(&user) && !negative(&item), "{norm}");
+        assert!(user.iter().any(|x| *x > 0.0) && item.iter().any(|x| *x > 0.0), "{norm}");
+        let (user, item) = both(&of(ModelKind::YoutubeDnn, &["last_activation=relu", &norm, "ema=0"]));
+        assert!(!negative(&user) && negative(&item), "{norm}: its items are a table");
+    }
+    let (user, item) = both(&of(ModelKind::Dssm, &["last_activation=tanh", "normalize=false", "temperature=1"]));
+    assert!(user.iter().chain(&item).all(|x| x.abs() <= 1.0), "the skip stands before the activation");
+}
+
+#[test]
+fn a_last_layer_with_an_activation_is_saved_as_a_hidden_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["norm=batch", "ema=0", "activation=prelu", "last_activation=prelu"];
+    let (model, _) = fit(&devices()[0], &config(ModelKind::Dssm, &settings), 4);
+    let has = |name: &str| model.store().params().find(name).is_some();
+    for side in ["user", "item"] {
+        assert!(["norm.gain", "norm.variance", "slope"].iter().all(|part| has(&format!("{side}.1.{part}"))));
+        assert!(!has(&format!("{side}.1.bias")), "the norm's mean would take a bias away");
+    }
+    let path = folder.path().join("m");
+    model.save(&path).unwrap();
+    for device in devices() {
+        let loaded = Model::load(device, &path).unwrap();
+        assert_eq!(loaded.config(), model.config());
+        assert_eq!(loaded.sha256().unwrap(), model.sha256().unwrap(), "{device:?}");
+        for (a, b) in vectors(&model).iter().zip(vectors(&loaded)) {
+            assert!((a - b).abs() < 1e-4, "{device:?}: {a} and {b}");
+        }
+    }
+    // Dropout is in training alone, and there on the last layer too.
+    let dropouts = |settings: &[&str]| {
+        let (model, _) = fit(&devices()[0], &config(ModelKind::Dssm, &[&["dropout=0.2"], settings].concat()), 4);
+        model.training_tape(200).unwrap().listing().matches("dropout").count()
+    };
+    assert!(dropouts(&["last_activation=gelu"]) > dropouts(&[]));
+}
+
+/// Widths of a model's tables by their names.
+fn widths(model: &Model, names: &[&str]) -> Vec<usize> {
+    let params = model.store().params();
+    names.iter().map(|name| params.list()[params.find(name).unwrap_or_else(|| panic!("{name}"))].shape[1]).collect()
+}
+
+#[test]
+fn columns_are_as_wide_as_the_settings_say_and_vectors_stay_as_wide_as_dim() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = ["item_id", "user.user_id", "user.country", "context.session_length"];
+    let named = "column_dims=item_id=6,user_id=5,country=3";
+    let history = ["pool=max", "position_heads=1", "decay_heads=1", "hash_items=50", "hash_functions=2"];
+    for (kind, more, want) in [
+        (ModelKind::Dssm, &[][..], [16, 16, 8, 8]),
+        (ModelKind::Dssm, &[named], [6, 5, 3, 8]),
+        (ModelKind::Dssm, &[named, "senet=true", "cross=country*country"], [6, 5, 3, 8]),
+        (ModelKind::Dssm, &[&[named][..], &history].concat(), [6, 5, 3, 8]),
+        (ModelKind::Dssm, &["column_dims=*=7,country=3"], [16, 16, 3, 7]),
+        (ModelKind::YoutubeDnn, &["item_table=separate", named], [6, 5, 3, 8]),
+        (ModelKind::YoutubeDnn, &["column_dims=*=7,item_id=16"], [16, 16, 7, 7]),
+    ] {
+        let config = config(kind, &[&["session=60"], more].concat());
+        let mut read = Config::new(kind);
+        read.read_toml(&config.to_toml()).unwrap();
+        assert_eq!(read, config);
+        let (model, _) = fit(&devices()[0], &config, 4);
+        assert_eq!(widths(&model, &tables), want, "{more:?}");
+        if kind == ModelKind::YoutubeDnn && more.len() == 2 {
+            assert_eq!(widths(&model, &["item_out"]), [16]);
+        }
+        let items = model.data().items.rows();
+        assert_eq!((model.dim(), model.item_vectors().unwrap().len()), (16, items * 16), "{more:?}");
+        let path = folder.path().join("m");
+        model.save(&path).unwrap();
+        for device in devices() {
+            let loaded = Model::load(device, &path).unwrap();
+            assert_eq!(widths(&loaded, &tables), want, "{more:?}");
+            for (a, b) in vectors(&model).iter().zip(vectors(&loaded)) {
+                assert!((a - b).abs() < 1e-4, "{device:?} {more:?}: {a} and {b}");
+            }
+            let query = Query { history: &[3, 5], ..Query::default() };
+            assert_eq!(loaded.recommend(&query, &[], 5).unwrap().len(), 5);
         }
     }
 }
@@ -140,6 +234,12 @@ fn pretrained_vectors_start_the_table_or_stay_as_features() {
     let last = n * 16..(n + 1) * 16;
     assert_eq!(table[last.clone()], plain.store().get("item_id").unwrap()[last], "items without a vector keep theirs");
 
+    // The vectors start the item table, not the output.
+    let narrow = new(ModelKind::Dssm, &["item_vectors_tune=true", "dim=8", "column_dims=item_id=16"]).unwrap();
+    assert_eq!((narrow.dim(), widths(&narrow, &["item_id"])), (8, vec![16]));
+    let text = error(new(ModelKind::Dssm, &["item_vectors_tune=true", "column_dims=item_id=8"]));
+    assert!(text.contains("16 columns") && text.contains("item_id in column_dims = 8"), "{text}");
+
     let frozen = new(ModelKind::Dssm, &[]).unwrap();
     let numbers =
         frozen.data().item_features.columns.iter().filter(|(_, c)| matches!(c, Column::Number { .. })).count();
@@ -177,6 +277,14 @@ fn settings_that_would_do_nothing_are_refused() {
         (ModelKind::Dssm, &["residual=true"][..], "repeat a width"),
         (ModelKind::YoutubeDnn, &["senet=true", "user_features=false", "user_id=off", "session=0"], "two fields"),
         (ModelKind::YoutubeDnn, &["norm=layer", "user_hidden="], "norm: neither tower"),
+        (
+            ModelKind::Dssm,
+            &["column_dims=contry=8"],
+            "no column `contry`; the nearest is `country`; there are: item_id, user_id,",
+        ),
+        (ModelKind::YoutubeDnn, &["column_dims=year=8"], "no column `year`"),
+        (ModelKind::Dssm, &["column_dims=user_id=8", "user_id=off"], "no user has an id: leave user_id out"),
+        (ModelKind::YoutubeDnn, &["column_dims=item_id=8"], "dim = 16; set dim = 8, or item_table = separate"),
         (ModelKind::YoutubeDnn, &["item_id_dropout=0.1"], "needs model dssm"),
         (ModelKind::Dssm, &["item_id_dropout=0.1", "item_features=false"], "only its features"),
         (ModelKind::Dssm, &["item_id_dropout=1"], "`item_id_dropout = 1`"),

@@ -114,6 +114,22 @@ const LOSSES: &[(ModelKind, &[&str])] = &[
         ],
     ),
     (ModelKind::Dssm, &["loss=in-batch", "pool=max", "position_heads=2"]),
+    // Every layer as torch-rechub's: linear, batch norm, activation; all embeddings narrower than the vectors.
+    (
+        ModelKind::Dssm,
+        &[
+            "loss=pointwise",
+            "norm=batch",
+            "ema=0",
+            "activation=prelu",
+            "last_activation=prelu",
+            "column_dims=item_id=6,user_id=5,*=3",
+        ],
+    ),
+    (
+        ModelKind::YoutubeDnn,
+        &["loss=sampled", "negatives=50", "item_table=separate", "last_activation=relu", "column_dims=item_id=12"],
+    ),
     (
         ModelKind::YoutubeDnn,
         &["loss=full", "zones=true", "pool=sum", "decay_heads=2", "hash_items=50", "hash_functions=2"],

@@ -39,7 +39,7 @@ impl Towers<'_> {
         Ok(())
     }
 
-    /// The activation of a hidden layer, with normalisation before it: y is the linear layer.
+    /// The activation of a layer, with normalisation before it: y is the linear layer.
     pub(crate) fn normed(&self, tape: &mut Tape, name: &str, y: Var, hidden: Hidden) -> Result<Var> {
         let width = tape.shape(y)[1];
         let mut y = y;

@@ -18,7 +18,8 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
     let (data, _) = Synthetic::parse("synthetic:users=12,items=20,events=8")?.generate();
     let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default())?;
     let losses = [Loss::InBatch, Loss::Full, Loss::Sampled, Loss::List, Loss::Pointwise, Loss::Bpr, Loss::Hinge];
-    let options: [&[&str]; 4] = [
+    let options: [&[&str]; 5] = [
+        &["last_activation=tanh", "column_dims=user_id=3,country=2"],
         &["loss=bpr", "negatives_shared=true"],
         &["batch=4", "accumulate=2", "mixed=5"],
         &["symmetric=true", "learn_temperature=true", "label_smoothing=0.1"],
@@ -51,6 +52,12 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
         config.norm = norm;
         config.ema = if norm == Norm::Batch { 0.0 } else { config.ema };
         config.activation = crate::Hidden::Gelu;
+        if loss != Loss::InBatch {
+            config.last_activation = Some(crate::Hidden::Gelu);
+        }
+        if kind == ModelKind::Dssm {
+            config.column_dims = vec![("item_id".into(), 5)];
+        }
         config.user_hidden = vec![7, 7];
         (config.residual, config.senet, config.example_age) = (true, true, true);
         config.user_id_dropout = 0.3;

@@ -164,7 +164,7 @@ impl Config {
         let at_most = [
             ("batch", self.batch, 1 << 24),
             ("accumulate", self.accumulate, 64),
-            ("dim", self.dim, 4096),
+            ("dim", self.dim, value::MOST_WIDE),
             ("history", self.history, 1 << 20),
         ];
         for (key, value, most) in at_most {

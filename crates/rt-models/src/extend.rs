@@ -59,7 +59,7 @@ pub fn extend(model: &Model, new: &Dataset, kind: SplitKind, mut options: SplitO
     }
     let ordered = !new.event_time.is_empty();
     let new = fresh.as_ref().unwrap_or(new);
-    let merge = Merge::new(&model.data, new);
+    let merge = Merge::new(model, new);
     let mut data = merge.data(&mut notes);
     data.searches = merge.searches(model, &mut notes)?;
     if again && ordered && data.event_time.is_empty() {
@@ -199,7 +199,8 @@ fn keeps_inputs(was: &Config, now: &Config) -> Result<()> {
 
 /// Puts the weights of `base` into `model`, whose tables may have more rows.
 fn hand_over(base: &Model, model: &Model) -> Result<()> {
-    let keep = "settings that shape the model (dim, history windows, hidden layers, features) stay as they are";
+    let keep =
+        "settings that shape the model (dim, column_dims, history windows, hidden layers, features) stay as they are";
     let (old, new) = (base.store.params(), model.store.params());
     if let Some(p) = old.list().iter().find(|p| new.find(&p.name).is_none()) {
         return Err(Error::Config(format!("the model has `{}`, which these settings leave out: {keep}", p.name)));
@@ -248,6 +249,7 @@ fn crossed_rows(base: &Model, model: &Model, param: &str) -> Option<Vec<(usize, 
 
 /// Two data sets and how the ids of the second become those of both.
 struct Merge<'a> {
+    config: &'a Config,
     old: &'a Dataset,
     new: &'a Dataset,
     users: Vocab,
@@ -266,13 +268,14 @@ fn grown(old: &Vocab, new: &Vocab) -> (Vocab, Vec<u32>) {
 }
 
 impl<'a> Merge<'a> {
-    fn new(old: &'a Dataset, new: &'a Dataset) -> Self {
+    fn new(model: &'a Model, new: &'a Dataset) -> Self {
+        let old = &*model.data;
         let ((users, user), (items, item)) = (grown(&old.users, &new.users), grown(&old.items, &new.items));
         let mut of_new = vec![None; users.rows()];
         for (n, u) in user.iter().enumerate().skip(1) {
             of_new[*u as usize] = Some(n as u32);
         }
-        Self { old, new, users, items, user, item, of_new }
+        Self { config: &model.config, old, new, users, items, user, item, of_new }
     }
 
     /// Events of a user of both in the old data.
@@ -363,7 +366,7 @@ impl<'a> Merge<'a> {
         let mut rows = |old: &Features, new: &Features, map: &[u32], rows: usize, side: &str| {
             // A row of the new data speaks where it says something.
             let place = |row: usize| map.get(row).map(|r| *r as usize);
-            features(old, new, rows, Some, place, side, notes)
+            features(old, new, rows, Some, place, (side, self.config), notes)
         };
         data.user_features = rows(&old.user_features, &new.user_features, &self.user, self.users.rows(), "user");
         data.item_features = rows(&old.item_features, &new.item_features, &self.item, self.items.rows(), "item");
@@ -372,8 +375,15 @@ impl<'a> Merge<'a> {
             if *n { of_new[*e] = place } else { of_old[*e] = place }
         }
         let (at_old, at_new) = (|e: usize| of_old.get(e).copied(), |e: usize| of_new.get(e).copied());
-        data.event_features =
-            features(&old.event_features, &new.event_features, from.len(), at_old, at_new, "event", notes);
+        data.event_features = features(
+            &old.event_features,
+            &new.event_features,
+            from.len(),
+            at_old,
+            at_new,
+            ("event", self.config),
+            notes,
+        );
         if !(old.titles.is_empty() && new.titles.is_empty()) {
             data.titles = old.titles.clone();
             data.titles.resize(self.items.rows(), String::new());
@@ -484,7 +494,7 @@ fn features(
     rows: usize,
     at_old: impl Fn(usize) -> Option<usize>,
     at_new: impl Fn(usize) -> Option<usize>,
-    side: &str,
+    (side, config): (&str, &Config),
     notes: &mut Vec<String>,
 ) -> Features {
     for (name, _) in new.columns.iter().filter(|(name, _)| !old.columns.iter().any(|(n, _)| n == name)) {
@@ -504,8 +514,9 @@ fn features(
                 }
                 if let Some(Column::Category { vocab: own, values }) = found {
                     let unseen = own.iter().filter(|raw| vocab.get(raw).is_none()).count();
-                    // The width of an embedding follows from its rows: a vocabulary that would change it does not grow.
-                    let fits = small_dim(vocab.rows() + unseen) == small_dim(vocab.rows());
+                    // Where the width of an embedding follows from its rows, a vocabulary that would change it does not grow.
+                    let fits = config.column_dim(name).is_some()
+                        || small_dim(vocab.rows() + unseen) == small_dim(vocab.rows());
                     if !fits && unseen > 0 {
                         notes.push(format!("{side} column `{name}`: {unseen} new categories count as unknown"));
                     }

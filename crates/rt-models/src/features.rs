@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// Columns of pretrained vectors are named so, and a number.
 pub(crate) const VECTORS: &str = "item_vectors.";
+/// The table of items' ids.
+pub(crate) const ITEM_ID: &str = "item_id";
 /// The category of users' ids.
 pub(crate) const USER_ID: &str = "user_id";
 /// Buckets of `numbers = quantile`.
@@ -322,8 +324,12 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     if config.item_vectors_tune && config.item_vectors.is_empty() {
         return bad("item_vectors_tune: only with item_vectors, the file of the vectors".into());
     }
-    if config.norm != Norm::None && config.user_hidden.is_empty() && config.item_hidden.is_empty() {
-        return bad("norm: neither tower has a hidden layer; give user_hidden or item_hidden".into());
+    let hidden = !config.user_hidden.is_empty() || !config.item_hidden.is_empty() || config.last_activation.is_some();
+    if config.norm != Norm::None && !hidden {
+        return bad(
+            "norm: neither tower has a layer with an activation; give user_hidden, item_hidden or last_activation"
+                .into(),
+        );
     }
     for names in crosses(&config.cross) {
         if names.len() < 2 || names.iter().any(String::is_empty) {

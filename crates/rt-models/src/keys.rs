@@ -20,7 +20,11 @@ pub(crate) fn toml_pairs(text: &str) -> Result<Vec<(String, String)>> {
 
 /// The error for an unknown key.
 pub(crate) fn unknown(key: &str, keys: &[(&str, &str)]) -> Error {
-    let distance = |k: &&str| strsim::damerau_levenshtein(k, key);
-    let near = keys.iter().map(|(k, _)| *k).min_by_key(distance).unwrap_or("");
+    let near = nearest(key, keys.iter().map(|(k, _)| *k));
     Error::Config(format!("unknown key `{key}`; the nearest is `{near}`"))
+}
+
+/// The name that is nearest to a word.
+pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> &'a str {
+    names.min_by_key(|name| strsim::damerau_levenshtein(name, word)).unwrap_or("")
 }

@@ -42,6 +42,7 @@ mod trained;
 mod unknown;
 mod vectors;
 mod watch;
+mod widths;
 
 #[cfg(feature = "synthetic")]
 pub use check::check_models;

@@ -81,7 +81,8 @@ impl Model {
         let data = vectors.as_ref().map_or_else(|| Ok(data.clone()), |v| v.attach(config, &data))?;
         let data = crate::features::settle_missing(data, split);
         let mut config = config.clone();
-        if let (Some(vectors), true) = (&vectors, config.item_vectors_tune && config.dim == 0) {
+        let follows = config.item_vectors_tune && config.item_dim() == 0;
+        if let (Some(vectors), true) = (&vectors, follows) {
             config.dim = vectors.dim(); // the table that they start is as wide as they are
         }
         let config = config.resolve(&data, split)?;

@@ -330,6 +330,7 @@ pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
         ("hash_rows", config.hash_rows > 0),
         ("hash_items", config.hash_items > 0),
         ("cross", !config.cross.is_empty()),
+        ("column_dims", !config.column_dims.is_empty()),
         ("numbers", config.numbers != Config::new(config.model).numbers),
         ("item_vectors", !config.item_vectors.is_empty()),
         ("item_id_dropout", config.item_id_dropout > 0.0),

@@ -71,6 +71,8 @@ pub(crate) struct Schema {
     pub candidates: usize,
     /// Are these the first items of the vocabulary, so that a uniform draw of a number is one of an item?
     pub first_items: bool,
+    /// Width of the item table, which the history pools; YoutubeDNN's `item_out` is as wide as the output.
+    pub item_dim: usize,
     pub user: Side,
     pub item: Side,
     /// Categories of the event: what is known at request time.
@@ -142,6 +144,9 @@ impl Config {
             let users = data.user_start.windows(2).filter(|w| w[0] < w[1]).count().max(1);
             let many = split.examples.len() >= 20 * users;
             config.user_id = if many { Switch::On } else { Switch::Off };
+            if !many {
+                config.column_dims.retain(|(name, _)| name != USER_ID);
+            }
         }
         if config.dim == 0 {
             config.dim = if split.examples.len() < WIDE_DATA { 64 } else { 128 };
@@ -219,6 +224,7 @@ impl Config {
         if config.model == ModelKind::YoutubeDnn && !config.item_hidden.is_empty() {
             return Err(Error::Config("item_hidden: youtube-dnn has no item tower, its items are a table".into()));
         }
+        config.check_widths(data, split.history_is_set)?;
         Ok(config)
     }
 }
@@ -258,7 +264,7 @@ impl Schema {
             user.categories.splice(0..0, Category::new(USER_ID, rows, config.dim).of_each(functions));
         }
         let with_items = config.model == ModelKind::Dssm && config.item_features;
-        let item = if with_items { side(&extra, &data.item_features) } else { Side::default() };
+        let mut item = if with_items { side(&extra, &data.item_features) } else { Side::default() };
         let mut context = side(&Extra::default(), &data.event_features).categories;
         match config.gap {
             Gap::Off => {}
@@ -269,6 +275,9 @@ impl Schema {
             context.push(Category::new(session::LENGTH, session::LENGTHS, 8));
             context.push(Category::new(session::PAUSE, session::PAUSES, 8));
         }
+        config.set_widths(&mut user.categories, &mut user.bags);
+        config.set_widths(&mut item.categories, &mut item.bags);
+        config.set_widths(&mut context, &mut []);
         let history = if split_is_set { longest.max(1) } else { config.history };
         let weighted = !data.event_weight.is_empty();
         let exposed = data.exposed.as_ref().map_or(1, |exposed| exposed.items.len().max(1));
@@ -277,6 +286,7 @@ impl Schema {
             item_rows,
             candidates: data.catalogue.len(),
             first_items: true,
+            item_dim: config.item_dim(),
             user,
             item,
             context,

@@ -85,6 +85,7 @@ impl StepBench {
             item_rows: sizes.items,
             candidates: sizes.items - 1,
             first_items: true,
+            item_dim: config.dim,
             user,
             item: Side::default(),
             context: Vec::new(),

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::config::{Config, Hidden, Norm};
-use crate::features::USER_ID;
+use crate::features::{ITEM_ID, USER_ID};
 use crate::schema::{BagColumn, Schema, Side};
 use crate::searches::SearchInputs;
 use rt_tensor::{Activation, BagOptions, Init, Tape, Var};
@@ -49,9 +49,9 @@ impl Towers<'_> {
         Init::Normal(self.config.init_std)
     }
 
-    /// The item embedding table, shared by history and items.
+    /// The item embedding table, shared by history and items: `[rows, item_dim]`.
     pub(crate) fn item_table(&self, tape: &mut Tape) -> Result<Var> {
-        Ok(tape.table("item_id", self.schema.item_table_rows(), self.config.dim, self.table_init())?)
+        Ok(tape.table(ITEM_ID, self.schema.item_table_rows(), self.schema.item_dim, self.table_init())?)
     }
 
     fn next_draw(&mut self) -> u32 {
@@ -226,7 +226,8 @@ impl Towers<'_> {
         Ok(if self.config.normalize { tape.l2_normalize(v)? } else { v })
     }
 
-    /// Hidden layers with activation and dropout, a linear last layer of width `dim`, and the skip.
+    /// Hidden layers with activation and dropout, a last layer of width `dim`, linear or with an activation of its own, and the
+    /// skip, which is added to its linear part.
     fn mlp(&mut self, tape: &mut Tape, name: &str, x: Var, hidden: &[usize]) -> Result<Var> {
         let x = self.dropout(tape, x)?;
         let inputs = tape.shape(x)[1];
@@ -244,7 +245,9 @@ impl Towers<'_> {
         } else {
             None
         };
-        self.layer(tape, &format!("{name}.{}", hidden.len()), h, dim, skip, None)
+        let last = self.config.last_activation;
+        let v = self.layer(tape, &format!("{name}.{}", hidden.len()), h, dim, skip, last)?;
+        if last.is_some() { self.dropout(tape, v) } else { Ok(v) }
     }
 
     fn layer(
@@ -260,7 +263,7 @@ impl Towers<'_> {
         let w = tape.param(&format!("{name}.weight"), [inputs, width], linear_init(inputs))?;
         if let Some(hidden) = hidden.filter(|_| self.config.norm == Norm::Batch) {
             // Its mean takes a bias away again; the norm has one.
-            let y = tape.linear(x, w, None, None, Activation::None)?;
+            let y = tape.linear(x, w, None, skip, Activation::None)?;
             return self.normed(tape, name, y, hidden);
         }
         let b = tape.param(&format!("{name}.bias"), [1, width], linear_init(inputs))?;

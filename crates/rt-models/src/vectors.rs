@@ -75,8 +75,10 @@ impl ItemVectors {
     /// vector get the mean, which is 0 once columns are standardised.
     pub(crate) fn attach(&self, config: &Config, data: &Arc<Dataset>) -> Result<Arc<Dataset>> {
         if config.item_vectors_tune {
-            if config.dim != 0 && self.dim != config.dim {
-                let what = format!("its vectors have {} columns, the item table has dim = {}", self.dim, config.dim);
+            let table = config.item_dim();
+            if table != 0 && self.dim != table {
+                let named = if table == config.dim { "dim" } else { "the width of item_id in column_dims" };
+                let what = format!("its vectors have {} columns, the item table has {named} = {table}", self.dim);
                 return Err(fail(Path::new(&config.item_vectors), &what));
             }
             return Ok(data.clone());

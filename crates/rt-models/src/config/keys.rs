@@ -28,6 +28,9 @@ config! {
     patience: usize = (0, 0),
     /// Width of id embeddings and of both output vectors. 0: 128 where there are 100,000 training examples or more, else 64.
     dim: usize = (0, 0),
+    /// Widths of columns' embeddings by name, such as item_id=16,user_id=16,genre=8; `*` is every other column but these two ids.
+    /// What is not named: ids are `dim` wide, categories 8 up to 16 rows and else 16, bags 16. The output stays `dim` wide.
+    column_dims: Vec<(String, usize)> = (vec![], vec![]),
     /// Deviation of the normal distribution that tables start from.
     init_std: f32 = (0.05, 0.05),
     /// Most items of a history that enter the tower.
@@ -46,8 +49,11 @@ config! {
     user_hidden: Vec<usize> = (vec![128], vec![256, 256]),
     /// Widths of the item tower's hidden layers (DSSM).
     item_hidden: Vec<usize> = (vec![128], vec![]),
-    /// Activation of hidden layers; the last layer is linear.
+    /// Activation of hidden layers; that of the last layer is `last_activation`.
     activation: Hidden = (Hidden::Relu, Hidden::Relu),
+    /// Activation of the last layer of both towers, of YoutubeDNN the user tower's: none, relu, tanh, sigmoid, gelu or prelu.
+    /// With one the last layer is as a hidden one, with `norm` before the activation and dropout after it; none: it is linear.
+    last_activation: Option<Hidden> = (None, None),
     /// A linear skip from a tower's input to its output.
     skip: bool = (true, true),
     /// Does the user's id enter its tower? auto: where users have 20 training examples or more on average.

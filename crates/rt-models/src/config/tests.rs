@@ -53,6 +53,35 @@ fn errors_name_the_key_and_what_would_be_right() {
 }
 
 #[test]
+fn widths_of_columns_are_names_and_numbers() {
+    let mut config = Config::new(ModelKind::Dssm);
+    config.set_pair("column_dims= item_id = 16, a=b=8 ,").unwrap();
+    assert_eq!(config.column_dims, [("item_id".to_owned(), 16), ("a=b".to_owned(), 8)]);
+    let mut again = Config::new(ModelKind::Dssm);
+    again.read_toml("column_dims = [\"item_id=16\", \"a=b=8\"]").unwrap();
+    assert_eq!(again, config);
+    assert!(config.to_toml().contains("column_dims = \"item_id=16,a=b=8\"\n"));
+    for (text, want) in [
+        ("genre", "such as item_id=16,genre=8"),
+        ("genre:8", "such as item_id=16,genre=8"),
+        ("genre=wide", "such as item_id=16,genre=8"),
+        ("genre=0", "`column_dims = genre=0`: has to be a column's name"),
+        ("genre=5000", "a width from 1 to 4096"),
+        ("=8", "a column's name"),
+        ("a=1,a=2", "given once for each column"),
+    ] {
+        let error = config.set("column_dims", text).unwrap_err().to_string();
+        assert!(error.contains(want), "{text}: {error}");
+    }
+    config.column_dims = vec![("a,b".into(), 3)];
+    assert!(config.check().unwrap_err().to_string().contains("without commas"));
+    config.set("column_dims", "").unwrap();
+    assert_eq!(config, Config::new(ModelKind::Dssm));
+    let error = config.set("last_activation", "softmax").unwrap_err().to_string();
+    assert!(error.contains("one of none relu"), "{error}");
+}
+
+#[test]
 fn fields_that_hold_no_number_are_refused_like_text() {
     let check = |set: fn(&mut Config)| {
         let mut config = Config::new(ModelKind::YoutubeDnn);

@@ -1,5 +1,6 @@
 //! Values of settings as text.
 
+use super::choices::Hidden;
 use crate::select::Select;
 use crate::{Error, Result};
 
@@ -16,6 +17,9 @@ pub(crate) trait Value: Sized {
 pub(crate) fn bad(key: &str, text: &str, want: &str) -> Error {
     Error::Config(format!("`{key} = {text}`: has to be {want}"))
 }
+
+/// The widest embedding, and the widest vector.
+pub(super) const MOST_WIDE: usize = 4096;
 
 /// Counts that follow from the data where they are 0, which is written `auto`: none of them can be 0.
 const BY_DATA: [&str; 3] = ["epochs", "batch", "patience"];
@@ -77,6 +81,54 @@ impl Value for Option<usize> {
     }
     fn show(&self) -> String {
         self.map_or_else(|| "\"auto\"".into(), |x| x.show())
+    }
+}
+
+/// An activation, or `none`.
+impl Value for Option<Hidden> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        match text {
+            "none" => Ok(None),
+            text => Hidden::parse(key, text).map(Some).map_err(|e| match e {
+                Error::Config(what) => Error::Config(what.replace("one of", "one of none")),
+                e => e,
+            }),
+        }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "\"none\"".into(), |hidden| hidden.show())
+    }
+}
+
+/// Columns with their widths, such as `item_id=16,genre=8`.
+impl Value for Vec<(String, usize)> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        let pair = |part: &str| {
+            // A name may hold `=`, a width may not.
+            let (name, width) = part.rsplit_once('=')?;
+            Some((name.trim().to_owned(), width.trim().parse().ok()?))
+        };
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let want = "columns and widths between commas, such as item_id=16,genre=8";
+        let all: Self = parts.map(pair).collect::<Option<_>>().ok_or_else(|| bad(key, text, want))?;
+        all.check(key)?;
+        Ok(all)
+    }
+    fn check(&self, key: &str) -> Result<()> {
+        for (i, (name, width)) in self.iter().enumerate() {
+            if name.is_empty() || name.contains(',') || !(1..=MOST_WIDE).contains(width) {
+                let want = format!("a column's name without commas, `=` and a width from 1 to {MOST_WIDE}");
+                return Err(bad(key, &format!("{name}={width}"), &want));
+            }
+            if self[..i].iter().any(|(before, _)| before == name) {
+                return Err(bad(key, &format!("{name}={width}"), "given once for each column"));
+            }
+        }
+        Ok(())
+    }
+    fn show(&self) -> String {
+        let all: Vec<String> = self.iter().map(|(name, width)| format!("{name}={width}")).collect();
+        all.join(",").show()
     }
 }
 

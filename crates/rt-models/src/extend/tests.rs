@@ -207,3 +207,31 @@ fn events_that_the_model_knows_are_not_taken_twice() {
     assert_eq!(extended(&model, &ordered(0, 9, true)).known_events, 0);
     assert_eq!(extended(&model, &ordered(0, 6, false)).split.test.len(), 9);
 }
+
+#[test]
+fn a_column_of_a_given_width_takes_new_categories_past_the_rule() {
+    const WORDS: [&str; 20] = [
+        "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11", "c12", "c13", "c14", "c15", "c16",
+        "c17", "c18", "c19",
+    ];
+    let log = |users, from| data(users, from, |u| [WORDS[u % 20], "p"]);
+    let categories = |more: &Extended| match &more.data.user_features.columns[0].1 {
+        Column::Category { vocab, .. } => vocab.rows() - 1,
+        _ => 0,
+    };
+    // By the rule twenty categories are wider than nine.
+    let model = base(&[], log(0..9, 0));
+    let more = extended(&model, &log(5..25, 9_000));
+    assert_eq!((categories(&more), more.notes.len()), (9, 1), "{:?}", more.notes);
+    let model = base(&["column_dims=a=4,item_id=6"], log(0..9, 0));
+    let more = extended(&model, &log(5..25, 9_000));
+    assert_eq!((categories(&more), more.notes.len()), (20, 0), "{:?}", more.notes);
+    let (next, _) = train_from(model.device(), &model, &model.config, &more, 1, &mut go).unwrap();
+    let shape = |model: &Model, name: &str| model.store.params().list()[model.store.params().find(name).unwrap()].shape;
+    assert_eq!((shape(&model, "user.a"), shape(&next, "user.a")), ([10, 4], [21, 4]));
+    assert_eq!((shape(&next, "item_id")[1], next.dim()), (6, 8));
+    let mut other = model.config.clone();
+    other.column_dims[1].1 = 7;
+    let error = train_from(model.device(), &model, &other, &more, 1, &mut go).unwrap_err().to_string();
+    assert!(error.contains("`item_id`") && error.contains("column_dims"), "{error}");
+}
