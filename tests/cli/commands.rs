@@ -290,7 +290,11 @@ fn a_preset_is_a_start_that_settings_go_over() {
         recall(&args)
     };
     let done = train(&["--preset", "youtube-2016", "--set", "negatives=16"]);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains("note: preset youtube-2016 is its source but for: the ranking network"), "{said}");
+    let quiet = train(&["--preset", "youtube-2016", "--set", "negatives=16", "--quiet"]);
+    assert!(!String::from_utf8_lossy(&quiet.stderr).contains("is its source but for"));
     let config = serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(&json).unwrap()).unwrap()["config"]
         .as_str()
         .unwrap()

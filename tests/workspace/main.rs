@@ -60,6 +60,16 @@ fn the_guide_explains_every_setting() {
 }
 
 #[test]
+fn the_guide_says_what_every_preset_leaves_out() {
+    let guide = read("docs/guide.md");
+    for preset in rt_models::PRESETS {
+        let row = guide.lines().find(|line| line.starts_with(&format!("| `{}` |", preset.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/guide.md has no row for {}", preset.name));
+        assert!(row.ends_with(&format!("| {} |", preset.left_out.join("; "))), "{row}");
+    }
+}
+
+#[test]
 fn no_unsafe_without_a_reason() {
     for file in tracked().iter().filter(|f| f.ends_with(".rs") || f.ends_with(".wgsl")) {
         let text = read(file);

@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn draws_keep_to_lists_and_ranges() {
         let toml = "lr = { min = 1e-4, max = 1e-2, scale = \"log\" }\ndropout = { min = 0.1, max = 0.4 }\n\
-                    dim = [16, 32]\nwindows = [[1, 5], [1, \"all\"]]\nbatch = { min = 2, max = 5 }\n";
+                    dim = [16, 32]\nwindows = [[1, 5], [1, \"all\"]]\nbatch = { min = 2, max = 5 }\n\
+                    column_dims = [\"item_id=16\", \"item_id=16,genre=8\"]\nlast_activation = [\"none\", \"tanh\"]\n";
         let space = space(toml).unwrap();
         let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for trial in 0..400 {
@@ -165,9 +166,13 @@ mod tests {
         assert!(
             dropout.iter().all(|v| (0.1..=0.4).contains(v)) && abs_diff_eq!(share(&dropout, 0.25), 0.5, epsilon = 0.1)
         );
-        for (key, values) in
-            [("dim", &["16", "32"][..]), ("windows", &["1,5", "1,all"]), ("batch", &["2", "3", "4", "5"])]
-        {
+        for (key, values) in [
+            ("dim", &["16", "32"][..]),
+            ("windows", &["1,5", "1,all"]),
+            ("batch", &["2", "3", "4", "5"]),
+            ("column_dims", &["item_id=16", "item_id=16,genre=8"]),
+            ("last_activation", &["none", "tanh"]),
+        ] {
             for value in values {
                 let n = seen[key].iter().filter(|v| v == value).count() as f64;
                 assert!(abs_diff_eq!(n / 400.0, 1.0 / values.len() as f64, epsilon = 0.1), "{key} = {value}: {n}");
@@ -184,6 +189,7 @@ mod tests {
             ("lr = []", "list of values"),
             ("lrr = [1]", "nearest is `lr`"),
             ("lr = [\"x\"]", "lr = x"),
+            ("column_dims = [\"genre=0\"]", "a width from 1 to 4096"),
             ("lr = { min = 1 }", "`max`"),
             ("lr = { min = 2, max = 1 }", "below max"),
             ("lr = { min = 0.0, max = 1.0, scale = \"log\" }", "above 0"),

@@ -29,6 +29,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     };
     check_out(&args.out)?;
     check_boards(args)?;
+    if let Some(name) = &args.preset {
+        output::note(global, &Preset::find(name)?.limits());
+    }
     let seeds = seeds::list(global.seed, args.seeds)?;
     let device = super::open(global)?;
     let base = args.from.as_ref().map(|from| Model::load(&device, from)).transpose()?;
