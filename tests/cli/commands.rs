@@ -292,9 +292,9 @@ fn a_preset_is_a_start_that_settings_go_over() {
     let done = train(&["--preset", "youtube-2016", "--set", "negatives=16"]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{said}");
-    assert!(said.contains("note: preset youtube-2016 is its source but for: the ranking network"), "{said}");
+    assert!(said.contains("note: preset youtube-2016 follows its source but for: the ranking network"), "{said}");
     let quiet = train(&["--preset", "youtube-2016", "--set", "negatives=16", "--quiet"]);
-    assert!(!String::from_utf8_lossy(&quiet.stderr).contains("is its source but for"));
+    assert!(!String::from_utf8_lossy(&quiet.stderr).contains("follows its source but for"));
     let config = serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(&json).unwrap()).unwrap()["config"]
         .as_str()
         .unwrap()

@@ -254,7 +254,7 @@ impl Preset {
     /// What of its source it does not do, or does otherwise, in one line.
     #[must_use]
     pub fn limits(&self) -> String {
-        format!("preset {} is its source but for: {}", self.name, self.left_out.join("; "))
+        format!("preset {} follows its source but for: {}", self.name, self.left_out.join("; "))
     }
 
     /// The defaults of its model with its settings over them.

@@ -118,7 +118,7 @@ config! {
     mine_ranks: Vec<usize> = (vec![], vec![]),
     /// Drawn negatives for each mined one, on average.
     mine_share: f32 = (100.0, 100.0),
-    /// Normalisation of hidden layers, between the linear layer and its activation: none, layer or batch.
+    /// Normalisation of layers that have an activation, between it and their linear part: none, layer or batch.
     norm: Norm = (Norm::None, Norm::None),
     /// Does a hidden layer that is as wide as its input add its input?
     residual: bool = (false, false),
