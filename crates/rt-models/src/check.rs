@@ -58,7 +58,7 @@ pub fn check_models(device: &Device, seed: u64) -> Result<Vec<OpCheck>> {
         if kind == ModelKind::Dssm {
             config.column_dims = vec![("item_id".into(), 5)];
         }
-        config.user_hidden = vec![7, 7];
+        config.user_hidden = Some(vec![7, 7]);
         (config.residual, config.senet, config.example_age) = (true, true, true);
         config.user_id_dropout = 0.3;
         config.item_id_dropout = if kind == ModelKind::Dssm { 0.3 } else { 0.0 };
@@ -81,7 +81,7 @@ fn small(kind: ModelKind, loss: Loss) -> Config {
     config.dim = 6;
     config.windows = vec![1, 3, 5];
     config.history = 5;
-    config.user_hidden = vec![7];
+    config.user_hidden = Some(vec![7]);
     config.item_hidden = if kind == ModelKind::Dssm { vec![5] } else { Vec::new() };
     config.activation = crate::Hidden::Tanh; // no kinks for the differences to fall on
     config.user_id = Switch::On;

@@ -205,9 +205,10 @@ impl Config {
         if w.len() > MAX_WINDOWS {
             return Err(bad("windows", &w.show(), &format!("at most {MAX_WINDOWS}")));
         }
-        for (key, widths) in [("user_hidden", &self.user_hidden), ("item_hidden", &self.item_hidden)] {
+        let user_hidden = self.user_hidden.as_deref().unwrap_or_default();
+        for (key, widths) in [("user_hidden", user_hidden), ("item_hidden", &self.item_hidden)] {
             if widths.iter().any(|n| *n == 0 || *n > 1 << 16) {
-                return Err(bad(key, &widths.show(), "widths from 1 to 65536"));
+                return Err(bad(key, &widths.to_vec().show(), "widths from 1 to 65536"));
             }
         }
         crate::features::check(self)?;

@@ -324,7 +324,8 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     if config.item_vectors_tune && config.item_vectors.is_empty() {
         return bad("item_vectors_tune: only with item_vectors, the file of the vectors".into());
     }
-    let hidden = !config.user_hidden.is_empty() || !config.item_hidden.is_empty() || config.last_activation.is_some();
+    let user = config.user_hidden.as_ref().is_none_or(|widths| !widths.is_empty());
+    let hidden = user || !config.item_hidden.is_empty() || config.last_activation.is_some();
     if config.norm != Norm::None && !hidden {
         return bad(
             "norm: neither tower has a layer with an activation; give user_hidden, item_hidden or last_activation"

@@ -3,7 +3,7 @@
 //! What a setting is worth depends on the data. Numbers that were best on one data set fit no other: an epoch of a first app is
 //! a handful of steps, its sessions are days apart, and its histories have no order. `docs/training.md` has the figures.
 
-use crate::config::Config;
+use crate::config::{Config, ModelKind};
 use crate::eval::{ItemKnn, Last};
 use crate::{Error, Result};
 use rt_data::{Dataset, Mask, Split};
@@ -69,6 +69,12 @@ impl Config {
         let (of_size, of_history) = ((rate * small.powf(0.37)).min(0.6), 0.2 + 0.3 * vague);
         self.history_dropout.get_or_insert(if vague > 0.0 { of_size.max(of_history) } else { of_size });
         self.temperature.get_or_insert(0.1 + 0.3 * vague);
+    }
+
+    /// Gives `user_hidden` a value if it has none.
+    pub(crate) fn resolve_width(&mut self, split: &Split) {
+        let wide = self.model == ModelKind::YoutubeDnn && split.examples.len() >= ENOUGH;
+        self.user_hidden.get_or_insert_with(|| if wide { vec![256, 256] } else { vec![128] });
     }
 
     /// Is there a default that the probe decides? `timed` says that sessions can be told.
@@ -156,7 +162,6 @@ impl Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ModelKind;
     use rt_data::{SplitKind, SplitOptions, split};
 
     fn cut(data: &Dataset) -> Split {
@@ -248,6 +253,25 @@ mod tests {
         let lift = |data: &Dataset| Probe::of(data, &cut(data)).unwrap().unwrap().lift;
         assert!(lift(&log(true, 3_600)) > 15.0, "of 100 items the next is known: {}", lift(&log(true, 3_600)));
         assert!(lift(&log(false, 3_600)) < lift(&log(true, 3_600)) / 2.0, "{}", lift(&log(false, 3_600)));
+    }
+
+    #[test]
+    fn width_follows_the_examples() {
+        let data = log(false, 3_600);
+        let mut split = cut(&data);
+        let mut of = |kind, examples: u32| {
+            split.examples = (0..examples).collect();
+            let mut config = Config::new(kind);
+            config.resolve_width(&split);
+            config.user_hidden.unwrap()
+        };
+        assert_eq!(of(ModelKind::YoutubeDnn, 64_999), [128]);
+        assert_eq!(of(ModelKind::YoutubeDnn, 65_000), [256, 256]);
+        assert_eq!(of(ModelKind::Dssm, 65_000), [128]);
+        let mut own = Config::new(ModelKind::YoutubeDnn);
+        own.set("user_hidden", "").unwrap();
+        own.resolve_width(&split);
+        assert_eq!(own.user_hidden, Some(vec![]), "no layer is a choice of its own");
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Towers<'_> {
         let widths: Vec<usize> = parts.iter().map(|part| tape.shape(*part)[1]).collect();
         let x = tape.concat(&parts)?;
         let x = self.senet(tape, "user", x, &widths)?;
-        let hidden = self.config.user_hidden.clone();
+        let hidden = self.config.user_hidden.clone().unwrap_or_default();
         let v = self.mlp(tape, "user", x, &hidden)?;
         self.finish(tape, v)
     }

@@ -45,8 +45,8 @@ config! {
     /// Dropout on a tower's input and hidden layers. auto: 0.1 from 200,000 training examples on, 0.2 from 65,000 on, and for n of
     /// fewer 0.2 (65,000 / n)^0.23, at most 0.4; more if histories say little of the next item, see `temperature`.
     dropout: Option<f32> = (None, None),
-    /// Widths of the user tower's hidden layers.
-    user_hidden: Vec<usize> = (vec![128], vec![256, 256]),
+    /// Widths of the user tower's hidden layers. auto: 128, and for youtube-dnn from 65,000 training examples on 256,256.
+    user_hidden: Option<Vec<usize>> = (None, None),
     /// Widths of the item tower's hidden layers (DSSM).
     item_hidden: Vec<usize> = (vec![128], vec![]),
     /// Activation of hidden layers; that of the last layer is `last_activation`.

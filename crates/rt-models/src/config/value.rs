@@ -84,6 +84,16 @@ impl Value for Option<usize> {
     }
 }
 
+/// A list of whole numbers, or `auto`: by the rule that the key's documentation states.
+impl Value for Option<Vec<usize>> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        if text == "auto" { Ok(None) } else { Vec::parse(key, text).map(Some) }
+    }
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(|| "\"auto\"".into(), Value::show)
+    }
+}
+
 /// An activation, or `none`.
 impl Value for Option<Hidden> {
     fn parse(key: &str, text: &str) -> Result<Self> {
