@@ -133,7 +133,7 @@ pub(crate) fn masked_loss(
     [user, target]: [Var; 2],
     [users, events]: [usize; 2],
 ) -> Result<Var> {
-    if config.mask_own {
+    if config.masks_own() {
         let slices = tape.input_ids("own.slices", users, 2);
         let items = tape.input_ids("own.items", events, 1);
         let slice = tape.take(slices, user)?;

@@ -32,12 +32,12 @@ pub(crate) fn without_negatives(config: &Config, data: &Dataset, split: &Split) 
              loss = sampled"
         ));
     }
-    let masked = if config.mask_own { "mask_own" } else { "exclude_own" };
+    let masked = if config.masks_own() { "mask_own" } else { "exclude_own" };
     // Where there are too few examples for a whole batch, the last of an epoch may stand alone.
     let chooses = config.subsample > 0.0 || config.examples_per_user > 0;
     let alone = in_batch && config.queue == 0 && !chooses && examples % config.batch == 1;
     let mut without = usize::from(alone);
-    if config.mask_own || config.exclude_own {
+    if config.masks_own() || config.exclude_own {
         let could_be = |item: u32| !in_batch || targets[item as usize] > 0;
         without += of_owners(data, split, candidates.iter().filter(|item| could_be(**item)).count(), could_be);
     }

@@ -35,7 +35,7 @@ impl Config {
         if self.symmetric {
             self.needs_loss("symmetric", "true", &in_batch)?;
             for (key, on, value) in [
-                ("mask_own", self.mask_own, "true".to_owned()),
+                ("mask_own", self.masks_own(), "true".to_owned()),
                 ("hard_negatives", self.hard_negatives > 0, self.hard_negatives.to_string()),
                 ("mixed", self.mixed > 0, self.mixed.to_string()),
                 ("queue", self.queue > 0, self.queue.to_string()),
@@ -46,7 +46,7 @@ impl Config {
                 }
             }
         }
-        if self.mask_own {
+        if self.masks_own() {
             self.needs_loss("mask_own", "true", &shared)?;
         }
         if self.hard_negatives > 0 {

@@ -190,7 +190,7 @@ pub(crate) fn in_batch_logq(tape: &mut Tape, config: &Config, schema: &Schema, t
 
 /// Puts what [`own`] reads into the store: each user's train items in ascending order; room for mined ones.
 pub(crate) fn upload(store: &Store, config: &Config, data: &Dataset, split: &Split) -> Result<()> {
-    if config.exclude_own || config.mask_own {
+    if config.exclude_own || config.masks_own() {
         let (items, slices) = own_items(data, split);
         store.put_u32("own.items", &items)?;
         store.put_u32("own.slices", &slices)?;
@@ -334,7 +334,7 @@ pub(crate) fn needs_data(config: &Config) -> Option<&'static str> {
         ("numbers", config.numbers != Config::new(config.model).numbers),
         ("item_vectors", !config.item_vectors.is_empty()),
         ("item_id_dropout", config.item_id_dropout > 0.0),
-        ("mask_own", config.mask_own),
+        ("mask_own", config.masks_own()),
         ("searches", config.searches_read() > 0),
     ];
     keys.iter().find(|(_, on)| *on).map(|(key, _)| *key)

@@ -3,8 +3,9 @@
 //! What a setting is worth depends on the data. Numbers that were best on one data set fit no other: an epoch of a first app is
 //! a handful of steps, its sessions are days apart, and its histories have no order. `docs/training.md` has the figures.
 
-use crate::config::{Config, ModelKind};
+use crate::config::{Config, Loss, ModelKind, Switch};
 use crate::eval::{ItemKnn, Last};
+use crate::select::Select;
 use crate::{Error, Result};
 use rt_data::{Dataset, Mask, Split};
 
@@ -53,7 +54,7 @@ impl Config {
         }
     }
 
-    /// Gives `dropout`, `history_dropout` and `temperature` values if they have none: the less data, and the less a history says
+    /// Gives `dropout`, `history_dropout`, `temperature` and `select` values if they have none: the less data, and the less a history says
     /// of what comes next, the more noise. The temperature follows the second alone: scores are cosines, so that exp(2 / temperature)
     /// is the largest ratio of two items' probabilities. If the best items are only some times as likely as any, a low temperature
     /// can only fit noise.
@@ -61,14 +62,37 @@ impl Config {
         let examples = split.examples.len().max(1);
         let rate = if examples >= MUCH { 0.1 } else { 0.2 };
         let small = (ENOUGH as f32 / examples as f32).max(1.0);
-        // 0 if histories say much, 1 if little.
-        let vague = |probe: &Probe| ((LIFTS[1] - probe.lift.ln()) / (LIFTS[1] - LIFTS[0])).clamp(0.0, 1.0) as f32;
-        let vague = probe.filter(|_| split.mask != Mask::None).map_or(0.0, vague);
+        let vague = probe.map_or(0.0, |probe| probe.vague(split));
+        if self.select.is_auto() {
+            // Few hits among ten choose an epoch by chance, and often one that is too early.
+            self.select = Select::ndcg(if vague > 0.0 { 100 } else { 10 });
+        }
         let (of_size, of_history) = ((rate * small.powf(0.23)).min(0.4), 0.2 + 0.2 * vague);
         self.dropout.get_or_insert(if vague > 0.0 { of_size.max(of_history) } else { of_size });
         let (of_size, of_history) = ((rate * small.powf(0.37)).min(0.6), 0.2 + 0.3 * vague);
         self.history_dropout.get_or_insert(if vague > 0.0 { of_size.max(of_history) } else { of_size });
         self.temperature.get_or_insert(0.1 + 0.3 * vague);
+    }
+
+    /// Gives what has none a value for histories that are sets: everything but the target predicts it. A tower that only pools such
+    /// a set learns as much as a linear autoencoder does if half of the set is dropped, the user's id cannot stand in for it,
+    /// and the user's other items, which a ranking leaves out, are no negatives.
+    pub(crate) fn resolve_sets(&mut self, split: &Split) {
+        if !split.history_is_set {
+            self.mask_own.get_or_insert(false);
+            return;
+        }
+        let fits = [Loss::InBatch, Loss::Full, Loss::Sampled].contains(&self.loss) && !self.symmetric;
+        self.mask_own.get_or_insert(fits && split.mask != Mask::None);
+        self.history_dropout.get_or_insert(0.5);
+        if self.user_id == Switch::Auto {
+            self.user_id = Switch::Off;
+        }
+    }
+
+    /// Are the user's other train items no candidates of the loss?
+    pub(crate) fn masks_own(&self) -> bool {
+        self.mask_own == Some(true)
     }
 
     /// Gives `user_hidden` a value if it has none.
@@ -80,7 +104,7 @@ impl Config {
     /// Is there a default that the probe decides? `timed` says that sessions can be told.
     pub(crate) fn asks(&self, timed: bool) -> bool {
         let noise = self.dropout.is_none() || self.history_dropout.is_none() || self.temperature.is_none();
-        noise || self.windows.is_empty() || self.session.is_none() && timed
+        noise || self.select.is_auto() || self.windows.is_empty() || self.session.is_none() && timed
     }
 
     /// Gives `windows` and `session` values if they have none and histories have an order; `timed` says that sessions can be
@@ -129,6 +153,12 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
+    /// 0 if histories say much of the next item, 1 if little; 0 too if repeats are ranked, which neighbours do not find.
+    fn vague(&self, split: &Split) -> f32 {
+        let low = (LIFTS[1] - self.lift.ln()) / (LIFTS[1] - LIFTS[0]);
+        if split.mask == Mask::None { 0.0 } else { low.clamp(0.0, 1.0) as f32 }
+    }
+
     /// Asks a sample of the users; `None` if none has enough events.
     ///
     /// # Errors
@@ -244,6 +274,12 @@ mod tests {
             "{figures:?}"
         );
         assert_eq!(noise(&split, None), [0.2, 0.2, 0.1]);
+        let select = |lift: f64| {
+            let mut config = Config::new(ModelKind::Dssm);
+            config.resolve_noise(&split, Some(&Probe { few: 0.1, all: 0.1, lift }));
+            config.select.name().to_owned()
+        };
+        assert_eq!((select(6.0), select(60.0)), ("NDCG@100".into(), "NDCG@10".into()));
         split.mask = Mask::None;
         assert_eq!(noise(&split, Some(1.0)), [0.2, 0.2, 0.1], "repeats are not what neighbours tell");
     }
@@ -253,6 +289,29 @@ mod tests {
         let lift = |data: &Dataset| Probe::of(data, &cut(data)).unwrap().unwrap().lift;
         assert!(lift(&log(true, 3_600)) > 15.0, "of 100 items the next is known: {}", lift(&log(true, 3_600)));
         assert!(lift(&log(false, 3_600)) < lift(&log(true, 3_600)) / 2.0, "{}", lift(&log(false, 3_600)));
+    }
+
+    #[test]
+    fn sets_mask_the_users_own_items() {
+        let data = log(false, 3_600);
+        let mut split = cut(&data);
+        split.history_is_set = true;
+        let of = |split: &Split, pairs: &[&str]| {
+            let mut config = Config::new(ModelKind::Dssm);
+            pairs.iter().for_each(|pair| config.set_pair(pair).unwrap());
+            config.resolve_sets(split);
+            (config.masks_own(), config.history_dropout, config.user_id)
+        };
+        assert_eq!(of(&split, &[]), (true, Some(0.5), Switch::Off));
+        assert_eq!(
+            of(&split, &["mask_own=false", "history_dropout=0.1", "user_id=on"]),
+            (false, Some(0.1), Switch::On)
+        );
+        assert!(!of(&split, &["loss=bpr"]).0 && !of(&split, &["symmetric=true"]).0, "these losses cannot");
+        split.mask = Mask::None;
+        assert!(!of(&split, &[]).0, "own items are ranked too");
+        split.history_is_set = false;
+        assert_eq!(of(&split, &[]), (false, None, Switch::Auto));
     }
 
     #[test]

@@ -2,19 +2,35 @@
 
 use crate::eval::{Figures, KS};
 
-/// A metric that is higher where a model is better, at a length of list: `NDCG@10`, `HR@50`, `MRR`.
+/// A metric that is higher if a model is better, at a length of list, such as `NDCG@10`, `HR@50` or `MRR`; or `auto`, which the
+/// data decides ([`crate::Config::resolve`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Select(String);
 
 /// Metrics with a length of list.
 const AT: [&str; 4] = ["HR", "NDCG", "Recall", "Precision"];
 
+/// The name of what the data decides.
+const AUTO: &str = "auto";
+
 impl Select {
     /// The metric of this name; `None` for another text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let known = text == "MRR" || AT.iter().any(|m| KS.iter().any(|k| text == format!("{m}@{k}")));
+        let known = text == "MRR" || text == AUTO || AT.iter().any(|m| KS.iter().any(|k| text == format!("{m}@{k}")));
         known.then(|| Self(text.to_owned()))
+    }
+
+    /// Does the data decide?
+    #[must_use]
+    pub fn is_auto(&self) -> bool {
+        self.0 == AUTO
+    }
+
+    /// NDCG at this length, one of 10, 20, 50 and 100.
+    pub(crate) fn ndcg(length: usize) -> Self {
+        debug_assert!(KS.contains(&length));
+        Self(format!("NDCG@{length}"))
     }
 
     /// Its name in tables and JSON.
@@ -25,7 +41,7 @@ impl Select {
 
     /// What a value has to be, for errors.
     pub(crate) fn wanted() -> String {
-        format!("MRR, or one of {} at {}, such as NDCG@10", AT.join(", "), KS.map(|k| k.to_string()).join(", "))
+        format!("auto, MRR, or one of {} at {}, such as NDCG@10", AT.join(", "), KS.map(|k| k.to_string()).join(", "))
     }
 
     /// Its value among the figures of cases.
@@ -37,7 +53,7 @@ impl Select {
 
 impl Default for Select {
     fn default() -> Self {
-        Self("NDCG@10".into())
+        Self(AUTO.into())
     }
 }
 
@@ -49,7 +65,7 @@ mod tests {
     #[test]
     fn every_figure_of_cases_can_be_chosen_and_no_other() {
         let mut names: Vec<String> = AT.iter().flat_map(|m| KS.map(|k| format!("{m}@{k}"))).collect();
-        names.push("MRR".into());
+        names.extend(["MRR".into(), AUTO.into()]);
         for name in names {
             let mut config = Config::new(ModelKind::Dssm);
             config.set("select", &name).unwrap();

@@ -103,7 +103,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     let kept = &runs[best];
     if runs.len() > 1 && tested {
         let mean = seeds::mean(&runs);
-        seeds::print(&runs, &mean, config.select.name());
+        seeds::print(&runs, &mean, model.config().select.name());
         rows.push(mean);
         more.insert("seeds".into(), seeds::to_json(&runs, kept.seed)?);
         say!("seed {} is the best on validation:", kept.seed);
@@ -111,7 +111,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     if interrupted {
         more.insert("interrupted".into(), true.into());
     } else if let Some(everything) = &everything {
-        everything.say(&kept.report, config.select.name(), &args.out);
+        everything.say(&kept.report, model.config().select.name(), &args.out);
         more.insert("everything".into(), everything.to_json(&kept.report));
     } else {
         say!("best epoch {} of {}; the model is in {}", kept.report.best_epoch, kept.report.epochs, args.out.display());
@@ -141,7 +141,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     more.insert("config".into(), model.config().to_toml().into());
     let ndcg: Vec<Option<f64>> = first.report.valid_figures.iter().map(|f| f.get("NDCG@10")).collect();
     more.insert("validation_ndcg_10".into(), ndcg.into());
-    more.insert("select".into(), config.select.name().into());
+    more.insert("select".into(), model.config().select.name().into());
     more.insert("validation".into(), first.report.valid.clone().into());
     more.insert("dispatches_per_step".into(), first.report.launches.len().into());
     output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)?;

@@ -102,6 +102,11 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
         return Err(Fail::user("there is no validation case to judge trials by: no user has enough events"));
     }
     let data = Arc::new(source.data);
+    // All trials are judged by the same metric.
+    let select = configs[0].0.resolve(&data, &split)?.select;
+    for (config, _) in configs.iter_mut().filter(|(config, _)| config.select.is_auto()) {
+        config.select = select.clone();
+    }
     let rungs = match args.method {
         Method::Random => vec![(args.trials, None)],
         Method::Halving => {
@@ -164,10 +169,10 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
     if args.method == Method::Random {
         all.sort_by(better);
     }
-    print(&all, &space, base.select.name());
+    print(&all, &space, select.name());
     say!("the best settings are in {}: recall train --config {0} ...", file.display());
     more.insert("data".into(), search.data.into());
-    more.insert("select".into(), base.select.name().into());
+    more.insert("select".into(), select.name().into());
     more.insert("method".into(), search.method.into());
     more.insert("best_trial".into(), best.trial.into());
     output::write_json(global, "tune", output::device_name(&device), None, all, more)

@@ -40,7 +40,7 @@ config! {
     /// events better than over all, by a tenth), else the whole history alone; all items if a history is a set.
     windows: Vec<usize> = (vec![], vec![]),
     /// Share of history items that are dropped in training. auto: 0.1 from 200,000 training examples on, 0.2 from 65,000 on, and
-    /// for n of fewer 0.2 (65,000 / n)^0.37, at most 0.6; more if histories say little of the next item, see `temperature`.
+    /// for n of fewer 0.2 (65,000 / n)^0.37, at most 0.6; more if histories say little of the next item, see `temperature`; 0.5 if a history is a set.
     history_dropout: Option<f32> = (None, None),
     /// Dropout on a tower's input and hidden layers. auto: 0.1 from 200,000 training examples on, 0.2 from 65,000 on, and for n of
     /// fewer 0.2 (65,000 / n)^0.23, at most 0.4; more if histories say little of the next item, see `temperature`.
@@ -56,7 +56,7 @@ config! {
     last_activation: Option<Hidden> = (None, None),
     /// A linear skip from a tower's input to its output.
     skip: bool = (true, true),
-    /// Does the user's id enter its tower? auto: where users have 20 training examples or more on average.
+    /// Does the user's id enter its tower? auto: if users have 20 training examples or more on average, and histories are no sets.
     user_id: Switch = (Switch::Auto, Switch::Auto),
     /// Do the other columns of the user file enter the user tower?
     user_features: bool = (true, true),
@@ -164,8 +164,9 @@ config! {
     learn_temperature: bool = (false, false),
     /// Is the in-batch loss the mean of the one from users to items and the one from items to users?
     symmetric: bool = (false, false),
-    /// Are candidates masked that are other train items of the row's user? For in-batch, full and sampled.
-    mask_own: bool = (false, false),
+    /// Are candidates masked that are other train items of the row's user? For in-batch, full and sampled. auto: if a history is a
+    /// set and rankings leave out what the user had; never with symmetric.
+    mask_own: Option<bool> = (None, None),
     /// Of each row's negatives that are left, only so many with the highest logits stay; 0: all. For in-batch, full and
     /// sampled.
     hard_negatives: usize = (0, 0),
@@ -190,7 +191,8 @@ config! {
     /// Epochs between two factors of the step schedule.
     lr_decay_epochs: usize = (1, 1),
     /// Validation metric that chooses the epoch and stops training: MRR, or HR, NDCG, Recall or Precision at 10, 20, 50 or
-    /// 100.
+    /// 100. auto: NDCG@10, and NDCG@100 if histories say so little of the next item that ten places hold few hits (as for
+    /// `temperature`).
     select: Select = (Select::default(), Select::default()),
     /// Largest norm of a step's gradient, all parameters and table rows together; larger ones are scaled down. 0: as they
     /// are.

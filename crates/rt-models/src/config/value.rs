@@ -84,6 +84,19 @@ impl Value for Option<usize> {
     }
 }
 
+/// Yes or no, or `auto`: by the rule that the key's documentation states.
+impl Value for Option<bool> {
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(None),
+            text => bool::parse(key, text).map(Some).map_err(|_| bad(key, text, "true, false or auto")),
+        }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "\"auto\"".into(), |x| x.show())
+    }
+}
+
 /// A list of whole numbers, or `auto`: by the rule that the key's documentation states.
 impl Value for Option<Vec<usize>> {
     fn parse(key: &str, text: &str) -> Result<Self> {
