@@ -85,6 +85,7 @@ impl Config {
         let fits = [Loss::InBatch, Loss::Full, Loss::Sampled].contains(&self.loss) && !self.symmetric;
         self.mask_own.get_or_insert(fits && split.mask != Mask::None);
         self.history_dropout.get_or_insert(0.5);
+        self.temperature.get_or_insert(0.07);
         if self.user_id == Switch::Auto {
             self.user_id = Switch::Off;
         }

@@ -70,7 +70,7 @@ config! {
     /// Are output vectors L2-normalised, so that their product is the cosine?
     normalize: bool = (true, true),
     /// Temperature that scores are divided by in the loss. auto: from 0.1 if histories say much of the next item to 0.4 if they say
-    /// little, by the logarithm of what item-kNN finds of users' last train events against a random order.
+    /// little, by the logarithm of what item-kNN finds of users' last train events against a random order; 0.07 if a history is a set.
     temperature: Option<f32> = (None, None),
     /// Loss: in-batch, full, sampled, list, pointwise, bpr or hinge.
     loss: Loss = (Loss::InBatch, Loss::Full),
