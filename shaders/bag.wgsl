@@ -3,7 +3,8 @@
 //   out[i, y * apart + c] = sum over kept positions k < min(ends[y], len_i) of table[items[start_i + len_i - 1 - k], c]
 //                         (* 1 / number of kept positions with mean; 0 if there is none)
 //
-// With zones the positions of y start at ends[y - 1] instead of 0: no two overlap.
+// With zones the positions of y start at ends[y - 1] instead of 0: no two overlap. A hole in the slice has no position there: past
+// it k - 1 is compared with the ends, so that a window holds as many items as without one. No position is past max_len.
 //
 // A position is kept if its mask bit is set (positions past the mask are), it is not the row's hole and its id is not 0 and a row of
 // the table. A slice that does not lie in items is empty.
@@ -44,8 +45,8 @@ struct Params {
     out_stride: u32,
     apart: u32, // columns from one window's first to the next one's
     zones: u32, // 1: sum and count start anew after each window
-    reserved_1: u32,
-    reserved_2: u32,
+    max_len: u32, // positions of a slice that count
+    reserved_0: u32,
     ends: array<vec4<u32>, 4>,
 }
 
@@ -58,8 +59,8 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 // True if position k (from the newest) of a row counts: its mask bit is set or lies past the mask, it is not the hole.
-fn kept(row: u32, k: u32, place: u32, hole: u32) -> bool {
-    if place == hole {
+fn kept(row: u32, k: u32, hole: u32) -> bool {
+    if k == hole {
         return false;
     }
     let word = k / 32u;
@@ -67,6 +68,12 @@ fn kept(row: u32, k: u32, place: u32, hole: u32) -> bool {
         return true;
     }
     return ((mask[params.mask_offset + row * params.mask_stride + word] >> (k % 32u)) & 1u) == 1u;
+}
+
+// Positions that the last `items` items of `len` positions span, the hole not counted among them.
+fn span(items: u32, len: u32, hole: u32) -> u32 {
+    let positions = min(len, items);
+    return positions + select(0u, 1u, hole < positions && positions < len);
 }
 
 @compute @workgroup_size(WG)
@@ -84,9 +91,12 @@ fn main(
     let start = slice[params.slice_offset + row * params.slice_stride];
     var len = slice[params.slice_offset + row * params.slice_stride + 1u];
     len = select(0u, len, start <= params.items_rows && len <= params.items_rows - start);
+    let newest = start + len - 1u;
+    len = min(len, params.max_len);
     var hole = 0xFFFFFFFFu;
     if params.has_hole != 0u {
-        hole = holes[params.hole_offset + row * params.hole_stride];
+        // A position; a place behind the slice wraps to one past it.
+        hole = newest - holes[params.hole_offset + row * params.hole_stride];
     }
     var sum = 0.0;
     var count = 0u;
@@ -96,11 +106,10 @@ fn main(
             sum = 0.0;
             count = 0u;
         }
-        let end = min(len, params.ends[y / 4u][y % 4u]);
+        let end = span(params.ends[y / 4u][y % 4u], len, hole);
         for (; k < end; k += 1u) {
-            let place = start + len - 1u - k;
-            let id = items[params.items_offset + place * params.items_stride];
-            if id != 0u && id < params.vocab && kept(row, k, place, hole) {
+            let id = items[params.items_offset + (newest - k) * params.items_stride];
+            if id != 0u && id < params.vocab && kept(row, k, hole) {
                 sum += table[params.table_offset + id * params.table_stride + column];
                 count += 1u;
             }

@@ -5,8 +5,8 @@
 //
 // With alone (a bag of zones, which do not overlap) it is dout[i, z * dim ..] * scale_z, counted in the zone.
 //
-// Zone z holds the positions from ends[z - 1] to ends[z]: all its items have this gradient. Kept as in bag.wgsl, of a table of
-// vocab rows.
+// Zone z holds the positions from ends[z - 1] to ends[z]: all its items have this gradient. Counted and kept as in bag.wgsl, of a
+// table of vocab rows.
 //
 // shapes    dout [rows, windows * dim] f32 | items [any] u32 | slice [rows, 2] u32 | mask [rows, mask_words] u32 |
 //           hole [rows] u32 | zones [rows * windows, dim] f32
@@ -42,9 +42,9 @@ struct Params {
     zones_offset: u32,
     zones_stride: u32,
     alone: u32,
+    max_len: u32, // positions of a slice that count
     reserved_0: u32,
     reserved_1: u32,
-    reserved_2: u32,
     ends: array<vec4<u32>, 4>,
 }
 
@@ -57,8 +57,8 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> zones: array<f32>;
 
 // True if position k (from the newest) of a row counts: its mask bit is set or lies past the mask, it is not the hole.
-fn kept(row: u32, k: u32, place: u32, hole: u32) -> bool {
-    if place == hole {
+fn kept(row: u32, k: u32, hole: u32) -> bool {
+    if k == hole {
         return false;
     }
     let word = k / 32u;
@@ -66,6 +66,12 @@ fn kept(row: u32, k: u32, place: u32, hole: u32) -> bool {
         return true;
     }
     return ((mask[params.mask_offset + row * params.mask_stride + word] >> (k % 32u)) & 1u) == 1u;
+}
+
+// Positions that the last `items` items of `len` positions span, the hole not counted among them.
+fn span(items: u32, len: u32, hole: u32) -> u32 {
+    let positions = min(len, items);
+    return positions + select(0u, 1u, hole < positions && positions < len);
 }
 
 @compute @workgroup_size(WG)
@@ -85,9 +91,12 @@ fn main(
         let start = slice[params.slice_offset + row * params.slice_stride];
         var len = slice[params.slice_offset + row * params.slice_stride + 1u];
         len = select(0u, len, start <= params.items_rows && len <= params.items_rows - start);
+        let newest = start + len - 1u;
+        len = min(len, params.max_len);
         var hole = 0xFFFFFFFFu;
         if params.has_hole != 0u {
-            hole = holes[params.hole_offset + row * params.hole_stride];
+            // A position; a place behind the slice wraps to one past it.
+            hole = newest - holes[params.hole_offset + row * params.hole_stride];
         }
         var count = 0u;
         var k = 0u;
@@ -95,11 +104,10 @@ fn main(
             if params.alone != 0u {
                 count = 0u;
             }
-            let end = min(len, params.ends[y / 4u][y % 4u]);
+            let end = span(params.ends[y / 4u][y % 4u], len, hole);
             for (; k < end; k += 1u) {
-                let place = start + len - 1u - k;
-                let id = items[params.items_offset + place * params.items_stride];
-                if id != 0u && id < params.vocab && kept(row, k, place, hole) {
+                let id = items[params.items_offset + (newest - k) * params.items_stride];
+                if id != 0u && id < params.vocab && kept(row, k, hole) {
                     count += 1u;
                 }
             }

@@ -3,7 +3,7 @@
 //   a column of ids:    pairs[entry + i] = (0 < ids[i] < rows ? base + ids[i] : 0, source + i)
 //   slices of a bag:    pairs[entry + i * max_len + k] = (key of position k of row i, source + i * windows + zone(k))
 //
-// k counts from the newest; zone(k) is the first window that holds k. The key is base + id, and null (0) past the slice or
+// k counts from the newest; zone(k) is the first window that holds k, past the row's hole k - 1. The key is base + id, and null (0) past the slice or
 // its last window, where the mask bit is not set, at the row's hole, for id 0 and for ids past the table; a slice that does not lie
 // in items is empty.
 //
@@ -102,22 +102,25 @@ fn main(
     var len = word(slots.y, offsets.y + row * strides.y + 1u);
     let items_rows = params.list[u].items_rows;
     len = select(0u, len, start <= items_rows && len <= items_rows - start);
+    let newest = start + len - 1u;
+    var hole = 0xFFFFFFFFu;
+    if params.list[u].has_hole != 0u {
+        // A position; a place behind the slice wraps to one past it.
+        hole = newest - word(slots.w, offsets.w + row * strides.w);
+    }
+    let counted = k - select(0u, 1u, k > hole);
     var zone = 0u;
-    while zone < windows && k >= params.list[u].ends[zone / 4u][zone % 4u] {
+    while zone < windows && counted >= params.list[u].ends[zone / 4u][zone % 4u] {
         zone += 1u;
     }
     var key = 0u;
     if k < len && zone < windows {
-        let place = start + len - 1u - k;
-        var kept = true;
-        if params.list[u].has_hole != 0u {
-            kept = place != word(slots.w, offsets.w + row * strides.w);
-        }
+        var kept = k != hole;
         if k / 32u < params.list[u].mask_words {
             let bits = word(slots.z, offsets.z + row * strides.z + k / 32u);
             kept = kept && ((bits >> (k % 32u)) & 1u) == 1u;
         }
-        let id = word(slots.x, offsets.x + place * strides.x);
+        let id = word(slots.x, offsets.x + (newest - k) * strides.x);
         key = select(0u, base + id, kept && id != 0u && id < params.list[u].rows);
     }
     pairs[entry] = vec2(key, params.list[u].source + row * windows + zone);

@@ -2,7 +2,8 @@
 //
 //   ids[i * history + k] = items[start_i + len_i - 1 - k], k from the newest; 0 where k is past the slice, or not kept
 //
-// Kept as in bag.wgsl: its mask bit is set (positions past the mask are), it is not the row's hole.
+// Kept as in bag.wgsl: its mask bit is set (positions past the mask are). The row's hole has no position: items before it move up by
+// one, their mask bits stay with their positions in the slice, of which the newest `history` count.
 //
 // shapes    items [any] u32 | slice [rows, 2] u32 (start, length) | mask [rows, mask_words] u32 | hole [rows] u32 (a place
 //           in items) | ids [rows * history] u32; offsets and strides in words
@@ -64,16 +65,16 @@ fn main(
     let start = slice[params.slice_offset + row * params.slice_stride];
     var len = slice[params.slice_offset + row * params.slice_stride + 1u];
     len = select(0u, len, start <= params.items_rows && len <= params.items_rows - start);
+    let newest = start + len - 1u;
+    var hole = 0xFFFFFFFFu;
+    if params.has_hole != 0u {
+        // A position; a place behind the slice wraps to one past it.
+        hole = newest - holes[params.hole_offset + row * params.hole_stride];
+    }
+    let at = k + select(0u, 1u, k >= hole);
     var id = 0u;
-    if k < len && bit(row, k) {
-        let place = start + len - 1u - k;
-        var hole = 0xFFFFFFFFu;
-        if params.has_hole != 0u {
-            hole = holes[params.hole_offset + row * params.hole_stride];
-        }
-        if place != hole {
-            id = items[params.items_offset + place * params.items_stride];
-        }
+    if at < min(len, params.history) && bit(row, at) {
+        id = items[params.items_offset + (newest - at) * params.items_stride];
     }
     ids[params.ids_offset + cell * params.ids_stride] = id;
 }

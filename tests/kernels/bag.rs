@@ -21,7 +21,7 @@ pub(crate) enum Take {
     Mask,
     /// Nothing is kept.
     Nothing,
-    /// No mask; holes inside the slice, outside it, and none.
+    /// No mask; holes at the newest, the middle and the oldest position, just past the slice on both sides, and none.
     Hole,
     /// Both.
     Both,
@@ -48,9 +48,14 @@ pub(crate) fn history(rows: usize, max_len: usize, vocab: u32, take: Take, seed:
         };
         let start = draws[rows + i] % (n as u32 - len);
         slice.extend([start, len]);
-        hole.push(match i % 3 {
+        // Rows of full length are every fourth: 9 and 4 share no factor, so that each kind of hole meets each kind of length.
+        hole.push(match i % 9 {
             0 if len > 0 => start + len / 2,
             1 => start + len, // just past the slice
+            2 if len > 0 => start,
+            3 if start > 0 => start - 1,
+            // The newest, and some before it: inside of short windows, and at their edges.
+            k @ 4..8 if len > k as u32 - 4 => start + len - 1 - (k as u32 - 4),
             _ => u32::MAX,
         });
     }
@@ -79,18 +84,18 @@ impl History {
         ]
     }
 
-    /// Positions of row `i`, newest first: the id, or 0 where it does not count.
-    pub(crate) fn row(&self, i: usize) -> Vec<u32> {
+    /// The newest `most` positions of row `i`, newest first and without the hole: the id, or 0 where it does not count.
+    pub(crate) fn row(&self, i: usize, most: usize) -> Vec<u32> {
         let (start, len) = (self.slice[2 * i] as usize, self.slice[2 * i + 1] as usize);
-        (0..len)
+        let place = |k: usize| start + len - 1 - k;
+        (0..len.min(most))
+            .filter(|k| self.hole.as_ref().is_none_or(|h| h[i] as usize != place(*k)))
             .map(|k| {
-                let place = start + len - 1 - k;
                 let masked = self
                     .mask
                     .as_ref()
                     .is_some_and(|(words, n)| k < 32 * n && (words[i * n + k / 32] >> (k % 32)) & 1 == 0);
-                let hole = self.hole.as_ref().is_some_and(|h| h[i] as usize == place);
-                if masked || hole { 0 } else { self.items[place] }
+                if masked { 0 } else { self.items[place(k)] }
             })
             .collect()
     }
@@ -111,9 +116,9 @@ const WAYS: [(bool, bool, bool); 6] = [
 ];
 
 /// The items that count in window (or zone) `y` of a row.
-fn held(row: &[u32], windows: &[usize], y: usize, zones: bool, most: usize) -> impl Iterator<Item = u32> {
+fn held(row: &[u32], windows: &[usize], y: usize, zones: bool) -> impl Iterator<Item = u32> {
     let first = if zones && y > 0 { end(windows[y - 1]) } else { 0 };
-    row.iter().take(end(windows[y]).min(most)).skip(first).copied().filter(|id| *id != 0)
+    row.iter().take(end(windows[y])).skip(first).copied().filter(|id| *id != 0)
 }
 
 type Case = (&'static str, usize, usize, usize, &'static [usize], Take);
@@ -132,6 +137,8 @@ const CASES: &[Case] = &[
     ("width 100: tiles and a rest",              63, 100,  20, &[4],              Take::All),
     ("width 128",                                65, 128,  33, &[1, 2, 3, 32, 0], Take::Both),
     ("width 200, empty histories",                7, 200,   0, &[1, 0],           Take::All),
+    ("holes, a slice one longer than a window",  72,   5,   6, &[1, 2, 5],        Take::Hole),
+    ("holes and a mask, windows to the end",     72,   8,  40, &[1, 3, 39, 40, 0], Take::Both),
     ("most windows",                             17,   4,  40, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0], Take::Hole),
 ];
 
@@ -147,9 +154,9 @@ fn bag_matches_the_oracle() {
             let most = if clipped { max_len / 2 } else { usize::MAX };
             let (mut want, mut bounds, mut in_order) = (Vec::new(), Vec::new(), Vec::new());
             for i in 0..rows {
-                let row = h.row(i);
+                let row = h.row(i, most);
                 for y in 0..windows.len() {
-                    let kept: Vec<u32> = held(&row, windows, y, zones, most).collect();
+                    let kept: Vec<u32> = held(&row, windows, y, zones).collect();
                     let scale = if mean { 1.0 / kept.len().max(1) as f64 } else { 1.0 };
                     for c in 0..dim {
                         let terms = kept.iter().map(|id| f64::from(table[*id as usize * dim + c]));
@@ -191,9 +198,9 @@ fn bag_backward_matches_the_oracle() {
             let most = if clipped { max_len / 2 } else { usize::MAX };
             let (mut want, mut bounds) = (Vec::new(), Vec::new());
             for i in 0..rows {
-                let row = h.row(i);
+                let row = h.row(i, most);
                 let scale: Vec<f64> = (0..w)
-                    .map(|y| match held(&row, windows, y, zones, most).count() {
+                    .map(|y| match held(&row, windows, y, zones).count() {
                         _ if !mean => 1.0,
                         0 => 0.0,
                         n => 1.0 / n as f64,

@@ -149,6 +149,7 @@ fn cases() -> Vec<Case> {
             vec![(0, bag(65, 50, 300, &[1, 5, 90], Take::Both))],
         ),
         case("bag, holes", &[300], vec![(0, bag(64, 9, 300, &[2, usize::MAX], Take::Hole))]),
+        case("bag, holes, windows end before the slice", &[300], vec![(0, bag(72, 9, 300, &[1, 2, 5], Take::Hole))]),
         case("bag, everything masked", &[300], vec![(0, bag(64, 40, 300, &[1, 0], Take::Nothing))]),
         case(
             "history, target and negatives of a shared table, and users",
@@ -188,7 +189,7 @@ fn build(case: &Case) -> (Group, Vec<Option<Tensor>>, Vec<(u32, u32)>) {
                 reads.extend(history.operands());
                 let rows = history.slice.len() / 2;
                 for i in 0..rows {
-                    let row = history.row(i);
+                    let row = history.row(i, *max_len);
                     for k in 0..*max_len {
                         let zone = windows.iter().position(|w| k < end(*w));
                         let id = row.get(k).copied().unwrap_or(0);

@@ -25,7 +25,7 @@ fn ids_by_position() {
     ] {
         let h = history(rows, max_len, 300, take, 5);
         let want = (0..rows).flat_map(|i| {
-            let mut row = h.row(i);
+            let mut row = h.row(i, positions);
             row.resize(positions, 0);
             row
         });

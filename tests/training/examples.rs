@@ -158,6 +158,30 @@ fn held_out_targets_see_later_items() {
 }
 
 #[test]
+fn windows_reach_past_a_held_out_target() {
+    // The item before the newest says which the newest is; of the two before it nobody can tell who came last but by a window of one.
+    let mut rows = Vec::new();
+    for user in 0..96 {
+        let (i, j) = (user % 4, (user % 4 + 1 + user / 4 % 3) % 4);
+        let items = [format!("p{i}"), format!("p{j}"), format!("t{j}"), "v".into(), "w".into()];
+        rows.extend(
+            items.into_iter().enumerate().map(|(t, item)| (format!("u{user}"), item, 100 * user + 7 * t as i64)),
+        );
+    }
+    let data = Arc::new(Dataset::from_events(rows));
+    let split = split(&data, SplitKind::LeaveLastOut, SplitOptions::default()).unwrap();
+    assert_eq!(split.examples.len(), 192, "the second and the third item");
+    for pool in ["pool=mean", "pool=max"] {
+        let still = ["dropout=0", "history_dropout=0", "user_id=off", "patience=100", "label=heldout"];
+        let more = ["epochs=60", "lr=0.02", "batch=32", "windows=1,5", pool];
+        let (_, report) = fit_on(&data, &split, &config(ModelKind::YoutubeDnn, &[&still[..], &more].concat()));
+        // With an empty window of one before the newest, ln 2 / 2 = 0.35 is the least that is left of the loss.
+        let loss = *report.loss_epochs.last().unwrap();
+        assert!(loss < 0.2, "{pool}: {loss}");
+    }
+}
+
+#[test]
 fn training_stops_after_max_steps() {
     let (data, mut split) = data();
     split.valid.clear();

@@ -33,7 +33,7 @@ pub(crate) fn gather(k: &Gather, io: &mut CpuIo<'_>) {
     }
 }
 
-/// Who stands in a row's slice, from the newest on: `None` where a position does not count.
+/// Who stands in a row's slice, from the newest on, without the hole: `None` where a position does not count.
 struct Slices<'a> {
     items: Mat<'a>,
     slice: Mat<'a>,
@@ -49,15 +49,15 @@ impl<'a> Slices<'a> {
         Self { items: io.read(at), slice: io.read(at + 1), mask, hole, vocab }
     }
 
-    /// The item at position k of the first `most` positions of row i.
+    /// The items at the newest `most` positions of row i; the hole is none of them.
     fn items(&self, i: usize, most: usize) -> impl Iterator<Item = Option<u32>> {
         let [start, len] = [self.slice.row_u32(i)[0] as usize, self.slice.row_u32(i)[1] as usize];
         let len = if start + len <= self.items.rows { len } else { 0 };
-        (0..len.min(most)).map(move |k| {
-            let place = start + len - 1 - k;
+        let place = move |k: usize| start + len - 1 - k;
+        let hole = move |k: &usize| self.hole.is_some_and(|h| h.id(i) as usize == place(*k));
+        (0..len.min(most)).filter(move |k| !hole(k)).map(move |k| {
             let masked = self.mask.is_some_and(|m| m.row_u32(i).get(k / 32).is_some_and(|w| w >> (k % 32) & 1 == 0));
-            let hole = self.hole.is_some_and(|h| h.id(i) as usize == place);
-            Some(self.items.id(place)).filter(|id| !masked && !hole && *id != 0 && (*id as usize) < self.vocab)
+            Some(self.items.id(place(k))).filter(|id| !masked && *id != 0 && (*id as usize) < self.vocab)
         })
     }
 }
@@ -76,7 +76,7 @@ pub(crate) fn bag(k: &Bag, io: &mut CpuIo<'_>) {
             out.fill(0.0);
             let mut count = 0;
             let first = if k.zones && y > 0 { end(k.windows[y - 1]) } else { 0 };
-            for id in slices.items(i, end(*window).min(k.max_len)).skip(first).flatten() {
+            for id in slices.items(i, k.max_len).take(end(*window)).skip(first).flatten() {
                 axpy(1.0, table.row(id as usize), out);
                 count += 1;
             }
@@ -97,7 +97,7 @@ pub(crate) fn bag_backward(k: &BagBackward, io: &mut CpuIo<'_>) {
             let longest = if k.zones { z + 1 } else { k.windows.len() };
             for y in (z..longest).rev() {
                 let first = if k.zones && y > 0 { end(k.windows[y - 1]) } else { 0 };
-                let count = slices.items(i, end(k.windows[y]).min(k.max_len)).skip(first).flatten().count();
+                let count = slices.items(i, k.max_len).take(end(k.windows[y])).skip(first).flatten().count();
                 let scale = match (k.mean, count) {
                     (false, _) => 1.0,
                     (true, 0) => 0.0,

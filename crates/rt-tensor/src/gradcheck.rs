@@ -370,12 +370,14 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
             weigh(t, y)
         })?,
         "bag" => {
-            for (what, mean, windows, masked, zones) in [
-                ("mean", true, vec![50], false, false),
-                ("sum", false, vec![2, 3], false, false),
-                ("mean, three windows, masked, shared table", true, vec![1, 3, usize::MAX], true, false),
-                ("mean, three zones, masked, shared table", true, vec![1, 3, usize::MAX], true, true),
-                ("sum, two zones", false, vec![2, 5], false, true),
+            for (what, mean, windows, masked, zones, holed) in [
+                ("mean", true, vec![50], false, false, false),
+                ("sum", false, vec![2, 3], false, false, false),
+                ("mean, three windows, masked, shared table", true, vec![1, 3, usize::MAX], true, false, false),
+                ("mean, three zones, masked, shared table", true, vec![1, 3, usize::MAX], true, true, false),
+                ("sum, two zones", false, vec![2, 5], false, true, false),
+                ("mean, three windows, holes", true, vec![1, 3, 8], false, false, true),
+                ("mean, three zones, masked, holes", true, vec![1, 3, usize::MAX], true, true, true),
             ] {
                 add(what, &|t| {
                     let table = t.table("table", 6, D, normal)?;
@@ -383,7 +385,9 @@ fn cases(name: &str, seed: u64) -> Result<Vec<Case>> {
                     let slices = [0u32, 4, 1, 7, 8, 1, 3, 0, 2, 5, 0, 9, 4, 1];
                     let slice = t.constant_ids(&slices, N, 2)?;
                     let mask = masked.then(|| t.history_mask(N, 1, 0.3, 0)).transpose()?;
-                    let options = BagOptions { windows: windows.clone(), mean, zones, max_len: 9, mask, hole: None };
+                    // The newest, inside, the only one, of nothing, at a window's edge, the oldest, past the slice.
+                    let hole = holed.then(|| t.constant_ids(&[3, 5, 8, 0, 3, 0, 5], N, 1)).transpose()?;
+                    let options = BagOptions { windows: windows.clone(), mean, zones, max_len: 9, mask, hole };
                     let y = t.bag(table, items, slice, &options)?;
                     let ids = t.constant_ids(&ids, N, 1)?;
                     let z = t.gather(table, ids)?;

@@ -16,11 +16,11 @@ use std::ops::Range;
 /// Most windows that a bag may have.
 pub const MAX_WINDOWS: usize = 16;
 
-/// Positions of a bag's row, at most: up to the last window and `max_len`, and a slice that is longer than the items is empty. Tapes
-/// always give a `max_len`; if nothing has an end, a row may hold all items.
+/// Positions of a bag's row, at most: up to the last window, a hole in it and `max_len`, and a slice that is longer than the items is
+/// empty. Tapes always give a `max_len`; if nothing has an end, a row may hold all items.
 fn longest(windows: &[usize], max_len: usize, items: Option<Operand>) -> usize {
     let end = windows.last().map_or(0, |end| if *end == 0 { usize::MAX } else { *end });
-    end.min(max_len).min(items.map_or(0, |o| o.rows))
+    end.saturating_add(1).min(max_len).min(items.map_or(0, |o| o.rows))
 }
 
 /// Rows of a batch in one CPU task.
@@ -48,11 +48,9 @@ pub(crate) fn window_ends(windows: &[usize]) -> [u32; MAX_WINDOWS] {
     ends
 }
 
-/// The same, none past `max_len`: windows that are clipped hold the same positions, and zones past it none.
-#[must_use]
-fn clipped_ends(windows: &[usize], max_len: usize) -> [u32; MAX_WINDOWS] {
-    let most = u32::try_from(max_len).unwrap_or(u32::MAX);
-    window_ends(windows).map(|end| end.min(most))
+/// A number of positions as a word; what no word holds is more than any slice has.
+fn as_word(positions: usize) -> u32 {
+    u32::try_from(positions).unwrap_or(u32::MAX)
 }
 
 /// Positions a row that costs count: the longest bounded window (a bag does not know how long its slices are).
@@ -65,14 +63,15 @@ fn positions(windows: &[usize]) -> usize {
 /// `out[i, y * dim ..] = sum of table[items[start + len - 1 - k], :]` over the positions k < `min(windows[y], len)`, k
 /// counted from the newest, that are kept: bit k of the row's `mask` is set (positions past the mask's bits are kept),
 /// the place in `items` is not the row's `hole`, and the id is not 0 and a row of the table; a slice that does not lie in `items`
-/// is empty. `mean` divides by the number of kept positions; an
+/// is empty. A hole in the slice is no position of a window: behind it k - 1 is compared with `windows[y]`, so that a window of w
+/// holds the last w items other than the hole (bits of the mask stay with k). `mean` divides by the number of kept positions; an
 /// empty window gives zeros. One pass: the running f32 sum goes from the newest to the oldest item and is written out at
 /// each window's end, so all windows cost what the longest costs. With `zones` the sum and the count start anew after
 /// each window: zone y holds the positions from `windows[y - 1]` to `windows[y]`, so that windows 1, 2, 3 of sums are the
 /// last three rows side by side.
 ///
 /// Windows ascend; the last may be 0 or `usize::MAX`: everything. At most [`MAX_WINDOWS`]. Of a slice that is longer than
-/// `max_len` the newest `max_len` positions count, here as in the gradient.
+/// `max_len` the newest `max_len` positions count, the hole's among them, here as in the gradient.
 ///
 /// Reads `table` `[any, dim]` (row 0 is never read), `items` `[any, 1]` u32, `slice` `[rows, 2]` u32 (start, length),
 /// optional `mask` `[rows, any]` u32, optional `hole` `[rows, 1]` u32; writes `out` `[rows, windows * dim]` (on a slab of
@@ -106,7 +105,7 @@ pub(crate) fn slice_slots(rows: usize) -> [Slot; 4] {
     ]
 }
 
-/// The words that both shaders start with, and the bindings of the slices: shape, mask words, windows, then the slices'
+/// The words that both shaders start with, and the bindings of the slices: shape, windows, mask words, then the slices'
 /// operands.
 fn slice_params(
     rows: usize,
@@ -165,10 +164,10 @@ impl Kernel for Bag {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let ends = clipped_ends(&self.windows, self.max_len);
+        let ends = window_ends(&self.windows);
         let ends = &ends[..self.windows.len()];
         let (table, out) = (io.read(0), io.write(0));
-        let slices = Slices::of(io, 1, table.rows);
+        let slices = Slices::of(io, 1, table.rows, self.max_len);
         let (dim, apart, mean, zones) = (self.dim, self.apart, self.mean, self.zones);
         out.par_blocks(BLOCK, |first, mut out| {
             vectorize(
@@ -206,8 +205,9 @@ impl Kernel for Bag {
         for o in [table, out] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
-        params.extend([self.apart as u32, u32::from(self.zones), 0, 0]); // windows start on 16 bytes
-        params.extend(clipped_ends(&self.windows, self.max_len));
+        // Windows start on 16 bytes.
+        params.extend([self.apart as u32, u32::from(self.zones), as_word(self.max_len), 0]);
+        params.extend(window_ends(&self.windows));
         let mut bindings = vec![Binding::Read(table.buffer)];
         bindings.extend(slices);
         bindings.push(Binding::Write(out.buffer));
@@ -244,6 +244,7 @@ impl Tile<'_> {
         };
         for r in 0..out.rows {
             let row = slices.row(first + r);
+            let span = row.span(longest);
             let next = (r + 1 < out.rows).then(|| slices.row(first + r + 1));
             let out = out.row(r);
             let mut sum = [0.0f32; T];
@@ -252,14 +253,15 @@ impl Tile<'_> {
                 if self.zones {
                     (sum, count) = ([0.0; T], 0);
                 }
-                for k in k..row.len.min(*end) {
+                let to = row.span(*end);
+                for k in k..to {
                     let ahead = k + AHEAD as u32;
-                    if ahead < row.len.min(longest) {
+                    if ahead < span {
                         prefetch(cells(row.id(slices, ahead)));
                     } else if let Some(next) = &next
-                        && ahead - row.len.min(longest) < next.len.min(longest)
+                        && ahead - span < next.span(longest)
                     {
-                        prefetch(cells(next.id(slices, ahead - row.len.min(longest))));
+                        prefetch(cells(next.id(slices, ahead - span)));
                     }
                     if !row.kept(slices, k) {
                         continue;
@@ -271,7 +273,7 @@ impl Tile<'_> {
                         sum[l] += cells[l];
                     }
                 }
-                k = row.len.min(*end);
+                k = to;
                 let scale = if self.mean && count > 0 { 1.0 / count as f32 } else { 1.0 };
                 let cells = &mut out[y * self.apart + self.column..][..T];
                 for l in 0..T {

@@ -37,7 +37,7 @@ pub enum UseKind {
         n: usize,
     },
     /// The slices of a [`Bag`](super::Bag): entry `i * max_len + k` is position k (from the newest) of row i, its source
-    /// row is `source + i * W + zone(k)`, the zone being the first window that holds k.
+    /// row is `source + i * W + zone(k)`, the zone being the first window that holds k (past a hole k - 1).
     Bag {
         /// Rows of the batch.
         rows: usize,

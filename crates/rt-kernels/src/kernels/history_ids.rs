@@ -5,8 +5,9 @@ use super::cells::{dispatch, each_row};
 use crate::{Cost, CpuIo, Dispatch, Kernel, Made, MatMut, Operands, Signature, Slot};
 
 /// Ids of history slices by position: `ids[i * history + k, 0] = items[start + len - 1 - k]`, k counted from the newest, and
-/// 0 where k is past the slice, dropped by the mask or the row's hole (as in [`Bag`](super::Bag)); a slice that does not lie in
-/// `items` is empty.
+/// 0 where k is past the slice or dropped by the mask (as in [`Bag`](super::Bag)); a slice that does not lie in
+/// `items` is empty. The row's hole has no position: the items before it move up by one, so that k is the k-th item other than the
+/// hole. Bits of the mask stay with the positions of the slice, of which the newest `history` count, the hole's among them.
 ///
 /// Reads `items` `[any, 1]` u32, `slice` `[rows, 2]` u32 (start, length), optional `mask` `[rows, any]` u32, optional `hole`
 /// `[rows, 1]` u32; writes `ids` `[rows * history, 1]` u32. Moves `2 * rows * (history + 1)` words.
@@ -20,7 +21,7 @@ pub struct HistoryIds {
 
 /// `gaps[i, k] = ln(1 + (t_newest - t_k) / 3600)`, the seconds from the event at position k of a slice (0 is the newest) to
 /// the slice's newest event, in hours and compressed; 0 for positions past the slice and for times after the newest's. A slice
-/// that does not lie in `times` is empty.
+/// that does not lie in `times` is empty. Holes are not known here: positions are those of [`HistoryIds`] without one.
 ///
 /// Reads `times` `[any, 1]` u32 (seconds from any origin), `slice` `[rows, 2]` u32; writes `gaps` `[rows, history]`. Moves
 /// `2 * rows * (history + 1)` words.
@@ -62,12 +63,12 @@ impl Kernel for HistoryIds {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let (slices, history) = (Slices::of(io, 0, usize::MAX), self.history);
+        let (slices, history) = (Slices::of(io, 0, usize::MAX, self.history), self.history);
         each_history(io.write(0), history, |first, mut ids| {
             for r in 0..ids.rows / history {
                 let row = slices.row(first + r);
                 for k in 0..history {
-                    let at = k as u32;
+                    let at = row.position(k as u32);
                     let kept = at < row.len && row.kept(&slices, at);
                     ids.row_u32(r * history + k)[0] = if kept { row.id(&slices, at) } else { 0 };
                 }

@@ -205,7 +205,7 @@ config! {
     /// filled up with draws) or both (half of each). data and both need data with a label column.
     negatives_from: NegativesFrom = (NegativesFrom::Sampler, NegativesFrom::Sampler),
     /// What is predicted in training: next (the next item from those before it) or heldout (an item from all others of the
-    /// user's, later ones too). Evaluation always asks for the next.
+    /// user's, later ones too; windows and position heads count those others). Evaluation always asks for the next.
     label: Label = (Label::Next, Label::Next),
     /// Last searches of a user whose words and pairs of words enter the user tower, as the mean of their embeddings. 0: none;
     /// auto: 50 where searches were read with the data.

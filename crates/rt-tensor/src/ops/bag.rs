@@ -14,13 +14,14 @@ use rt_kernels::kernels::{Bag, BagBackward, MAX_WINDOWS};
 /// What a bag pools, and how.
 #[derive(Debug, Clone)]
 pub struct BagOptions {
-    /// Last items pooled, ascending and distinct; `usize::MAX` as the last one pools the whole slice.
+    /// Last items pooled, ascending and distinct; `usize::MAX` as the last one pools the whole slice. The hole is none of them: a
+    /// window of 1 whose newest item is the hole holds the item before it.
     pub windows: Vec<usize>,
     /// Mean (true) or sum.
     pub mean: bool,
     /// The zones between the windows' ends side by side, instead of windows that hold each other.
     pub zones: bool,
-    /// The longest slice that can occur: of a longer one the newest `max_len` items count, forward and backward.
+    /// The longest slice that can occur: of a longer one the newest `max_len` items count, the hole among them, forward and backward.
     pub max_len: usize,
     /// Bits `[rows, words]` of the positions that are kept, the newest first; none keeps all.
     pub mask: Option<Var>,
@@ -100,16 +101,18 @@ impl BagOp {
             for (y, &window) in self.options.windows.iter().enumerate() {
                 let (mut sum, mut count) = (vec![0.0; dim], 0.0f64);
                 let first = if self.options.zones && y > 0 { self.options.windows[y - 1] } else { 0 };
-                for k in first..window.min(len).min(self.options.max_len) {
-                    let place = start + len - 1 - k;
+                let place = |k: usize| start + len - 1 - k;
+                let hole = |k: &usize| self.options.hole.is_some_and(|h| env.u(h)[row] as usize == place(*k));
+                let others = (0..len.min(self.options.max_len)).filter(|k| !hole(k));
+                for k in others.take(window).skip(first) {
                     let kept = self.options.mask.is_none_or(|m| {
                         let words = env.shape(m)[1];
                         k >= 32 * words || env.u(m)[row * words + k / 32] >> (k % 32) & 1 == 1
                     });
-                    let hole = self.options.hole.is_some_and(|h| env.u(h)[row] as usize == place);
-                    if kept && !hole && items[place] != 0 {
+                    let item = items[place(k)] as usize;
+                    if kept && item != 0 {
                         count += 1.0;
-                        for (s, x) in sum.iter_mut().zip(&table[items[place] as usize * dim..]) {
+                        for (s, x) in sum.iter_mut().zip(&table[item * dim..]) {
                             *s += x;
                         }
                     }

@@ -6,9 +6,9 @@ use rt_kernels::kernels::{HistoryGaps, HistoryIds, Sessions};
 
 impl Tape {
     /// Records the ids of slices by position: row `i * history + k` of `[n * history, 1]` is the item at position k, counted
-    /// from the newest, of slice i; 0 where k is past the slice `[n, 2]` (start, length), dropped by the mask
-    /// ([`Tape::history_mask`]) or the row's hole `[n, 1]`. All items lie below `vocab`,
-    /// the rows of the table that they look up.
+    /// from the newest, of slice i; 0 where k is past the slice `[n, 2]` (start, length) or dropped by the mask
+    /// ([`Tape::history_mask`]). The row's hole `[n, 1]`, an index in the items, has no position: items before it move up by one.
+    /// All items lie below `vocab`, the rows of the table that they look up.
     ///
     /// # Errors
     ///
@@ -32,7 +32,8 @@ impl Tape {
     }
 
     /// Records `ln(1 + (t_newest - t_k) / 3600)` for each position k of each slice, `[n, history]`: how long before the
-    /// slice's newest event each event was. `times` `[events, 1]` are whole seconds from any origin.
+    /// slice's newest event each event was. `times` `[events, 1]` are whole seconds from any origin. They know no hole: they belong
+    /// to [`Tape::history_ids`] without one.
     ///
     /// # Errors
     ///

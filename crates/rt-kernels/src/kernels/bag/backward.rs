@@ -1,13 +1,13 @@
 //! Gradient rows of a bag.
 
-use super::{BLOCK, MAX_WINDOWS, Slices, clipped_ends, longest, positions, slice_params, slice_slots};
+use super::{BLOCK, MAX_WINDOWS, Slices, as_word, longest, positions, slice_params, slice_slots, window_ends};
 use crate::kernels::fit;
 use crate::simd::vectorize;
 use crate::{Binding, Cost, CpuIo, Dispatch, Kernel, Operands, Signature, Slot};
 
 /// Gradient rows of a [`Bag`](super::Bag): one row for each zone of a slice, instead of one for each item.
 ///
-/// Zone z of row i holds the positions from `windows[z - 1]` to `windows[z]`; all its items have the same gradient,
+/// Zone z of row i holds the positions from `windows[z - 1]` to `windows[z]`, counted as there; all its items have the same gradient,
 /// `zones[i * W + z, :] = sum over windows y >= z of dout[i, y * dim ..] / count_y` (no division for sums, 0 where
 /// `count_y` is 0), added from the last window down to z. For a bag of `zones`, whose windows do not overlap, it is
 /// `dout[i, z * dim ..] / count_z` alone, `count_z` the kept positions of the zone. [`Group`](crate::kernels::Group) makes the items of a zone refer to its
@@ -58,9 +58,10 @@ impl Kernel for BagBackward {
     }
 
     fn run(&self, io: &mut CpuIo<'_>) {
-        let ends = clipped_ends(&self.windows, self.max_len);
+        let ends = window_ends(&self.windows);
         let (w, dim, mean, alone) = (self.windows.len(), self.dim, self.mean, self.zones);
-        let (dout, slices, zones) = (io.read(0), Slices::of(io, 1, self.vocab), io.write(0));
+        let (dout, zones) = (io.read(0), io.write(0));
+        let slices = Slices::of(io, 1, self.vocab, self.max_len);
         zones.par_blocks(BLOCK * w, |first, mut zones| {
             vectorize(
                 #[inline(always)]
@@ -74,8 +75,9 @@ impl Kernel for BagBackward {
                                 if alone {
                                     count = 0;
                                 }
-                                count += (k..row.len.min(*end)).filter(|k| row.kept(&slices, *k)).count() as u32;
-                                k = row.len.min(*end);
+                                let to = row.span(*end);
+                                count += (k..to).filter(|k| row.kept(&slices, *k)).count() as u32;
+                                k = to;
                                 *scale = if count > 0 { 1.0 / count as f32 } else { 0.0 };
                             }
                         }
@@ -116,8 +118,8 @@ impl Kernel for BagBackward {
         for o in [dout, zones] {
             params.extend([o.offset as u32, o.stride as u32]);
         }
-        params.extend([u32::from(self.zones), 0, 0, 0]); // windows start on 16 bytes
-        params.extend(clipped_ends(&self.windows, self.max_len));
+        params.extend([u32::from(self.zones), as_word(self.max_len), 0, 0]); // windows start on 16 bytes
+        params.extend(window_ends(&self.windows));
         let mut bindings = vec![Binding::Read(dout.buffer)];
         bindings.extend(slices);
         bindings.push(Binding::Write(zones.buffer));

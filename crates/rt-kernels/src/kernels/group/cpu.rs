@@ -72,16 +72,15 @@ impl Task<'_, '_> {
                 }
             }
             UseKind::Bag { max_len, windows, .. } => {
-                let slices = Slices::of(io, self.operand, table.rows as usize);
+                let slices = Slices::of(io, self.operand, table.rows as usize, *max_len);
                 let ends = window_ends(windows);
                 let ends = &ends[..windows.len()];
                 for i in self.rows.clone() {
                     let row = slices.row(i);
-                    let len = row.len.min(*max_len as u32);
                     let mut k = 0;
                     for (z, end) in ends.iter().enumerate() {
                         let source = item.source + (i * windows.len() + z) as u32;
-                        let to = len.min(*end);
+                        let to = row.span(*end);
                         for k in k..to {
                             pairs[n] = pair(base.wrapping_add(row.id(&slices, k)), source);
                             n += usize::from(row.kept(&slices, k));
