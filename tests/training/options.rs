@@ -36,6 +36,10 @@ fn with(kind: ModelKind, settings: &[&str], options: &[&str]) -> Config {
     let mut config = config(kind, &[settings, options].concat());
     config.check().unwrap();
     config.patience = 1;
+    // The data is too small for defaults that read it: few steps under much noise need not lower a loss.
+    config.temperature.get_or_insert(0.1);
+    config.dropout.get_or_insert(0.1);
+    config.history_dropout.get_or_insert(0.1);
     config
 }
 

@@ -219,11 +219,11 @@ fn refusals() {
 
 #[test]
 fn kinds_as_text() {
-    for text in ["leave-last-out", "time:0.8,0.1", "files"] {
+    for text in ["leave-last-out", "time:0.8,0.1", "files", "none"] {
         assert_eq!(SplitKind::parse(text).unwrap().to_string(), text);
     }
     for (text, wanted) in [
-        ("leave-one-out", "is none of leave-last-out, time:TRAIN,VALID"),
+        ("leave-one-out", "is not leave-last-out, time:TRAIN,VALID"),
         ("time:0.8", "two shares are wanted"),
         ("time:0.8,x", "`x` is no share between 0 and 1"),
         ("time:NaN,0.1", "`NaN` is no share"),

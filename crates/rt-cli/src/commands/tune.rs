@@ -102,8 +102,9 @@ pub(crate) fn run(global: &Global, args: &Tune) -> Done {
         return Err(Fail::user("there is no validation case to judge trials by: no user has enough events"));
     }
     let data = Arc::new(source.data);
-    // All trials are judged by the same metric.
-    let select = configs[0].0.resolve(&data, &split)?.select;
+    // All trials are judged by the same metric. Settings that the data refuses are told when their trial fails.
+    let resolved = configs.iter().find_map(|(config, _)| config.resolve(&data, &split).ok());
+    let select = resolved.map_or_else(|| base.select.clone(), |config| config.select);
     for (config, _) in configs.iter_mut().filter(|(config, _)| config.select.is_auto()) {
         config.select = select.clone();
     }
