@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::io::Write as _;
-
 use common::{Folder, csv, csv_error, events, file_error, relative, value};
 use rt_data::{Dataset, FeatureSpec, MissingIds, ReadOptions, SearchOptions, TimeUnit, read, read_searches};
 
@@ -299,7 +297,7 @@ fn windows_1252() {
 fn packed_files() {
     let pack = |text: &str| {
         let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        out.write_all(text.as_bytes()).unwrap();
+        std::io::Write::write_all(&mut out, text.as_bytes()).unwrap();
         out.finish().unwrap()
     };
     let folder = Folder::new();

@@ -33,7 +33,7 @@ pub(crate) fn gather(k: &Gather, io: &mut CpuIo<'_>) {
     }
 }
 
-/// Who stands in a row's slice, from the newest on, without the hole: `None` where a position does not count.
+/// Ids of a row's slice from the newest on, without the hole; `None` if a position does not count.
 struct Slices<'a> {
     items: Mat<'a>,
     slice: Mat<'a>,

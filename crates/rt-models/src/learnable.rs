@@ -49,6 +49,12 @@ pub(crate) fn without_negatives(config: &Config, data: &Dataset, split: &Split) 
     Ok(without)
 }
 
+/// Would most examples keep a negative if the user's own train items were none?
+pub(crate) fn could_mask_own(data: &Dataset, split: &Split) -> bool {
+    let candidates = crate::sampler::candidates(data, split).len();
+    2 * of_owners(data, split, candidates, |_| true) < split.examples.len()
+}
+
 /// Examples of users whose train items are all `candidates` that could be a negative.
 fn of_owners(data: &Dataset, split: &Split, candidates: usize, could_be: impl Fn(u32) -> bool) -> usize {
     let owns_all = |user: usize| {

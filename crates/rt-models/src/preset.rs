@@ -1,8 +1,8 @@
 //! Published recipes as settings: `--preset NAME`, over the defaults and under a file and `--set`.
 //!
 //! A preset has a paper's architecture, loss and negatives, by the keys that everything else uses. What a paper states is set,
-//! also where it is nothing (dropout), so that no rule over the data stands in its place. What it does not say stays at this
-//! project's default. What of it is not done, or done otherwise, each entry lists.
+//! even if it is nothing (dropout), so that no rule over the data replaces it. What it does not say keeps this project's
+//! default. What of it is not done, or done otherwise, each entry lists.
 
 use crate::config::{Config, ModelKind};
 use crate::{Error, Result};
@@ -48,6 +48,7 @@ pub const PRESETS: &[Preset] = &[
             ("normalize", "false"),
             ("temperature", "1"),
             ("loss", "sampled"),
+            ("mask_own", "false"),
             ("negatives", "4096"),
             ("sampler", "zipf"),
             ("logq", "all"),
@@ -91,7 +92,7 @@ pub const PRESETS: &[Preset] = &[
             ("exclude_own", "true"),
         ],
         left_out: &[
-            "letter trigrams of query and document: user, history and item columns stand in their place (--model dssm-text has them)",
+            "letter trigrams of query and document: user, history and item columns replace them (--model dssm-text has them)",
             "plain gradient descent, whose rate the paper does not give: Adam here",
             "initial weights uniform in sqrt(6 / (inputs + outputs)): 1 / sqrt(inputs) here",
             "gamma, which the paper tunes and does not give: 10 here",
@@ -115,6 +116,7 @@ pub const PRESETS: &[Preset] = &[
             ("ema", "0"),
             ("temperature", "0.05"),
             ("loss", "in-batch"),
+            ("mask_own", "false"),
             ("logq", "all"),
             ("mask_hits", "false"),
             ("frequency", "stream"),
@@ -123,8 +125,8 @@ pub const PRESETS: &[Preset] = &[
             ("lr_rows", "0.05"),
         ],
         left_out: &[
-            "features of the seed video and of the page that is watched: what columns the data has stand in their place",
-            "rewards of examples: those of a weight column, where the data has one",
+            "features of the seed video and of the page that is watched: the data's own columns replace them",
+            "rewards of examples: those of a weight column, if the data has one",
             "training day by day along a stream that does not end: epochs over the log here",
             "the sizes of its systems (layers, batches, rates): towers 512-128-64 here, and Adagrad for tables alone",
         ],
@@ -293,6 +295,8 @@ mod tests {
             // No rule over the data stands in for what none of them has: noise, a session, a temperature, many windows.
             assert_eq!((config.dropout, config.history_dropout), (Some(0.0), Some(0.0)), "{}", preset.name);
             assert_eq!((config.session, &config.windows[..]), (Some(0), &[50][..]), "{}", preset.name);
+            let softmax = matches!(config.loss, crate::Loss::InBatch | crate::Loss::Full | crate::Loss::Sampled);
+            assert!(!softmax || config.mask_own == Some(false), "{}", preset.name);
             assert!(config.temperature.is_some() && config.ema == 0.0 && !config.skip, "{}", preset.name);
             assert!(PRESETS[..i].iter().all(|p| p.name != preset.name));
         }

@@ -77,13 +77,14 @@ impl Config {
     /// Gives what has none a value for histories that are sets: everything but the target predicts it. A tower that only pools such
     /// a set learns as much as a linear autoencoder does if half of the set is dropped, the user's id cannot stand in for it,
     /// and the user's other items, which a ranking leaves out, are no negatives.
-    pub(crate) fn resolve_sets(&mut self, split: &Split) {
+    pub(crate) fn resolve_sets(&mut self, data: &Dataset, split: &Split) {
         if !split.history_is_set {
             self.mask_own.get_or_insert(false);
             return;
         }
         let fits = [Loss::InBatch, Loss::Full, Loss::Sampled].contains(&self.loss) && !self.symmetric;
-        self.mask_own.get_or_insert(fits && split.mask != Mask::None);
+        let masks = || fits && split.mask != Mask::None && crate::learnable::could_mask_own(data, split);
+        self.mask_own.get_or_insert_with(masks);
         self.history_dropout.get_or_insert(0.5);
         self.temperature.get_or_insert(0.07);
         if self.user_id == Switch::Auto {
@@ -300,7 +301,7 @@ mod tests {
         let of = |split: &Split, pairs: &[&str]| {
             let mut config = Config::new(ModelKind::Dssm);
             pairs.iter().for_each(|pair| config.set_pair(pair).unwrap());
-            config.resolve_sets(split);
+            config.resolve_sets(&data, split);
             (config.masks_own(), config.history_dropout, config.user_id)
         };
         assert_eq!(of(&split, &[]), (true, Some(0.5), Switch::Off));
@@ -309,6 +310,12 @@ mod tests {
             (false, Some(0.1), Switch::On)
         );
         assert!(!of(&split, &["loss=bpr"]).0 && !of(&split, &["symmetric=true"]).0, "these losses cannot");
+        let everyone_has_all =
+            Dataset::from_events([1, 2, 3].iter().flat_map(|u| [1, 2].map(|i| (format!("u{u}"), format!("i{i}"), 0))));
+        assert!(
+            !crate::learnable::could_mask_own(&everyone_has_all, &cut(&everyone_has_all)),
+            "no negative would be left"
+        );
         split.mask = Mask::None;
         assert!(!of(&split, &[]).0, "own items are ranked too");
         split.history_is_set = false;

@@ -129,7 +129,7 @@ impl Config {
         }
         config.resolve_steps(split);
         config.resolve_width(split);
-        config.resolve_sets(split);
+        config.resolve_sets(data, split);
         if let Some(last) = config.windows.last().filter(|w| **w > config.history && **w != usize::MAX) {
             let what = format!("windows: the last one, {last}, is longer than history = {}", config.history);
             return Err(Error::Config(what));

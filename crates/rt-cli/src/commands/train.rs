@@ -193,7 +193,7 @@ impl Job<'_> {
             if held.is_some() && is_best && interrupt.code().is_none() {
                 let of = (self.bench.split, Some((&model, run.report.best_epoch)));
                 let (all, report) = self.one(seed, &format!("{name} on everything"), of, board.as_mut(), &interrupt)?;
-                // What stands in --out is a whole model; half a training on everything is not worth more.
+                // --out already holds a whole model, which is worth more than one that is half trained on everything.
                 if !report.interrupted {
                     all.save(&self.args.out)?;
                     model = all;

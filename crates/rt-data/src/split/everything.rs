@@ -73,7 +73,7 @@ impl Split {
         }
         held.examples.retain(|event| targets.binary_search(event).is_err());
         if held.examples.is_empty() {
-            return Err(refuse("what is left after holding back an event of each user teaches nothing"));
+            return Err(refuse("no training example is left after an event of each user is held back"));
         }
         Ok(held)
     }

@@ -165,7 +165,7 @@ config! {
     /// Is the in-batch loss the mean of the one from users to items and the one from items to users?
     symmetric: bool = (false, false),
     /// Are candidates masked that are other train items of the row's user? For in-batch, full and sampled. auto: if a history is a
-    /// set and rankings leave out what the user had; never with symmetric.
+    /// set, rankings leave out what the user had, and most examples keep a negative; never with symmetric.
     mask_own: Option<bool> = (None, None),
     /// Of each row's negatives that are left, only so many with the highest logits stay; 0: all. For in-batch, full and
     /// sampled.
