@@ -55,6 +55,11 @@ fn everything_trains_for_the_epochs_that_were_best_before() {
     assert!(printed.contains("as given"), "{printed}");
     assert_eq!(given["everything"]["held_back"], 0);
     assert_eq!(given["rows"][0]["model_sha256"], found["rows"][0]["model_sha256"]);
+    // Of several seeds the one that is best while events are held back trains on everything.
+    let (printed, both) = train(&folder.path().join("s"), &["--set", "patience=3", "--seeds", "2"]);
+    let runs = both["seeds"].as_array().unwrap();
+    assert!(runs.len() == 2 && runs.iter().filter(|run| run["saved"] == true).count() == 1, "{both}");
+    assert!(printed.contains("is the best on validation"), "{printed}");
     // The saved model is the one of everything: each event is one that it was trained on.
     let args = ["eval", "--model", text(&out), "--data", text(&data), "--device", "cpu"];
     let output = recall(&args);

@@ -3,7 +3,7 @@
 use super::config;
 use rt_data::{Dataset, Mask, ReadOptions, Split, SplitKind, SplitOptions, Synthetic};
 use rt_models::eval::{Popularity, figures};
-use rt_models::{Model, ModelKind, ModelScorer, evaluate, extend, train, train_from};
+use rt_models::{Model, ModelKind, ModelScorer, evaluate, extend, refit, refit_from, train, train_from};
 use rt_tests::devices;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -79,6 +79,27 @@ fn a_model_goes_on_with_new_users_and_items_and_keeps_what_it_knew() {
         assert_eq!(loaded.sha256().unwrap(), model.sha256().unwrap());
         assert_eq!(hr(&loaded, &more.data, &more.split), fresh);
     }
+}
+
+#[test]
+fn training_again_stops_after_the_epochs_that_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let [old, new] = parts(folder.path(), false);
+    let (device, options) = (&devices()[0], SplitOptions::default());
+    let all = rt_data::split(&old, SplitKind::None, options).unwrap();
+    let settings = config(ModelKind::Dssm, &["epochs=3", "schedule=cosine"]);
+    let (base, first) = train(device, &settings, Arc::new(old), &all, 1, &mut go).unwrap();
+    let more = extend(&base, &new, SplitKind::None, options).unwrap();
+    assert!(more.split.valid.is_empty() && more.split.test.is_empty());
+    for epochs in [1, 2, 3] {
+        let (model, report) = refit(&base, &all, epochs, 1, &mut go).unwrap();
+        assert_eq!(report.epochs, epochs);
+        assert_eq!(report.loss_epochs, first.loss_epochs[..epochs], "the schedule is that of the first training");
+        assert_eq!(model.sha256().unwrap() == base.sha256().unwrap(), epochs == 3);
+        assert_eq!(refit_from(&base, &base, &more, epochs, 1, &mut go).unwrap().1.epochs, epochs);
+    }
+    let none = refit(&base, &all, 0, 1, &mut go).unwrap_err().to_string();
+    assert!(none.contains("at least 1"), "{none}");
 }
 
 #[test]

@@ -294,6 +294,25 @@ mod tests {
     }
 
     #[test]
+    fn the_probe_asks_for_the_last_events_alone() {
+        // Seven items of chance, then a pair: only the last event follows from the one before.
+        let events = (0..150u64).flat_map(|user| {
+            (0..9u64).map(move |place| {
+                let pair = 60 + 2 * (user % 20);
+                let item = if place < 7 { word(user * 1_000 + place) % 60 } else { pair + place - 7 };
+                (format!("u{user}"), format!("i{item}"), 1_600_000_000 + place as i64)
+            })
+        });
+        let data = Dataset::from_events(events);
+        let split = split(&data, SplitKind::None, SplitOptions::default()).unwrap();
+        let best = |asked| {
+            let tried = ItemKnn::probe(&data, &split, asked).unwrap();
+            tried.iter().map(|(_, value)| *value).fold(0.0, f64::max)
+        };
+        assert!(best(1) > 0.9 && best(4) < 0.6, "{} and {}", best(1), best(4));
+    }
+
+    #[test]
     fn sets_mask_the_users_own_items() {
         let data = log(false, 3_600);
         let mut split = cut(&data);

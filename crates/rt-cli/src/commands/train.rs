@@ -101,10 +101,12 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     }
     output::print_left_out(&data.left_out);
     let kept = &runs[best];
-    if runs.len() > 1 && tested {
-        let mean = seeds::mean(&runs);
-        seeds::print(&runs, &mean, model.config().select.name());
-        rows.push(mean);
+    if runs.len() > 1 && !interrupted {
+        if tested {
+            let mean = seeds::mean(&runs);
+            seeds::print(&runs, &mean, model.config().select.name());
+            rows.push(mean);
+        }
         more.insert("seeds".into(), seeds::to_json(&runs, kept.seed)?);
         say!("seed {} is the best on validation:", kept.seed);
     }
@@ -116,16 +118,9 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     } else {
         say!("best epoch {} of {}; the model is in {}", kept.report.best_epoch, kept.report.epochs, args.out.display());
     }
+    say_of_training(global, &first.report);
     // Beside the rows stands what the first run's row belongs to; what others say is in `seeds`.
-    let report = &first.report;
-    if report.mine_seconds > 0.0 {
-        say!("mining hard negatives took {:.1} s of the {:.1} s of training", report.mine_seconds, report.seconds);
-        more.insert("mine_seconds".into(), report.mine_seconds.into());
-    }
-    if let Some(temperature) = report.temperature {
-        output::note(global, &format!("the temperature was learned: {temperature:.4}"));
-        more.insert("temperature".into(), temperature.into());
-    }
+    insert_training(&mut more, &first.report, model.config());
     more.insert("data".into(), data.name.clone().into());
     more.insert("left_out".into(), output::left_out(&data.left_out));
     more.insert("notes".into(), notes.into());
@@ -138,14 +133,34 @@ pub(crate) fn run(global: &Global, args: &Train) -> Done {
     more.insert("interactions".into(), data.event_item.len().into());
     more.insert("interaction_bytes".into(), data.event_bytes().into());
     more.insert("prepare_peak_memory_bytes".into(), prepare_peak.into());
-    more.insert("config".into(), model.config().to_toml().into());
-    let ndcg: Vec<Option<f64>> = first.report.valid_figures.iter().map(|f| f.get("NDCG@10")).collect();
-    more.insert("validation_ndcg_10".into(), ndcg.into());
-    more.insert("select".into(), model.config().select.name().into());
-    more.insert("validation".into(), first.report.valid.clone().into());
-    more.insert("dispatches_per_step".into(), first.report.launches.len().into());
     output::write_json(global, "train", output::device_name(&device), Some(protocol), rows, more)?;
     if interrupted { Err(interrupt.failure(kept.report.best_epoch, &args.out)) } else { Ok(()) }
+}
+
+/// What a training did beside its row.
+fn say_of_training(global: &Global, report: &TrainReport) {
+    if report.mine_seconds > 0.0 {
+        say!("mining hard negatives took {:.1} s of the {:.1} s of training", report.mine_seconds, report.seconds);
+    }
+    if let Some(temperature) = report.temperature {
+        output::note(global, &format!("the temperature was learned: {temperature:.4}"));
+    }
+}
+
+/// The same for `--json`, with the settings that were resolved.
+fn insert_training(more: &mut serde_json::Map<String, serde_json::Value>, report: &TrainReport, config: &Config) {
+    if report.mine_seconds > 0.0 {
+        more.insert("mine_seconds".into(), report.mine_seconds.into());
+    }
+    if let Some(temperature) = report.temperature {
+        more.insert("temperature".into(), temperature.into());
+    }
+    more.insert("config".into(), config.to_toml().into());
+    let ndcg: Vec<Option<f64>> = report.valid_figures.iter().map(|f| f.get("NDCG@10")).collect();
+    more.insert("validation_ndcg_10".into(), ndcg.into());
+    more.insert("select".into(), config.select.name().into());
+    more.insert("validation".into(), report.valid.clone().into());
+    more.insert("dispatches_per_step".into(), report.launches.len().into());
 }
 
 /// What is trained, on what.
